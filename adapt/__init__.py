@@ -1,0 +1,40 @@
+"""adapt: make any text-embedding model good at your domain, by a recipe of stages that are checked one by one.
+
+>>> import adapt
+>>> recipe = adapt.load_recipe("smoke")
+>>> results = adapt.run(recipe, "runs/smoke")  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from adapt.recipe import Recipe
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "compare", "load_recipe", "run"]
+
+
+def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
+    """A recipe by path or shipped name, with `path.to.setting=value` overrides; raises UserError with all its problems."""
+    from adapt import recipe
+
+    return recipe.load(name, overrides)
+
+
+def run(recipe: Recipe, out: str | Path, **options: Any) -> dict[str, Any]:
+    """Carry out a recipe in a folder; see `adapt.run.run`."""
+    from adapt.run import run as carry_out
+
+    return carry_out(recipe, Path(out), **options)
+
+
+def compare(first: str, second: str, kind: str, data: str, seed: int = 0) -> dict[str, Any]:
+    """{metric: paired difference second - first with its interval} of two models on one check's data."""
+    from adapt.measure import measured_pair
+
+    return measured_pair(first, second, kind, data, seed)

@@ -1,0 +1,81 @@
+"""Measures on data that training never saw: one file is one kind of check.
+
+A check reads its data, asks a model for vectors or pair scores, and gives metrics together with what each item scored, so that
+two models can be compared item by item.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+
+BESIDE = {"statistics", "leakage", "speed"}  # files of this folder that are no kind of check
+
+
+class Model(Protocol):
+    """What a check asks of a model."""
+
+    def embed(self, texts: Sequence[str], role: str = "") -> np.ndarray:
+        """Unit vectors [texts, d]."""
+        ...
+
+    def score(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
+        """One similarity for each pair, [pairs]."""
+        ...
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a check found: metrics (0 to 1; correlations -1 to 1), and per item what they were computed from.
+
+    `items[metric]` holds each item's own value where the metric is their mean; correlations are recomputed from
+    `items["gold"]` and `items["predicted"]`.
+    """
+
+    metrics: Mapping[str, float]
+    items: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    rows: int = 0
+
+
+class Check(Protocol):
+    """A kind of check: a class with these members, and no state."""
+
+    main: ClassVar[str]  # the metric that tables and gates mean when none is named
+
+    def read(self, source: Any, split: str) -> Any:
+        """The data behind `source`; raises UserError with every problem at once."""
+        ...
+
+    def held_out(self, data: Any) -> list[str]:
+        """The texts that must not stand in training."""
+        ...
+
+    def measure(self, data: Any, model: Model) -> Measurement:
+        """The metrics of a model on the data."""
+        ...
+
+
+@lru_cache
+def names() -> tuple[str, ...]:
+    """Every kind of check."""
+    return tuple(sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in BESIDE))
+
+
+@lru_cache
+def find(kind: str) -> Any:
+    """The check of that kind; raises KeyError for an unknown one."""
+    if kind not in names():
+        raise KeyError(kind)
+    return importlib.import_module(f"{__name__}.{kind}").CHECK
+
+
+def kind_of(name: str) -> str | None:
+    """The kind that a check's name tells: `sts`, or `general-sts`."""
+    return next((kind for kind in names() if name == kind or name.endswith(f"-{kind}")), None)

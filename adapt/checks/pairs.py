@@ -1,0 +1,37 @@
+"""How well similarity tells pairs that belong together from pairs that do not: average precision and AUC."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from adapt.checks import Measurement, Model
+from adapt.errors import UserError
+from adapt.records import ScoredPair, read
+
+
+class Pairs:
+    """Binary pairs on `sentence1, sentence2, score` (a score of 0.5 and more counts as a match), or NLI rows."""
+
+    main = "ap"
+
+    def read(self, source: Any, split: str = "") -> list[ScoredPair]:
+        data = read(source, "scored")
+        if len({pair.score >= 0.5 for pair in data}) < 2:
+            raise UserError(f"{source}: needs both matching (score ≥ 0.5) and other pairs")
+        return data
+
+    def held_out(self, data: list[ScoredPair]) -> list[str]:
+        return [side for pair in data for side in (pair.sentence1, pair.sentence2)]
+
+    def measure(self, data: list[ScoredPair], model: Model) -> Measurement:
+        from sklearn.metrics import average_precision_score, roc_auc_score
+
+        gold = np.array([pair.score >= 0.5 for pair in data])
+        predicted = np.asarray(model.score([(p.sentence1, p.sentence2) for p in data]), dtype=np.float64)
+        metrics = {"ap": float(average_precision_score(gold, predicted)), "auc": float(roc_auc_score(gold, predicted))}
+        return Measurement(metrics, {"gold": gold.astype(float).tolist(), "predicted": predicted.tolist()}, len(data))
+
+
+CHECK = Pairs()

@@ -1,0 +1,52 @@
+"""Use a model: encode a file of texts, search a corpus."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from adapt import models, records
+from adapt.errors import UserError
+from adapt.job import Event, Job
+from adapt.records import Text
+
+
+def embed_file(model: str, texts: str, out: Path, tell: Callable[[Event], None]) -> tuple[int, int]:
+    """Write the unit vectors of a file's texts to .npy or .parquet, row by row as read; returns their shape."""
+    from adapt.engine.encoder import embed
+
+    if out.suffix not in (".npy", ".parquet"):
+        raise UserError(f"{out}: vectors are written as .npy or .parquet")
+    found: list[Text] = records.read(texts, "texts")
+    folder = models.locate(model)
+    models.verify(folder)
+    vectors = embed(folder, [t.text for t in found], Job(tell=tell), "document")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    aside = out.with_name(f".{out.stem}.{os.getpid()}{out.suffix}")
+    if out.suffix == ".npy":
+        np.save(aside, vectors)
+    else:
+        import pyarrow as arrow
+        import pyarrow.parquet as parquet
+
+        columns = {"id": [t.id for t in found], "text": [t.text for t in found], "vector": list(vectors)}
+        parquet.write_table(arrow.table(columns), aside)
+    os.replace(aside, out)
+    return vectors.shape[0], vectors.shape[1]
+
+
+def search_file(model: str, corpus: str, query: str, top: int, tell: Callable[[Event], None]) -> list[tuple[float, Text]]:
+    """(cosine, text) of the nearest texts of a file, best first."""
+    from adapt.engine.encoder import embed
+    from adapt.search import dense
+
+    found: list[Text] = records.read(corpus, "texts")
+    folder = models.locate(model)
+    models.verify(folder)
+    job = Job(tell=tell)
+    passages = embed(folder, [t.text for t in found], job, "document")
+    indices, scores = dense.top(embed(folder, [query], job, "query"), passages, top)
+    return [(float(score), found[i]) for i, score in zip(indices[0], scores[0], strict=True)]

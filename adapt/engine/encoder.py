@@ -1,0 +1,229 @@
+"""Open, run and save bi-encoders: ordinary sentence-transformers folders, or plain language models with CLS pooling."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import warnings
+from collections.abc import Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sentence_transformers import SentenceTransformer
+
+from adapt.engine.device import autocast, device
+from adapt.errors import UserError
+from adapt.job import Job
+
+TOKENS_PER_BATCH = 16_384 if torch.cuda.is_available() else 4_096
+
+# sentence-transformers ≥ 5.4 writes module paths that older servers misread; the spelling before loads everywhere.
+LEGACY_MODULES = {
+    "sentence_transformers.base.modules.transformer.Transformer": "sentence_transformers.models.Transformer",
+    "sentence_transformers.sentence_transformer.modules.pooling.Pooling": "sentence_transformers.models.Pooling",
+    "sentence_transformers.base.modules.normalize.Normalize": "sentence_transformers.models.Normalize",
+    "sentence_transformers.base.modules.dense.Dense": "sentence_transformers.models.Dense",
+}
+LEGACY_POOLING = {
+    "cls": "pooling_mode_cls_token",
+    "mean": "pooling_mode_mean_tokens",
+    "max": "pooling_mode_max_tokens",
+    "mean_sqrt_len": "pooling_mode_mean_sqrt_len_tokens",
+    "weightedmean": "pooling_mode_weightedmean_tokens",
+    "lasttoken": "pooling_mode_lasttoken",
+}
+
+
+@contextmanager
+def quiet():
+    """Keep other libraries' load reports and progress bars off the screen; their errors still come through."""
+    from transformers.utils import logging as chatter
+
+    before, bars = chatter.get_verbosity(), chatter.is_progress_bar_enabled()
+    chatter.set_verbosity_error()
+    chatter.disable_progress_bar()
+    logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        chatter.set_verbosity(before)
+        if bars:
+            chatter.enable_progress_bar()
+
+
+def is_tuned(folder: Path) -> bool:
+    """Whether a model folder is a finished embedder (it says how to pool) and not a plain language model."""
+    return (folder / "modules.json").is_file()
+
+
+def open_encoder(folder: Path) -> SentenceTransformer:
+    """The model in `folder`, on this machine's device, in evaluation mode.
+
+    A plain language model has no pooling of its own: it gets the CLS vector, as in the TSDAE paper. Raises UserError where
+    the folder holds no loadable model.
+    """
+    with quiet():
+        try:
+            if is_tuned(folder):
+                model = SentenceTransformer(str(folder), device=str(device()))
+            else:
+                from sentence_transformers.base.modules.transformer import Transformer
+                from sentence_transformers.sentence_transformer.modules.pooling import Pooling
+
+                transformer = Transformer(str(folder))
+                width = transformer.get_embedding_dimension()
+                model = SentenceTransformer(modules=[transformer, Pooling(width, "cls")], device=str(device()))
+        except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+            raise UserError(f"{folder}: holds no model that sentence-transformers can load ({error})") from None
+    return model.eval()
+
+
+@lru_cache(maxsize=2)
+def _opened(folder: Path) -> SentenceTransformer:
+    return open_encoder(folder)
+
+
+def save_encoder(model: SentenceTransformer, folder: Path) -> Path:
+    """Save as an ordinary sentence-transformers folder that older versions and servers load too."""
+    with quiet():
+        model.save_pretrained(str(folder), create_model_card=False)
+    _rewrite(folder / "modules.json", lambda modules: [m | {"type": LEGACY_MODULES.get(m["type"], m["type"])} for m in modules])
+    for module in json.loads((folder / "modules.json").read_text()):
+        if module["type"].endswith(".Pooling"):
+            _rewrite(folder / module["path"] / "config.json", _legacy_pooling)
+        if module["type"].endswith(".Transformer"):
+            legacy = {"max_seq_length": model.max_seq_length, "do_lower_case": False}
+            (folder / module["path"] / "sentence_bert_config.json").write_text(json.dumps(legacy, indent=2) + "\n")
+    for file in folder.rglob("*"):
+        if file.is_file():
+            os.chmod(file, 0o644)  # safetensors writes 0600, which a server under another user can't read
+    return folder
+
+
+def _rewrite(file: Path, change: Any) -> None:
+    file.write_text(json.dumps(change(json.loads(file.read_text())), indent=2) + "\n")
+
+
+def _legacy_pooling(config: dict[str, Any]) -> dict[str, Any]:
+    modes = config["pooling_mode"]
+    modes = [modes] if isinstance(modes, str) else modes
+    legacy: dict[str, Any] = {"word_embedding_dimension": config["embedding_dimension"]}
+    legacy.update({key: mode in modes for mode, key in LEGACY_POOLING.items()})
+    return legacy | {"include_prompt": config.get("include_prompt", True)}
+
+
+def prompt_of(model: SentenceTransformer, role: str) -> str:
+    """The text that the model wants before a `query`, a `document`, or ("") any other text."""
+    prompts = model.prompts or {}
+    default = prompts.get(model.default_prompt_name or "", "") or ""
+    return prompts.get(role) or default
+
+
+def token_ids(model: SentenceTransformer, texts: Sequence[str], role: str = "", max_length: int | None = None) -> list[list[int]]:
+    """Each text's token ids, special tokens included, cut at `max_length` (the model's own where None)."""
+    prompt = prompt_of(model, role)
+    limit = min(max_length or 10**9, model.max_seq_length or 512)
+    if not texts:
+        return []
+    return model.tokenizer([prompt + text for text in texts], truncation=True, max_length=limit)["input_ids"]
+
+
+def padded(ids: Sequence[Sequence[int]], pad: int, here: torch.device) -> dict[str, torch.Tensor]:
+    """Token ids as `input_ids` and `attention_mask`, [texts, longest]."""
+    longest = max(len(row) for row in ids)
+    table = np.full((len(ids), longest), pad, dtype=np.int64)
+    mask = np.zeros((len(ids), longest), dtype=np.int64)
+    for row, tokens in enumerate(ids):
+        table[row, : len(tokens)] = tokens
+        mask[row, : len(tokens)] = 1
+    return {
+        "input_ids": torch.from_numpy(table).to(here, non_blocking=True),
+        "attention_mask": torch.from_numpy(mask).to(here, non_blocking=True),
+    }
+
+
+def by_length(lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """Indices, longest first, in groups whose padded size stays within `budget` tokens (one text at least)."""
+    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+    groups: list[list[int]] = []
+    for index in order:
+        if groups and lengths[groups[-1][0]] * (len(groups[-1]) + 1) <= budget:
+            groups[-1].append(index)
+        else:
+            groups.append([index])
+    return groups
+
+
+def forward(model: SentenceTransformer, ids: Sequence[Sequence[int]], budget: int = TOKENS_PER_BATCH) -> torch.Tensor:
+    """Sentence vectors [texts, d] in fp32, with gradients; texts of like length share a forward pass, so little is padding."""
+    groups = by_length([len(row) for row in ids], budget)
+    pad = model.tokenizer.pad_token_id or 0
+    parts = [model(padded([ids[i] for i in group], pad, device()))["sentence_embedding"].float() for group in groups]
+    order = torch.tensor([i for group in groups for i in group], device=parts[0].device)
+    return torch.cat(parts)[order.argsort()]
+
+
+@torch.inference_mode()
+def embed(folder: Path, texts: Sequence[str], job: Job, role: str = "", label: str = "encoding") -> np.ndarray:
+    """Unit vectors [texts, d], float32, of the model in `folder`; equal texts are encoded once.
+
+    With `job.vectors` set, vectors are kept there by (model, role, text) and read back by whoever asks next: a check, mining,
+    the gate and the final test share one encoding of the same passages.
+    """
+    store = _Vectors(folder, role, job.vectors)
+    missing = store.missing(texts)
+    if missing:
+        model = _opened(folder)
+        ids = token_ids(model, missing, role)
+        progress = job.progress(label, len(missing), "texts")
+        for group in by_length([len(row) for row in ids], TOKENS_PER_BATCH):
+            with autocast():
+                found = forward(model, [ids[i] for i in group])
+            found = torch.nn.functional.normalize(found, dim=1)
+            store.keep([missing[i] for i in group], found.cpu().numpy())
+            progress.advance(len(group))
+        store.save()
+    return store.take(texts)
+
+
+class _Vectors:
+    """Vectors of one model and role by text hash, in memory and (where a folder is given) in one .npz per model."""
+
+    def __init__(self, folder: Path, role: str, where: Path | None):
+        from adapt.models import weights_digest
+
+        self.table: dict[str, np.ndarray] = {}
+        self.file = where / f"{weights_digest(folder)}{'-' + role if role else ''}.npz" if where else None
+        if self.file and self.file.is_file():
+            with np.load(self.file) as saved:
+                self.table = dict(zip(saved["names"].tolist(), saved["vectors"], strict=True))
+
+    @staticmethod
+    def name(text: str) -> str:
+        import xxhash
+
+        return xxhash.xxh3_128_hexdigest(text.encode())
+
+    def missing(self, texts: Sequence[str]) -> list[str]:
+        return [text for text in dict.fromkeys(texts) if self.name(text) not in self.table]
+
+    def keep(self, texts: Sequence[str], vectors: np.ndarray) -> None:
+        self.table.update(zip(map(self.name, texts), vectors, strict=True))
+
+    def take(self, texts: Sequence[str]) -> np.ndarray:
+        return np.stack([self.table[self.name(text)] for text in texts])
+
+    def save(self) -> None:
+        if self.file is None:
+            return
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        aside = self.file.with_suffix(f".{os.getpid()}.tmp.npz")
+        np.savez(aside, names=np.array(list(self.table)), vectors=np.stack(list(self.table.values())))
+        os.replace(aside, self.file)

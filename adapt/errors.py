@@ -1,0 +1,34 @@
+"""What went wrong, where, and what to try: the errors that reach a user without a traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(Exception):
+    """The user's input is wrong: one or more problems, each a sentence that says where and what to try (exit code 2)."""
+
+    def __init__(self, problems: str | Iterable[str]):
+        self.problems = [problems] if isinstance(problems, str) else list(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class WorkFailed(Exception):
+    """The input was fine but the work was not: a check stopped it, or training diverged (exit code 1)."""
+
+
+def did_you_mean(word: str, options: Iterable[str]) -> str:
+    """A hint to append to a message: the nearest known word, or the list of known words when none is near."""
+    known = sorted(set(options))
+    near = get_close_matches(word, known, n=1, cutoff=0.6) or get_close_matches(word.lower(), known, n=1, cutoff=0.6)
+    if near:
+        return f" Did you mean '{near[0]}'?"
+    return f" Known: {', '.join(known)}." if known else ""
+
+
+def gathered(problems: list[str], most: int = 20) -> list[str]:
+    """The first `most` problems and a count of the rest, so that a broken file does not flood the screen."""
+    if len(problems) <= most:
+        return problems
+    return [*problems[:most], f"... and {len(problems) - most} more problems of this kind"]

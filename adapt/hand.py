@@ -1,0 +1,59 @@
+"""One stage by hand: inputs from files and names, the result in its place only when it is whole."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from adapt import models, records
+from adapt.job import Event, Job
+from adapt.records import CrossEncoder, Encoder
+from adapt.stages import Stage
+
+
+def run_stage(stage: Stage, sources: Mapping[str, str], out: Path, seed: int, tell: Callable[[Event], None]) -> dict[str, Any]:
+    """Run a stage on files and models by name; returns its counts.
+
+    Raises UserError for unreadable inputs, or for inputs that do not fit the stage's settings.
+    """
+    from adapt.errors import UserError
+
+    inputs, kinds = {}, {}
+    for want in stage.inputs():
+        if want.name in sources:
+            inputs[want.name], kinds[want.name] = _open(sources[want.name], want.kinds)
+    problems = stage.problems(kinds)
+    if problems:
+        raise UserError(problems)
+    out = out.absolute()
+    making, work = out.with_name(f".{out.name}.making"), out.with_name(f".{out.name}.work")
+    for folder in (making, work):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+    try:
+        job = Job(seed, making, work, tell)
+        made = stage.run(**inputs, job=job)
+        if isinstance(made, (Encoder, CrossEncoder)):
+            if out.is_dir():
+                shutil.rmtree(out)
+            os.replace(made.path, out)
+        else:
+            records.write(made, out)
+            job.counts["rows"] = len(made)
+        return job.counts
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _open(source: str, kinds: tuple[str, ...]) -> tuple[Any, str]:
+    """An input and its kind."""
+    if kinds[0] in ("encoder", "cross-encoder"):
+        folder = models.locate(source)
+        models.verify(folder)
+        return (Encoder if kinds[0] == "encoder" else CrossEncoder)(folder), kinds[0]
+    found = records.read(source, " ".join(kinds))
+    return found, records.kind_of_records(found)

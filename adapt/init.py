@@ -1,0 +1,214 @@
+"""Write a recipe for a user's own files, suited to what is there, with dev and test data set aside first."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from adapt import records
+from adapt.errors import UserError
+from adapt.records import Pair, ScoredPair, Text
+from adapt.search.known import Related
+from adapt.text.clean import normalised
+from adapt.text.sentences import sentences
+
+HELD_OUT, MOST = 0.1, 200  # share of the rows for dev and again for test, and the most that are needed of each
+FEW = 50  # below this a check sees only gains of 6 to 10 points
+POOL = 2_000  # texts that synthetic queries search, beside their own
+
+
+def init(
+    folder: Path, *, texts: str | None, pairs: str | None, gold: str | None, model: str = "all-MiniLM-L6-v2", seed: int = 13
+) -> list[str]:
+    """Write `folder/recipe.yaml` and the data it needs beside it; returns what to tell the user.
+
+    Rows are held out by family: rows that share a text, directly or through others, or a `group`, stay on one side. Raises
+    UserError for unreadable files, and where `folder` holds a recipe already.
+    """
+    if not (texts or pairs or gold):
+        raise UserError("nothing to start from: give --texts, and --pairs or --gold where you have them")
+    if (folder / "recipe.yaml").exists():
+        raise UserError(f"{folder / 'recipe.yaml'}: is there already; give another name, or remove it")
+    problems: list[str] = []
+    loaded: dict[str, list[Any]] = {}
+    for name, source, kind in (("texts", texts, "texts"), ("pairs", pairs, "pairs"), ("gold", gold, "scored")):
+        try:
+            if source:
+                loaded[name] = records.read(source, kind)
+        except UserError as error:
+            problems += error.problems
+    if problems:
+        raise UserError(problems)
+    rng = np.random.default_rng(seed)
+    said, data, checks = [], {}, {}
+    if "pairs" in loaded:
+        said.append(_hold_out_pairs(folder, loaded["pairs"], rng))
+        data["pairs"], checks["retrieval"] = "pairs.jsonl", "{dev: dev, test: test, role: target}"
+    if "gold" in loaded:
+        said.append(_hold_out_gold(folder, loaded["gold"], rng))
+        data["gold"], checks["sts"] = "gold.csv", "{dev: sts-dev.csv, test: sts-test.csv, role: target}"
+    if texts and checks:
+        data["texts"] = texts if texts.startswith("hf://") else os.path.relpath(texts, folder)
+    elif texts:
+        said.append(_synthetic(folder, loaded["texts"], rng))
+        data["texts"], checks["synthetic-retrieval"] = "texts.jsonl", "{dev: dev, test: test, role: target}"
+    model_path = Path(model).expanduser()
+    name = os.path.relpath(model_path, folder) if (model_path / "config.json").is_file() else model
+    (folder / "recipe.yaml").write_text(_recipe(folder.name, name, data, checks, texts is not None), encoding="utf-8")
+    return [*said, f"wrote {folder / 'recipe.yaml'}; next: adapt run {folder}"]
+
+
+def _aside(families: Sequence[Hashable], rng: np.random.Generator) -> tuple[list[int], list[int], list[int]]:
+    """Row numbers for (train, dev, test), whole families at a time."""
+    names = list(dict.fromkeys(families))
+    order = [names[i] for i in rng.permutation(len(names))]
+    wanted = min(MOST, max(1, round(HELD_OUT * len(families))))
+    dev: set[Hashable] = set()
+    test: set[Hashable] = set()
+    sizes = Counter(families)
+    for part in (dev, test):
+        room = wanted
+        for name in order:
+            if room > 0 and name not in dev and name not in test and sizes[name] <= max(room, wanted // 2, 1):
+                part.add(name)
+                room -= sizes[name]
+    if not dev or not test or len(names) < 3:
+        raise UserError("too few unconnected rows to hold any out: dev and test need rows that share no text with training")
+    rows = range(len(families))
+    return (
+        [i for i in rows if families[i] not in dev | test],
+        [i for i in rows if families[i] in dev],
+        [i for i in rows if families[i] in test],
+    )
+
+
+def _families(sides: Sequence[tuple[str, str]], groups: Sequence[str]) -> list[str]:
+    related = Related(sides)
+    for (left, _), group in zip(sides, groups, strict=True):
+        if group:
+            related.tie(left, f"group {group}")
+    return [related.family(left) for left, _ in sides]
+
+
+def _said(what: str, train: int, dev: int, test: int) -> str:
+    few = f" Few: with {min(dev, test)}, only large gains can be told from chance." if min(dev, test) < FEW else ""
+    return f"{what}: {train:,} for training, {dev:,} for dev, {test:,} for test, no text shared between them.{few}"
+
+
+def _hold_out_pairs(folder: Path, pairs: Sequence[Pair], rng: np.random.Generator) -> str:
+    families = _families([(p.anchor, p.positive) for p in pairs], [p.group for p in pairs])
+    train, dev, test = _aside(families, rng)
+    records.write([pairs[i] for i in train], folder / "pairs.jsonl")
+    passages = list({normalised(p.positive): p.positive for p in pairs}.values())
+    for split, rows in (("dev", dev), ("test", test)):
+        _beir(folder / split, split, passages, [(pairs[i].anchor, pairs[i].positive) for i in rows])
+    return _said("pairs", len(train), len(dev), len(test))
+
+
+def _hold_out_gold(folder: Path, gold: Sequence[ScoredPair], rng: np.random.Generator) -> str:
+    families = _families([(p.sentence1, p.sentence2) for p in gold], [""] * len(gold))
+    train, dev, test = _aside(families, rng)
+    for name, rows in (("gold.csv", train), ("sts-dev.csv", dev), ("sts-test.csv", test)):
+        records.write([gold[i] for i in rows], folder / name)
+    return _said("gold", len(train), len(dev), len(test))
+
+
+def _synthetic(folder: Path, texts: Sequence[Text], rng: np.random.Generator) -> str:
+    """Without labels: the first sentence of a held-out text must find the rest of it."""
+    parts: dict[int, list[str]] = {}
+    for index, sentence in sentences([t.text for t in texts]):
+        parts.setdefault(index, []).append(sentence)
+    fit = [i for i, found in parts.items() if len(found) > 1 and len(found[0].split()) >= 5 and sum(len(s.split()) for s in found[1:]) >= 10]
+    if len(fit) < 6:
+        raise UserError("the texts are too short to make a check from (first sentence → rest); give --pairs or --gold as well")
+    _, dev, test = _aside([normalised(texts[i].text) for i in fit], rng)
+    held = {fit[i] for i in dev + test}
+    rest = {i: " ".join(parts[i][1:]) for i in held}
+    others = [i for i in rng.permutation(len(texts)).tolist() if i not in held][:POOL]
+    passages = list(dict.fromkeys([*rest.values(), *(texts[i].text for i in others)]))
+    for split, rows in (("dev", dev), ("test", test)):
+        _beir(folder / split, split, passages, [(parts[fit[i]][0], rest[fit[i]]) for i in rows])
+    records.write([t for i, t in enumerate(texts) if i not in held], folder / "texts.jsonl")
+    return _said("texts (queries are synthetic: the first sentence must find the rest)", len(texts) - len(held), len(dev), len(test))
+
+
+def _beir(folder: Path, split: str, passages: Sequence[str], queries: Sequence[tuple[str, str]]) -> None:
+    (folder / "qrels").mkdir(parents=True, exist_ok=True)
+    number = {normalised(text): f"p{i}" for i, text in enumerate(passages)}
+    asked = list(dict.fromkeys(anchor for anchor, _ in queries))
+    _lines(folder / "corpus.jsonl", [{"_id": f"p{i}", "title": "", "text": text} for i, text in enumerate(passages)])
+    _lines(folder / "queries.jsonl", [{"_id": f"q{i}", "text": text} for i, text in enumerate(asked)])
+    with open(folder / "qrels" / f"{split}.tsv", "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
+        writer.writerow(["query-id", "corpus-id", "score"])
+        writer.writerows([f"q{asked.index(anchor)}", number[normalised(positive)], 1] for anchor, positive in queries)
+
+
+def _lines(file: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+
+
+# What a recipe says for each kind of data; a line is a comment or a step.
+STEPS = {
+    "tsdae": """\
+  # Learns the domain's words from the raw texts. More steps help large corpora; the gate sets it back where it hurts.
+  - tsdae: {deletion_ratio: 0.6, epochs: 1}
+""",
+    "gold": """\
+  # Reads two sentences at once and learns your scores; then it scores pairs that nobody labelled.
+  - cross-encoder: {pairs: gold, epochs: 3}
+  - silver: {sampling: [bm25, dense], pairs: 2000}
+  # Learns from your scores and the cross-encoder's together.
+  - finetune: {id: augment, examples: [gold, silver], loss: cosent, learning_rate: 2e-5}
+""",
+    "gold without texts": """\
+  # Learns from your scores alone: without raw texts there is nothing to label.
+  - finetune: {id: augment, examples: gold, loss: cosent, epochs: 2, learning_rate: 2e-5}
+""",
+    "pairs": """\
+  # Finds passages that look right for a question but are not, and learns to tell them apart.
+  - mine: {finders: [bm25, dense], negatives: 4}
+  - finetune: {examples: triplets, loss: mnrl, epochs: 1, learning_rate: 5e-5}
+""",
+}
+
+
+def _recipe(name: str, model: str, data: Mapping[str, str], checks: Mapping[str, str], has_texts: bool) -> str:
+    target = {"retrieval": "retrieval.ndcg@10", "synthetic-retrieval": "synthetic-retrieval.ndcg@10", "sts": "sts.spearman"}
+    main = next(target[check] for check in ("retrieval", "synthetic-retrieval", "sts") if check in checks)
+    steps = STEPS["tsdae"] if has_texts else ""
+    steps += (STEPS["gold"] if has_texts else STEPS["gold without texts"]) if "gold" in data else ""
+    steps += STEPS["pairs"] if "pairs" in data else ""
+    return f"""\
+# {name}: adapts {model} to your texts. Run it with: adapt run {name}
+# Change anything here, or for one run: adapt run {name} --set stages.tsdae.epochs=2
+name: {json.dumps(name)}
+description: {json.dumps(f"{model} adapted to {name}")}
+model: {json.dumps(model)}
+seed: 13
+
+# Paths start at this file. Rows too like dev or test data are removed before training, and counted.
+# limit: 3000 would draw that many rows of each, for a quick try.
+data:
+{"".join(f"  {key}: {json.dumps(value)}" + chr(10) for key, value in data.items())}
+# Measured after every step on dev; on test once, at the end. Targets should rise, guards must not fall.
+checks:
+{"".join(f"  {key}: {value}" + chr(10) for key, value in checks.items())}\
+  general-sts: {{dev: corpora/general/sts-dev.csv, test: corpora/general/sts-test.csv, role: guard}}
+  general-retrieval: {{dev: corpora/general/retrieval, test: corpora/general/retrieval, role: guard}}
+
+# A step that lets a guard fall by more than this (0.01 is one point), or the target get worse, is blended back.
+gate:
+  target: {main}
+  guard: {{general-sts.spearman: -0.01, general-retrieval.ndcg@10: -0.01}}
+  action: blend
+
+stages:
+{steps}"""

@@ -1,0 +1,66 @@
+"""What a stage is handed beside its inputs: a seed, folders to write in, and someone to tell how far it is."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something a run has to say: `kind` is one of plan, step, progress, note, check, verdict, done."""
+
+    kind: str
+    text: str = ""
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+def silent(event: Event) -> None:
+    """The listener of someone who does not want to know."""
+
+
+def _temporary() -> Path:
+    return Path(tempfile.mkdtemp(prefix="adapt-"))
+
+
+@dataclass
+class Job:
+    """One piece of work: `seed` for every random choice, `out` for what it makes, `work` for what it needs on the way."""
+
+    seed: int = 13
+    out: Path = field(default_factory=_temporary)
+    work: Path = field(default_factory=_temporary)
+    tell: Callable[[Event], None] = silent
+    counts: dict[str, Any] = field(default_factory=dict)  # goes into the receipt: "kept 412 of 500"
+    vectors: Path | None = None  # where embeddings are kept between checks and mining; None keeps none
+
+    def note(self, text: str) -> None:
+        """Say something worth keeping: a count, a choice that was made."""
+        self.tell(Event("note", text))
+
+    def progress(self, label: str, total: int, unit: str) -> Progress:
+        """Start a count towards `total`; rate and time left are computed from it."""
+        return Progress(self.tell, label, total, unit)
+
+
+class Progress:
+    """How far a long piece of work is; `advance` may be called often, listeners hear of it at most ten times a second."""
+
+    def __init__(self, tell: Callable[[Event], None], label: str, total: int, unit: str):
+        self.tell, self.label, self.total, self.unit = tell, label, total, unit
+        self.done, self.start, self.last = 0, time.monotonic(), 0.0
+
+    def advance(self, count: int = 1, extra: str = "") -> None:
+        self.done += count
+        now = time.monotonic()
+        if now - self.last < 0.1 and self.done < self.total:
+            return
+        self.last = now
+        rate = self.done / max(now - self.start, 1e-9)
+        left = (self.total - self.done) / rate if rate else 0.0
+        data = {"done": self.done, "total": self.total, "unit": self.unit, "rate": rate, "left": left, "extra": extra}
+        self.tell(Event("progress", self.label, data))

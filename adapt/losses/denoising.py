@@ -1,0 +1,93 @@
+"""TSDAE's loss: restore a sentence's words from the vector of its damaged form (https://arxiv.org/abs/2104.06979)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sentence_transformers import SentenceTransformer
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from adapt.engine.device import device, seed_all
+from adapt.engine.encoder import forward, padded, quiet
+from adapt.errors import UserError
+
+WORKS = "BERT, RoBERTa, XLM-RoBERTa, CamemBERT, ELECTRA, ERNIE, BigBird, RemBERT"
+
+
+class Denoising(torch.nn.Module):
+    """An encoder and the decoder that reads nothing but its sentence vector.
+
+    `tied`: encoder and decoder share their weights, as in the paper. Untied, the decoder starts as a copy of the base and the
+    encoder can be held still while it learns to read (`encoder_frozen`). `decoder_layers` keeps only the first layers.
+    """
+
+    def __init__(
+        self, encoder: SentenceTransformer, folder: Path, *, tied: bool, seed: int, decoder_layers: int | None = None
+    ):
+        """Raises UserError for architectures whose decoder can't attend to the sentence vector."""
+        super().__init__()
+        seed_all(seed)  # cross-attention and the language-model head are new in most checkpoints
+        self.encoder = encoder
+        body = encoder[0].auto_model
+        try:
+            config = AutoConfig.from_pretrained(folder)
+            config.is_decoder, config.add_cross_attention, config.tie_word_embeddings = True, True, True
+            if decoder_layers is not None and not tied:
+                config.num_hidden_layers = min(decoder_layers, config.num_hidden_layers)
+            with quiet():
+                self.decoder = AutoModelForCausalLM.from_pretrained(folder, config=config, dtype=torch.float32)
+        except (ValueError, AttributeError) as error:
+            raise UserError(
+                f"{folder}: TSDAE can't build a decoder for '{type(body).__name__}'. It works with {WORKS}."
+            ) from error
+        if tied:
+            _tie(body, getattr(self.decoder, self.decoder.base_model_prefix))
+        self.encoder_frozen = False
+        self.to(device())
+
+    def forward(self, noisy: Sequence[Sequence[int]], originals: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Mean cross-entropy per original token after the first, given the sentence vectors of the noisy ids."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.encoder_frozen):
+            vectors = forward(self.encoder, noisy)
+        pad = self.encoder.tokenizer.pad_token_id or 0
+        features = padded([ids[:-1] for ids in originals], pad, device())
+        targets = padded([ids[1:] for ids in originals], pad, device())
+        hidden = getattr(self.decoder, self.decoder.base_model_prefix)(
+            input_ids=features["input_ids"],
+            attention_mask=features["attention_mask"],
+            encoder_hidden_states=vectors[:, None].to(self.decoder.dtype),
+            use_cache=False,
+        )[0]
+        real = targets["attention_mask"].bool()  # the vocabulary head is most of the work: never spend it on padding
+        logits = _head(self.decoder)(hidden[real])
+        return F.cross_entropy(logits.float(), targets["input_ids"][real])
+
+    @torch.inference_mode()
+    def sees_its_input(self, ids: Sequence[Sequence[int]]) -> bool:
+        """Whether the loss depends on the noisy input at all; in decoder-only models it does not, and nothing else says so."""
+        self.eval()
+        whole = [list(row) for row in ids]
+        return not np.isclose(float(self(whole, whole)), float(self(whole[1:] + whole[:1], whole)), rtol=0, atol=1e-7)
+
+
+def _tie(encoder: torch.nn.Module, decoder: torch.nn.Module) -> None:
+    """Make the decoder use the encoder's own parameters wherever both have one of that name and shape."""
+    shared = dict(encoder.named_parameters())
+    for name, parameter in list(decoder.named_parameters()):
+        if name in shared and shared[name].shape == parameter.shape:
+            owner, _, leaf = name.rpartition(".")
+            setattr(decoder.get_submodule(owner), leaf, shared[name])
+
+
+def _head(decoder: torch.nn.Module) -> torch.nn.Module:
+    """The layers from hidden states to logits, whatever the architecture calls them."""
+    for name in ("cls", "lm_head", "generator_lm_head"):
+        head = getattr(decoder, name, None)
+        if isinstance(head, torch.nn.Module):
+            before = getattr(decoder, "generator_predictions", None)
+            return torch.nn.Sequential(before, head) if before is not None else head
+    raise UserError(f"TSDAE can't find the language-model head of '{type(decoder).__name__}'. It works with {WORKS}.")

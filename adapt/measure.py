@@ -1,0 +1,127 @@
+"""Measure models: load a check's data once, ask the model, remember the answer by (check, model, data)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import json
+
+from adapt import checks, models
+from adapt.checks import Measurement
+from adapt.checks.statistics import CORRELATIONS, Delta, compare
+from adapt.errors import UserError
+from adapt.job import Job
+from adapt.records import CrossEncoder, Encoder
+from adapt.store import key_of, write_json
+
+VERSION = 1  # raised when the same check would measure something else
+
+
+@dataclass(frozen=True)
+class OnDisk:
+    """A bi-encoder as checks see it."""
+
+    folder: Path
+    job: Job
+
+    def embed(self, texts: Sequence[str], role: str = ""):
+        """Unit vectors [texts, d]."""
+        from adapt.engine.encoder import embed
+
+        return embed(self.folder, texts, self.job, role, label="encoding for checks")
+
+    def score(self, pairs: Sequence[tuple[str, str]]):
+        """Cosines [pairs]."""
+        vectors = self.embed([text for pair in pairs for text in pair])
+        return (vectors[0::2] * vectors[1::2]).sum(1)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A cross-encoder as checks see it: it scores pairs, and has no vectors."""
+
+    folder: Path
+    job: Job
+
+    def score(self, pairs: Sequence[tuple[str, str]]):
+        """Scores in 0 to 1, [pairs]."""
+        from adapt.engine.cross_encoder import predict
+
+        return predict(self.folder, pairs, self.job, label="scoring for checks")
+
+
+@dataclass
+class Measures:
+    """Measurements of one place: data read once, results kept as files in `where` (None keeps none)."""
+
+    job: Job
+    where: Path | None = None
+    data: dict[str, Any] = field(default_factory=dict)
+
+    def read(self, kind: str, source: Any, split: str) -> Any:
+        """The data of a check; read once."""
+        name = f"{kind} {split} {json.dumps(source, sort_keys=True, default=str)}"
+        if name not in self.data:
+            self.data[name] = checks.find(kind).read(source, split)
+        return self.data[name]
+
+    def of(self, model: Encoder | CrossEncoder, kind: str, source: Any, split: str, digest: str = "") -> Measurement:
+        """What a check finds for a model on one split of its data; `digest` names the data for the cache."""
+        entry = {"model": models.weights_digest(model.path), "kind": kind, "data": digest, "version": VERSION}
+        file = self.where / f"{kind}-{split}-{key_of(entry)}.json" if self.where and digest else None
+        if file and file.is_file():
+            return Measurement(**json.loads(file.read_text(encoding="utf-8")))
+        asked = OnDisk(model.path, self.job) if isinstance(model, Encoder) else Reading(model.path, self.job)
+        found = checks.find(kind).measure(self.read(kind, source, split), asked)
+        if file:
+            write_json(file, asdict(found))
+        return found
+
+
+def scores_pairs(kind: str) -> bool:
+    """Whether a check can judge a cross-encoder: it asks for pair scores only."""
+    return kind in ("sts", "pairs")
+
+
+def deltas(
+    before: Mapping[str, Measurement], after: Mapping[str, Measurement], seed: int = 0, only: Callable[[str], bool] = lambda m: True
+) -> dict[str, Delta]:
+    """{check.metric: paired difference} for every metric of every check that both have."""
+    return {
+        f"{name}.{metric}": compare(metric, before[name], after[name], seed)
+        for name in after
+        if name in before
+        for metric in after[name].metrics
+        if only(f"{name}.{metric}") and (metric in after[name].items or metric in CORRELATIONS or metric in ("ap", "auc"))
+    }
+
+
+def value(measured: Mapping[str, Measurement], metric: str) -> float:
+    """The value of `check.metric` (or of the check's main metric, where only the check is named)."""
+    check, _, name = metric.partition(".")
+    return measured[check].metrics[name]
+
+
+def measured_pair(first: str, second: str, kind: str, source: Any, seed: int = 0) -> dict[str, Delta]:
+    """{metric: paired difference second - first} of two models, by name or path, on one check's test data."""
+    measures = Measures(Job(seed))
+    before, after = (
+        {kind: measures.of(Encoder(models.locate(name)), kind, source, "test")} for name in (first, second)
+    )
+    return {metric.partition(".")[2]: delta for metric, delta in deltas(before, after, seed).items()}
+
+
+def measure_all(name: str, wanted: Mapping[str, tuple[str, Any]], split: str, tell: Callable[..., None]) -> dict[str, Measurement]:
+    """{check: measurement} of a model, by name or path, on {check: (kind, source)}; a cross-encoder is measured on pairs only."""
+    from adapt.engine.cross_encoder import is_cross_encoder
+
+    folder = models.locate(name)
+    models.verify(folder)
+    model = CrossEncoder(folder) if is_cross_encoder(folder) else Encoder(folder)
+    if isinstance(model, CrossEncoder) and any(not scores_pairs(kind) for kind, _ in wanted.values()):
+        raise UserError(f"{folder}: is a cross-encoder, which scores pairs and has no vectors; measure it with --sts or --pairs")
+    measures = Measures(Job(tell=tell))
+    return {check: measures.of(model, kind, source, split) for check, (kind, source) in wanted.items()}

@@ -1,0 +1,102 @@
+"""The kinds of work a recipe is made of: one file is one stage, one word in YAML, one command.
+
+A stage is a value: its fields are its settings, `run`'s parameters its inputs, `run`'s return type what it makes, its
+docstring's first line its help. Validation, command-line options, cache keys and the README's table are read from there.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+
+Share = Annotated[float, Field(ge=0, le=1)]
+__all__ = ["Input", "NonNegativeFloat", "PositiveFloat", "PositiveInt", "Share", "Stage", "find", "names"]
+
+
+@dataclass(frozen=True)
+class Input:
+    """One thing a stage takes: the kinds that fit, and whether it can do without."""
+
+    name: str
+    kinds: tuple[str, ...]
+    required: bool
+
+
+class Stage(BaseModel):
+    """A kind of work with its settings; frozen, and strict about unknown names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+    version: ClassVar[int] = 1  # raised when the same settings would make something else
+    product: ClassVar[str] = ""  # the name by which later steps may call what this makes, beside the step's id
+    stand_ins: ClassVar[Mapping[str, tuple[str, ...]]] = {}  # names that serve where an input's own name is not there
+    on_request: ClassVar[tuple[str, ...]] = ()  # optional inputs that are only taken where a recipe names them
+    example: ClassVar[str] = ""  # a command to paste
+
+    @classmethod
+    def word(cls) -> str:
+        """The stage's name in YAML and on the command line."""
+        return cls.__module__.rpartition(".")[2].replace("_", "-")
+
+    @classmethod
+    def help(cls) -> str:
+        """The first line of the docstring."""
+        return inspect.cleandoc(cls.__doc__ or "").splitlines()[0]
+
+    @classmethod
+    def inputs(cls) -> list[Input]:
+        """What `run` takes, in order."""
+        hints = typing.get_type_hints(cls.run, include_extras=True)
+        found = []
+        for name, parameter in inspect.signature(cls.run).parameters.items():
+            if name in ("self", "job"):
+                continue
+            found.append(Input(name, _kinds(hints[name]), parameter.default is inspect.Parameter.empty))
+        return found
+
+    @classmethod
+    def makes(cls) -> str:
+        """The kind of what `run` returns."""
+        return _kinds(typing.get_type_hints(cls.run, include_extras=True)["return"])[0]
+
+    def problems(self, kinds: Mapping[str, str]) -> list[str]:
+        """What is wrong with these settings for inputs of these kinds; a sentence each."""
+        return []
+
+    def run(self, *args: Any, **kwargs: Any) -> Any:
+        """Do the work. Each stage names its own inputs."""
+        raise NotImplementedError
+
+
+def _kinds(hint: Any) -> tuple[str, ...]:
+    if typing.get_origin(hint) is Annotated:
+        return tuple(typing.get_args(hint)[1].split())
+    for part in typing.get_args(hint):  # Optional[...]
+        if typing.get_origin(part) is Annotated:
+            return _kinds(part)
+    raise TypeError(f"{hint} names no kind")
+
+
+@lru_cache
+def names() -> tuple[str, ...]:
+    """Every stage's word: the files of this folder."""
+    return tuple(sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__)))
+
+
+@lru_cache
+def find(word: str) -> type[Stage]:
+    """The stage of that word; raises KeyError for an unknown one."""
+    if word not in names():
+        raise KeyError(word)
+    module = importlib.import_module(f"{__name__}.{word.replace('-', '_')}")
+    for value in vars(module).values():
+        if isinstance(value, type) and issubclass(value, Stage) and value.__module__ == module.__name__:
+            return value
+    raise TypeError(f"{module.__name__} defines no stage")

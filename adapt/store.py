@@ -1,0 +1,95 @@
+"""Artifacts by key: written aside, committed by one rename, each with a receipt; one run at a time in a folder."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from adapt.errors import UserError
+
+RECEIPT = "receipt.json"
+
+
+def key_of(entry: Mapping[str, Any]) -> str:
+    """The key of what goes into a piece of work: a hash of its canonical JSON, 16 hex digits."""
+    return hashlib.sha256(json.dumps(entry, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:16]
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON so that a reader sees the old file or the new one, never half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(aside, path)
+
+
+class Store:
+    """The artifacts of one run folder: `<step>-<key>/`, each with a receipt that says what went in."""
+
+    def __init__(self, root: Path):
+        self.root = root
+
+    def folder(self, name: str, entry: Mapping[str, Any]) -> Path:
+        """Where the artifact of this name and entry stands, or would stand."""
+        return self.root / f"{name}-{key_of(entry)}"
+
+    def receipt(self, name: str, entry: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The artifact's receipt, or None where the work is still to do."""
+        file = self.folder(name, entry) / RECEIPT
+        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+
+    def earlier(self, name: str) -> Mapping[str, Any] | None:
+        """What went into the newest artifact of this name, whatever its key."""
+        parent = self.root / name
+        files = [f for f in parent.parent.glob(f"{parent.name}-*/{RECEIPT}") if len(f.parent.name) == len(parent.name) + 17]
+        if not files:
+            return None
+        newest = max(files, key=lambda file: file.stat().st_mtime_ns)
+        return json.loads(newest.read_text(encoding="utf-8"))["entry"]
+
+    def make(
+        self, name: str, entry: Mapping[str, Any], work: Callable[[Path, Path], Mapping[str, Any]], fresh: bool = False
+    ) -> dict[str, Any]:
+        """The receipt of an artifact, made by `work(out, scratch)` unless it is there; `work` returns what the receipt adds.
+
+        `scratch` survives a killed run, so that the next one can go on from its checkpoints; `out` does not.
+        """
+        folder = self.folder(name, entry)
+        if not fresh and (done := self.receipt(name, entry)):
+            return done
+        out, scratch = folder.with_name(f".{folder.name}.making"), folder.with_name(f".{folder.name}.work")
+        shutil.rmtree(out, ignore_errors=True)
+        if fresh:
+            shutil.rmtree(scratch, ignore_errors=True)
+        out.mkdir(parents=True)
+        scratch.mkdir(exist_ok=True)
+        receipt = {"name": name, "key": key_of(entry), "entry": entry, **work(out, scratch)}
+        write_json(out / RECEIPT, receipt)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(out, folder)
+        shutil.rmtree(scratch, ignore_errors=True)
+        return receipt
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep a second run out of the folder; raises UserError where one is at work."""
+        from filelock import FileLock, Timeout
+
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.root / ".lock")
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise UserError(f"{self.root}: another run is at work in this folder; wait for it, or give another --out") from None
+        except OSError as error:
+            raise UserError(f"{self.root}: can't be written ({error.strerror}); give another --out") from None
+        try:
+            yield
+        finally:
+            lock.release()

@@ -1,0 +1,1 @@
+"""Words on paper: cleaning, sentences, noise, stems, near-duplicates. nltk is imported here alone."""
