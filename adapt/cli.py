@@ -364,4 +364,3 @@ def _click_type(annotation: Any) -> tuple[Any, bool]:
     if typing.get_origin(annotation) is typing.Annotated or (args and len(args) == 1):
         return _click_type(args[0])
     return {bool: bool, int: int, float: float}.get(annotation, str), False
-

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from adapt.job import Event
 
+FILE_WIDTH = 200  # columns where there is no terminal to ask
 PLAIN_SECONDS = 10.0  # between two lines of progress where there is no terminal
 
 
@@ -21,7 +22,8 @@ class Voice:
     """Hears events and prints them: a live bar on a terminal, one plain line now and then elsewhere; all on stderr or stdout."""
 
     def __init__(self, stderr: bool = False):
-        self.out = Console(stderr=stderr, highlight=False, soft_wrap=not sys.stdout.isatty())
+        stream = sys.stderr if stderr else sys.stdout
+        self.out = Console(stderr=stderr, highlight=False, width=None if stream.isatty() else FILE_WIDTH)
         self.live: Progress | None = None
         self.task: TaskID | None = None
         self.label = ""
@@ -48,7 +50,9 @@ class Voice:
 
     def _progress(self, event: Event) -> None:
         data = event.data
-        words = f"{data['done']:,}/{data['total']:,} {data['unit']}  {data['rate']:,.1f}/s  {clock(data['left'])} left  {data['extra']}"
+        words = (
+            f"{data['done']:,}/{data['total']:,} {data['unit']}  {data['rate']:,.1f}/s  {clock(data['left'])} left  {data['extra']}"
+        )
         if not self.out.is_terminal:
             if time.monotonic() - self.spoken >= PLAIN_SECONDS:
                 self.spoken = time.monotonic()
@@ -57,7 +61,11 @@ class Voice:
         if self.live is None or self.label != event.text:
             self._close()
             self.live = Progress(
-                TextColumn("  {task.description}"), BarColumn(24), TextColumn("{task.fields[words]}"), console=self.out, transient=True
+                TextColumn("  {task.description}"),
+                BarColumn(24),
+                TextColumn("{task.fields[words]}"),
+                console=self.out,
+                transient=True,
             )
             self.label = event.text
             self.task = self.live.add_task(escape(event.text), total=data["total"], words=words)
@@ -107,7 +115,9 @@ def dev_table(results: Mapping[str, Any]) -> Table:
                 cells.append("")
                 continue
             delta = row["deltas"].get(metric)
-            cells.append(f"{row['metrics'][name][results['main'][name]]:.4f}" + (f" ({100 * delta['delta']:+.1f})" if delta else ""))
+            cells.append(
+                f"{row['metrics'][name][results['main'][name]]:.4f}" + (f" ({100 * delta['delta']:+.1f})" if delta else "")
+            )
         gate = gates.get(row["after"])
         table.add_row(escape(row["after"]), *cells, f"{gate['word']}; {gate['action']}" if gate else "")
     return table
@@ -115,7 +125,9 @@ def dev_table(results: Mapping[str, Any]) -> Table:
 
 def test_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """Base against final on test data."""
-    table = Table("test", "role", "base", "final", "change", "95 % interval", "verdict", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(
+        "test", "role", "base", "final", "change", "95 % interval", "verdict", box=None, pad_edge=False, padding=(0, 2, 0, 0)
+    )
     for row in rows:
         interval = f"{100 * row['low']:+.1f} to {100 * row['high']:+.1f}" if row["low"] == row["low"] else "–"
         change = f"{100 * row['delta']:+.1f}"

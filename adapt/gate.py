@@ -23,7 +23,11 @@ class Verdict:
 
 
 def judge(
-    spec: GateSpec, base: Mapping[str, Measurement], before: Mapping[str, Measurement], after: Mapping[str, Measurement], seed: int = 0
+    spec: GateSpec,
+    base: Mapping[str, Measurement],
+    before: Mapping[str, Measurement],
+    after: Mapping[str, Measurement],
+    seed: int = 0,
 ) -> Verdict:
     """The verdict on `after`: its target against the model before, its guards against the base model.
 

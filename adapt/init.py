@@ -125,7 +125,11 @@ def _synthetic(folder: Path, texts: Sequence[Text], rng: np.random.Generator) ->
     parts: dict[int, list[str]] = {}
     for index, sentence in sentences([t.text for t in texts]):
         parts.setdefault(index, []).append(sentence)
-    fit = [i for i, found in parts.items() if len(found) > 1 and len(found[0].split()) >= 5 and sum(len(s.split()) for s in found[1:]) >= 10]
+    fit = [
+        i
+        for i, found in parts.items()
+        if len(found) > 1 and len(found[0].split()) >= 5 and sum(len(s.split()) for s in found[1:]) >= 10
+    ]
     if len(fit) < 6:
         raise UserError("the texts are too short to make a check from (first sentence → rest); give --pairs or --gold as well")
     _, dev, test = _aside([normalised(texts[i].text) for i in fit], rng)
@@ -136,7 +140,9 @@ def _synthetic(folder: Path, texts: Sequence[Text], rng: np.random.Generator) ->
     for split, rows in (("dev", dev), ("test", test)):
         _beir(folder / split, split, passages, [(parts[fit[i]][0], rest[fit[i]]) for i in rows])
     records.write([t for i, t in enumerate(texts) if i not in held], folder / "texts.jsonl")
-    return _said("texts (queries are synthetic: the first sentence must find the rest)", len(texts) - len(held), len(dev), len(test))
+    return _said(
+        "texts (queries are synthetic: the first sentence must find the rest)", len(texts) - len(held), len(dev), len(test)
+    )
 
 
 def _beir(folder: Path, split: str, passages: Sequence[str], queries: Sequence[tuple[str, str]]) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
-
-import json
 
 from adapt import checks, models
 from adapt.checks import Measurement
@@ -108,9 +107,7 @@ def value(measured: Mapping[str, Measurement], metric: str) -> float:
 def measured_pair(first: str, second: str, kind: str, source: Any, seed: int = 0) -> dict[str, Delta]:
     """{metric: paired difference second - first} of two models, by name or path, on one check's test data."""
     measures = Measures(Job(seed))
-    before, after = (
-        {kind: measures.of(Encoder(models.locate(name)), kind, source, "test")} for name in (first, second)
-    )
+    before, after = ({kind: measures.of(Encoder(models.locate(name)), kind, source, "test")} for name in (first, second))
     return {metric.partition(".")[2]: delta for metric, delta in deltas(before, after, seed).items()}
 
 

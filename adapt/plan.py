@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ class Planned:
     step: Step | None = None
     inputs: Mapping[str, tuple[str, ...]] | None = None  # parameter → keys of planned artifacts
     before: str | None = None  # a gate: key of the model that the step started from
+    again: bool = False  # done already, but asked for afresh
 
     @property
     def key(self) -> str:
@@ -105,7 +106,7 @@ def make(recipe: Recipe, store: Store, until: str | None = None, fresh: Sequence
         key = key_of(entry)
         due = step.id in fresh or bool(again & {k for keys in inputs.values() for k in keys})
         line = _line(step.id, entry, step.stage.makes(), store, _rows(step, inputs, counts), due)
-        line = Planned(line.name, entry, line.kind, line.cached, line.rows, line.why, step, inputs)
+        line = replace(line, step=step, inputs=inputs)
         lines.append(line)
         counts[key] = line.rows
         if not line.cached and due:
@@ -115,7 +116,7 @@ def make(recipe: Recipe, store: Store, until: str | None = None, fresh: Sequence
             if recipe.gate is not None:
                 gate_entry = _gate_entry(recipe, key, before, base, digests)
                 gate = _line(f"gate-{step.id}", gate_entry, "encoder", store, None, due)
-                lines.append(Planned(gate.name, gate_entry, "encoder", gate.cached, None, gate.why, None, {"model": (key,)}, before))
+                lines.append(replace(gate, inputs={"model": (key,)}, before=before))
                 scope["model"] = gate.key
                 if due:
                     again.add(gate.key)
@@ -155,7 +156,7 @@ def _line(name: str, entry: Mapping[str, Any], kind: str, store: Store, rows: in
     receipt = store.receipt(name, entry)
     if receipt and not due:
         return Planned(name, entry, kind, True, receipt.get("counts", {}).get("rows", rows), "cached")
-    return Planned(name, entry, kind, False, rows, "to be done again" if due else _why(entry, store.earlier(name)))
+    return Planned(name, entry, kind, False, rows, "to be done again" if due else _why(entry, store.earlier(name)), again=due)
 
 
 def _why(entry: Mapping[str, Any], earlier: Mapping[str, Any] | None) -> str:
@@ -168,7 +169,9 @@ def _why(entry: Mapping[str, Any], earlier: Mapping[str, Any] | None) -> str:
         changed += [f"{k} {then.get(k)} → {now.get(k)}" for k in now if now.get(k) != then.get(k)]
     now, then = entry.get("inputs", {}), earlier.get("inputs", {})
     changed += [f"{k} changed" for k in now if now.get(k) != then.get(k)]
-    changed += [f"{k} changed" for k in ("file", "limit", "seed", "held_out", "checks", "version") if entry.get(k) != earlier.get(k)]
+    changed += [
+        f"{k} changed" for k in ("file", "limit", "seed", "held_out", "checks", "version") if entry.get(k) != earlier.get(k)
+    ]
     return "; ".join(changed) or "missing"
 
 

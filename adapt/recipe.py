@@ -235,7 +235,9 @@ class _Reader:
             spec = {"kind": checks.kind_of(name), **value}
             if spec["kind"] not in checks.names():
                 word = str(value.get("kind", name))
-                self.say(path, f"check '{name}' is of no known kind; name it ...-KIND or give kind.{did_you_mean(word, checks.names())}")
+                self.say(
+                    path, f"check '{name}' is of no known kind; name it ...-KIND or give kind.{did_you_mean(word, checks.names())}"
+                )
                 continue
             for split in ("dev", "test"):
                 source = spec.get(split)
@@ -323,7 +325,7 @@ class _Reader:
         return Step(step_id, stage, inputs)
 
     def _inputs(self, path, step_id: str, stage_class: type[Stage], given: Mapping[str, Any], scope: Mapping[str, str]):
-        """Each input's names, written or found: its own name, then its stand-ins, whichever first is there and of a fitting kind."""
+        """Each input's names: as written, or the first of its own name and its stand-ins that is there and fits."""
         found: dict[str, tuple[str, ...]] = {}
         kinds: dict[str, str] = {}
         for want in stage_class.inputs():
@@ -335,7 +337,9 @@ class _Reader:
                 chosen = next((n for n in (own, *stage_class.stand_ins.get(want.name, ())) if scope.get(n) in want.kinds), None)
                 if chosen is None:
                     if want.required:
-                        self.say(path, f"step '{step_id}' needs {want.name} ({' or '.join(want.kinds)}), and nothing above makes it")
+                        self.say(
+                            path, f"step '{step_id}' needs {want.name} ({' or '.join(want.kinds)}), and nothing above makes it"
+                        )
                     continue
                 found[want.name], kinds[want.name] = (chosen,), scope[chosen]
                 continue
@@ -343,7 +347,10 @@ class _Reader:
             for name in names:
                 kind = scope.get(name)
                 if kind is None:
-                    self.say((*path, want.name), f"step '{step_id}': {want.name} '{name}' stands nowhere above.{did_you_mean(name, scope)}")
+                    self.say(
+                        (*path, want.name),
+                        f"step '{step_id}': {want.name} '{name}' stands nowhere above.{did_you_mean(name, scope)}",
+                    )
                 elif kind not in want.kinds:
                     fits = [n for n, k in scope.items() if k in want.kinds]
                     self.say(

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from adapt import checks, gate, models, plan as planning, records
+from adapt import checks, gate, models, records
+from adapt import plan as planning
 from adapt.checks import Measurement, leakage, speed
 from adapt.checks.statistics import Delta
 from adapt.errors import UserError, WorkFailed
@@ -24,9 +25,7 @@ FILES = {"texts": "texts.jsonl", "pairs": "pairs.jsonl", "scored": "scored.csv",
 Tell = Callable[[Event], None]
 
 
-def run(
-    recipe: Recipe, out: Path, *, until: str | None = None, fresh: Sequence[str] = (), tell: Tell = silent
-) -> dict[str, Any]:
+def run(recipe: Recipe, out: Path, *, until: str | None = None, fresh: Sequence[str] = (), tell: Tell = silent) -> dict[str, Any]:
     """Carry out `recipe` in the folder `out` and return what `results.json` holds.
 
     Finished steps are not done again. Raises UserError for wrong input, WorkFailed when training diverges or a gate stops.
@@ -79,7 +78,7 @@ class _Running:
 
     def _make(self, line: Planned) -> None:
         begun = time.monotonic()
-        receipt = self.store.make(line.name, line.entry, lambda out, work: self._work(line, out, work), fresh=not line.cached)
+        receipt = self.store.make(line.name, line.entry, lambda out, work: self._work(line, out, work), line.again)
         folder = self.store.folder(line.name, line.entry)
         if line.kind in ("encoder", "cross-encoder"):
             self.made[line.key] = (Encoder if line.kind == "encoder" else CrossEncoder)(folder / "model")
@@ -136,7 +135,9 @@ class _Running:
         clean = leakage.without_held_out(found, self._held_out())
         job.counts.update(read=read, repeats=repeats, held_out_exact=clean.exact, held_out_nearly=clean.nearly)
         removed = clean.exact + clean.nearly
-        job.note(f"{name}: {read:,} rows read, {len(clean.kept):,} kept; {repeats:,} repeats, {removed:,} too like dev or test data")
+        job.note(
+            f"{name}: {read:,} rows read, {len(clean.kept):,} kept; {repeats:,} repeats, {removed:,} too like dev or test data"
+        )
         if not clean.kept:
             raise UserError(f"{self.recipe.data[name]}: every row stands in dev or test data too; give other rows to train on")
         return clean.kept
@@ -196,11 +197,9 @@ class _Running:
             words = [{"share": s, "word": v.word, "sentence": v.sentence, "passes": v.passes} for s, v in tried]
             return {"share": share, "tried": words, "seconds": 0.0, "counts": {}}
 
-        receipt = self.store.make(line.name, line.entry, decide, fresh=not line.cached)
+        receipt = self.store.make(line.name, line.entry, decide, line.again)
         share = receipt["share"]
-        self.made[line.key] = (
-            Encoder(folder / "model") if 0 < share < 1 else self.made[after] if share == 1 else self.made[before]
-        )
+        self.made[line.key] = Encoder(folder / "model") if 0 < share < 1 else self.made[after] if share == 1 else self.made[before]
         self.measured[line.key] = (
             self._measure(line.key, "dev") if 0 < share < 1 else self.measured[after] if share == 1 else self.measured[before]
         )
@@ -229,7 +228,8 @@ class _Running:
             row = {"after": name, "metrics": {c: dict(m.metrics) for c, m in self.measured[key].items()}, "deltas": {}}
             if key != base and isinstance(self.made[key], Encoder):
                 row["deltas"] = {
-                    metric: _delta(d) for metric, d in deltas(self.measured[before], self.measured[key], self.recipe.seed, self._shown).items()
+                    metric: _delta(d)
+                    for metric, d in deltas(self.measured[before], self.measured[key], self.recipe.seed, self._shown).items()
                 }
             if name.startswith("gate-") or (self.recipe.gate is None and isinstance(self.made[key], Encoder)):
                 before = key
@@ -277,8 +277,8 @@ class _Running:
         guards = [r for r in test if r["role"] == "guard" and self._shown(r["metric"])]
         losses = [f"{r['metric']} {100 * r['delta']:+.1f} points" for r in guards]
         sentence = (
-            f"{row['metric']} on test data went from {100 * row['base']:.1f} to {100 * row['final']:.1f}: {100 * row['delta']:+.1f} points, "
-            f"95 % interval {100 * row['low']:+.1f} to {100 * row['high']:+.1f}"
+            f"{row['metric']} on test data went from {100 * row['base']:.1f} to {100 * row['final']:.1f}: "
+            f"{100 * row['delta']:+.1f} points, 95 % interval {100 * row['low']:+.1f} to {100 * row['high']:+.1f}"
             + (f"; guards: {', '.join(losses)}" if losses else "")
             + "."
         )

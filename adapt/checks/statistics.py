@@ -63,9 +63,7 @@ class Delta:
         return "better" if self.low > 0 else "worse" if self.high < 0 else "same"
 
 
-def compare(
-    metric: str, before: Measurement, after: Measurement, seed: int = 0, resamples: int = RESAMPLES
-) -> Delta:
+def compare(metric: str, before: Measurement, after: Measurement, seed: int = 0, resamples: int = RESAMPLES) -> Delta:
     """The paired difference after - before of one metric: percentile bootstrap over items (Efron & Tibshirani 1993, ch. 13).
 
     The same resampled items are taken from both models. Metrics that are neither means nor correlations (ap, auc) have no

@@ -85,9 +85,7 @@ def _opened(folder: Path) -> Reader:
 
 
 @torch.inference_mode()
-def predict(
-    folder: Path, pairs: Sequence[tuple[str, str]], job: Job, max_length: int = 256, label: str = "scoring"
-) -> np.ndarray:
+def predict(folder: Path, pairs: Sequence[tuple[str, str]], job: Job, max_length: int = 256, label: str = "scoring") -> np.ndarray:
     """Scores in 0 to 1 of every pair, [pairs], float64; both orders of a pair are read and averaged."""
     reader = _opened(folder)
     scores = np.zeros(len(pairs))

@@ -39,9 +39,7 @@ class Fitted:
     seconds: float
 
 
-def epochs_of(
-    batches: Callable[[int], list[list[int]]], epochs: int, max_steps: int | None
-) -> list[tuple[int, list[int]]]:
+def epochs_of(batches: Callable[[int], list[list[int]]], epochs: int, max_steps: int | None) -> list[tuple[int, list[int]]]:
     """The whole plan of a training run, (epoch, row indices) for each step, cut at `max_steps`."""
     plan: list[tuple[int, list[int]]] = []
     for epoch in range(epochs):

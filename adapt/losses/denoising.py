@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from sentence_transformers import SentenceTransformer
@@ -25,9 +25,7 @@ class Denoising(torch.nn.Module):
     encoder can be held still while it learns to read (`encoder_frozen`). `decoder_layers` keeps only the first layers.
     """
 
-    def __init__(
-        self, encoder: SentenceTransformer, folder: Path, *, tied: bool, seed: int, decoder_layers: int | None = None
-    ):
+    def __init__(self, encoder: SentenceTransformer, folder: Path, *, tied: bool, seed: int, decoder_layers: int | None = None):
         """Raises UserError for architectures whose decoder can't attend to the sentence vector."""
         super().__init__()
         seed_all(seed)  # cross-attention and the language-model head are new in most checkpoints
@@ -41,9 +39,7 @@ class Denoising(torch.nn.Module):
             with quiet():
                 self.decoder = AutoModelForCausalLM.from_pretrained(folder, config=config, dtype=torch.float32)
         except (ValueError, AttributeError) as error:
-            raise UserError(
-                f"{folder}: TSDAE can't build a decoder for '{type(body).__name__}'. It works with {WORKS}."
-            ) from error
+            raise UserError(f"{folder}: TSDAE can't build a decoder for '{type(body).__name__}'. It works with {WORKS}.") from error
         if tied:
             _tie(body, getattr(self.decoder, self.decoder.base_model_prefix))
         self.encoder_frozen = False
@@ -53,6 +49,10 @@ class Denoising(torch.nn.Module):
         """Mean cross-entropy per original token after the first, given the sentence vectors of the noisy ids."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.encoder_frozen):
             vectors = forward(self.encoder, noisy)
+        return self.restore(vectors, originals)
+
+    def restore(self, vectors: torch.Tensor, originals: Sequence[Sequence[int]]) -> torch.Tensor:
+        """The loss of restoring `originals` from sentence vectors [texts, d]."""
         pad = self.encoder.tokenizer.pad_token_id or 0
         features = padded([ids[:-1] for ids in originals], pad, device())
         targets = padded([ids[1:] for ids in originals], pad, device())
@@ -66,21 +66,27 @@ class Denoising(torch.nn.Module):
         logits = _head(self.decoder)(hidden[real])
         return F.cross_entropy(logits.float(), targets["input_ids"][real])
 
-    @torch.inference_mode()
     def sees_its_input(self, ids: Sequence[Sequence[int]]) -> bool:
-        """Whether the loss depends on the noisy input at all; in decoder-only models it does not, and nothing else says so."""
+        """Whether the loss depends on the sentence vectors at all; in decoder-only models it does not, and nothing else says so."""
         self.eval()
-        whole = [list(row) for row in ids]
-        return not np.isclose(float(self(whole, whole)), float(self(whole[1:] + whole[:1], whole)), rtol=0, atol=1e-7)
+        with torch.no_grad():
+            vectors = forward(self.encoder, ids)
+        vectors.requires_grad_()
+        (slope,) = torch.autograd.grad(self.restore(vectors, ids), vectors, allow_unused=True)
+        return slope is not None and bool(slope.abs().max() > 0)
 
 
-def _tie(encoder: torch.nn.Module, decoder: torch.nn.Module) -> None:
-    """Make the decoder use the encoder's own parameters wherever both have one of that name and shape."""
-    shared = dict(encoder.named_parameters())
-    for name, parameter in list(decoder.named_parameters()):
+def _tie(encoder: Any, decoder: torch.nn.Module) -> None:
+    """Make the encoder use the decoder's parameters, with the encoder's values, wherever both have one of that name and shape.
+
+    In this direction the vocabulary head, which is tied to the decoder's word embeddings, stays tied.
+    """
+    shared = dict(decoder.named_parameters())
+    for name, parameter in list(encoder.named_parameters()):
         if name in shared and shared[name].shape == parameter.shape:
+            shared[name].data.copy_(parameter.data)
             owner, _, leaf = name.rpartition(".")
-            setattr(decoder.get_submodule(owner), leaf, shared[name])
+            setattr(encoder.get_submodule(owner), leaf, shared[name])
 
 
 def _head(decoder: torch.nn.Module) -> torch.nn.Module:

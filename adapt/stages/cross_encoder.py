@@ -22,7 +22,7 @@ class CrossEncoderStage(Stage):
     stand_ins: ClassVar = {"pairs": ("gold",)}
     example: ClassVar[str] = "adapt cross-encoder --model all-MiniLM-L6-v2 --pairs gold.csv --out labeller --epochs 1"
 
-    epochs: PositiveInt = Field(3, description="passes over the pairs, each in both orders")
+    epochs: PositiveInt = Field(3, description="passes over the pairs, in an order of the two texts that is drawn anew each time")
     max_steps: PositiveInt | None = Field(None, description="stop after this many steps")
     batch_size: PositiveInt = Field(16, description="pairs per step")
     learning_rate: PositiveFloat = Field(5e-5, description="peak learning rate")
@@ -45,18 +45,22 @@ class CrossEncoderStage(Stage):
         order = np.random.default_rng(job.seed).permutation(len(pairs))
         aside = round(self.held_out * len(pairs))
         held, train = [pairs[i] for i in order[:aside]], [pairs[i] for i in order[aside:]]
-        both = [(p.sentence1, p.sentence2) for p in train] + [(p.sentence2, p.sentence1) for p in train]
-        scores = torch.tensor([p.score for p in train] * 2)
+        scores = torch.tensor([p.score for p in train])
         reader = Reader(model.path, new_head_seed=job.seed)
-        ids = reader.ids([a for a, _ in both], [b for _, b in both], self.max_length)
+        first, second = [p.sentence1 for p in train], [p.sentence2 for p in train]
+        orders = reader.ids(first, second, self.max_length), reader.ids(second, first, self.max_length)
         set_dropout(reader, self.dropout)
 
         def loss(epoch: int, rows: list[int], done: float) -> torch.Tensor:
-            logits = reader([ids[i] for i in rows])
+            # Which text comes first is drawn anew each epoch: similarity has no direction, a transformer's input has.
+            turned = [int(np.random.default_rng([job.seed, epoch, i]).random() < 0.5) for i in rows]
+            logits = reader([orders[turn][i] for turn, i in zip(turned, rows, strict=True)])
             return torch.nn.functional.binary_cross_entropy_with_logits(logits, scores[rows].to(logits.device))
 
         plan = epochs_of(
-            lambda epoch: by_like_length([len(row) for row, _ in ids], self.batch_size, job.seed, epoch), self.epochs, self.max_steps
+            lambda epoch: by_like_length([len(row) for row, _ in orders[0]], self.batch_size, job.seed, epoch),
+            self.epochs,
+            self.max_steps,
         )
         is_new = [(name, p) for name, p in trainable(reader) if "classifier" in name or "pooler" in name]
         new = {id(p) for _, p in is_new}

@@ -48,7 +48,9 @@ class Finetune(Stage):
             return [f"batching 'gathered' masks shared positives, which only loss 'mnrl' does; with '{self.loss}' use 'spread'"]
         if kind and kind not in LOSSES[self.loss]:
             fits = [name for name, wanted in LOSSES.items() if kind in wanted]
-            return [f"loss '{self.loss}' takes {' or '.join(LOSSES[self.loss])}, but examples are {kind}. Try loss {' or '.join(fits)}"]
+            return [
+                f"loss '{self.loss}' takes {' or '.join(LOSSES[self.loss])}, but examples are {kind}. Try loss {' or '.join(fits)}"
+            ]
         return []
 
     def run(self, model: EncoderFolder, examples: Examples, job: Job) -> EncoderFolder:

@@ -25,9 +25,7 @@ class Mine(Stage):
     product: ClassVar[str] = "triplets"
     stand_ins: ClassVar = {"corpus": ("texts",)}
     on_request: ClassVar = ("cross_encoder",)  # a filter of its own, worth naming: it may know nothing of queries and passages
-    example: ClassVar[str] = (
-        "adapt mine --pairs pairs.jsonl --corpus passages.jsonl --model all-MiniLM-L6-v2 --out triplets.jsonl"
-    )
+    example: ClassVar[str] = "adapt mine --pairs pairs.jsonl --corpus passages.jsonl --model all-MiniLM-L6-v2 --out triplets.jsonl"
 
     finders: tuple[Finder, ...] = Field(("bm25", "dense"), description="who searches; several are fused by reciprocal rank")
     negatives: PositiveInt = Field(4, description="hard negatives for each pair")
@@ -115,7 +113,9 @@ class Mine(Stage):
             fused.append([(j, origins[j]) for j in order[self.range_min : self.range_max]])
         return fused
 
-    def _judged(self, pairs: Pairs, hits: list[list[tuple[int, str]]], pool, cross_encoder, job: Job) -> list[list[tuple[int, str]]]:
+    def _judged(
+        self, pairs: Pairs, hits: list[list[tuple[int, str]]], pool, cross_encoder, job: Job
+    ) -> list[list[tuple[int, str]]]:
         """The hits that a cross-encoder scores below the bound set by the positive's score; one call for all pairs."""
         from adapt.engine.cross_encoder import predict
 

@@ -24,7 +24,9 @@ class Silver(Stage):
     stand_ins: ClassVar = {"texts": ("corpus",)}
     example: ClassVar[str] = "adapt silver --texts passages.jsonl --cross-encoder labeller --out silver.csv --sampling bm25"
 
-    sampling: tuple[Sampler, ...] = Field(("bm25", "dense"), description="how candidates are found; several share the number equally")
+    sampling: tuple[Sampler, ...] = Field(
+        ("bm25", "dense"), description="how candidates are found; several share the number equally"
+    )
     pairs: PositiveInt = Field(2_000, description="silver pairs to make, as far as the texts allow")
     top_k: PositiveInt = Field(5, description="nearest neighbours of each text that become candidates")
     unit: Literal["sentence", "text"] = Field("sentence", description="what is paired: sentences of the texts, or whole texts")
@@ -52,7 +54,9 @@ class Silver(Stage):
         units = self._units(texts, gold or ())
         chosen = self._candidates(units, gold or (), model, job)
         if not chosen:
-            raise UserError(f"silver: {len(units)} units of text gave no candidate pair; give more texts, or widen min_words, max_words")
+            raise UserError(
+                f"silver: {len(units)} units of text gave no candidate pair; give more texts, or widen min_words, max_words"
+            )
         scores = predict(cross_encoder.path, [(units[i], units[j]) for i, j, _ in chosen], job, self.max_length, label="silver")
         job.counts.update(units=len(units), candidates=len(chosen), histogram=_histogram(scores))
         job.note(f"silver: {len(chosen):,} pairs; scores by fifths {_histogram(scores)}")

@@ -97,7 +97,9 @@ class Tsdae(Stage):
         )
         anchored = tuned and self.anchor > 0
         used = sorted({row for _, rows in plan for row in rows})
-        base = dict(zip(used, embed(model.path, [sentences[i] for i in used], job, label="anchors"), strict=True)) if anchored else {}
+        base = (
+            dict(zip(used, embed(model.path, [sentences[i] for i in used], job, label="anchors"), strict=True)) if anchored else {}
+        )
 
         def loss(epoch: int, rows: list[int], done: float) -> torch.Tensor:
             module.encoder_frozen = tuned and done < self.frozen

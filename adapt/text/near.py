@@ -14,7 +14,7 @@ from adapt.text.clean import words
 
 SHINGLE = 5
 BANDS, ROWS = 32, 4  # a pair at Jaccard 0.8 becomes a candidate with probability 1 - (1 - 0.8^4)^32 > 0.9999
-_PRIME = np.uint64((1 << 61) - 1)
+_MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
 def shingles(text: str) -> frozenset[int]:
@@ -34,16 +34,17 @@ def jaccard(left: frozenset[int], right: frozenset[int]) -> float:
 def _bands(sets: Sequence[frozenset[int]]) -> np.ndarray:
     """One key per band and text, [n, BANDS]: texts with an equal key in some band are candidates."""
     rng = np.random.default_rng(20970)  # fixed: the hash family is part of the method, not of a run's randomness
-    a = rng.integers(1, 1 << 29, BANDS * ROWS, dtype=np.uint64)
-    b = rng.integers(0, 1 << 60, BANDS * ROWS, dtype=np.uint64)
+    factors = rng.integers(0, 1 << 63, BANDS * ROWS, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
     signature = np.empty((len(sets), BANDS * ROWS), dtype=np.uint64)
     for row, grams in enumerate(sets):
         values = np.fromiter(grams, dtype=np.uint64, count=len(grams))
-        signature[row] = ((values[:, None] * a + b) % _PRIME).min(axis=0)
-    mixed = signature.reshape(len(sets), BANDS, ROWS)
+        mixed = values[:, None] * factors  # wraps around: multiplicative hashing, then the high half is folded into the low
+        mixed ^= mixed >> np.uint64(32)
+        signature[row] = (mixed * _MIX).min(axis=0)
+    parts = signature.reshape(len(sets), BANDS, ROWS)
     keys = np.zeros((len(sets), BANDS), dtype=np.uint64)
     for part in range(ROWS):
-        keys = keys * np.uint64(0x9E3779B97F4A7C15) + mixed[:, :, part]
+        keys = keys * _MIX + parts[:, :, part]
     return keys
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from adapt.text.clean import clean
 
 # What a small corpus can't teach: abbreviations of academic, medical and legal prose.
-ABBREVIATIONS = "fig figs vs mg ml no nos e.g i.e dr mr mrs ms prof et al etc approx ca cf eq ref refs resp sec ch vol pp".split()
+ABBREVIATIONS = ("fig figs vs mg ml no nos e.g i.e dr mr mrs ms prof et al etc approx ca cf eq ref refs resp sec ch vol pp").split()
 TRAINING_CHARACTERS = 5_000_000  # Punkt's counts are stable long before this
 
 

@@ -1,0 +1,74 @@
+import pytest
+import torch
+
+from adapt.engine.encoder import open_encoder, padded
+from adapt.errors import UserError
+from adapt.losses.denoising import Denoising
+
+TEXTS = ["The heart helps the kidney.", "Fever falls after the tablet.", "A mild rash and a cough."]
+NOISY = ["The heart.", "Fever tablet.", "rash cough."]
+
+
+def ids(model, texts):
+    return model.tokenizer(texts)["input_ids"]
+
+
+def test_loss_and_gradients_equal_sentence_transformers_on_the_same_ids(language_model):
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.losses import DenoisingAutoEncoderLoss
+
+    torch.manual_seed(0)
+    encoder = open_encoder(language_model)
+    mine = Denoising(encoder, language_model, tied=True, seed=0).eval()
+    twin = SentenceTransformer(modules=[encoder[0].__class__(str(language_model)), encoder[1]], device="cpu")
+    theirs = DenoisingAutoEncoderLoss(twin, tie_encoder_decoder=True).eval()
+    theirs.decoder.load_state_dict(mine.decoder.state_dict())  # new layers are random: give both the same
+    noisy, clean = ids(encoder, NOISY), ids(encoder, TEXTS)
+    cpu = torch.device("cpu")
+    value = mine(noisy, clean)
+    other = theirs([padded(noisy, 0, cpu), padded(clean, 0, cpu)], None)
+    assert value.item() == pytest.approx(other.item(), abs=1e-5)
+    value.backward()
+    other.backward()
+    ours = dict(encoder[0].auto_model.named_parameters())
+    compared = 0
+    for name, parameter in twin[0].auto_model.named_parameters():
+        if parameter.grad is not None:
+            torch.testing.assert_close(ours[name].grad, parameter.grad, atol=1e-5, rtol=1e-4)
+            compared += 1
+    assert compared > 20
+
+
+def test_tied_halves_share_their_parameters_and_untied_ones_do_not(language_model):
+    for tied in (True, False):
+        encoder = open_encoder(language_model)
+        module = Denoising(encoder, language_model, tied=tied, seed=0)
+        body, decoder = encoder[0].auto_model, module.decoder.bert
+        assert (body.encoder.layer[0].output.dense.weight is decoder.encoder.layer[0].output.dense.weight) == tied
+
+
+def test_the_loss_sees_the_noisy_input(language_model):
+    encoder = open_encoder(language_model)
+    module = Denoising(encoder, language_model, tied=False, seed=0)
+    assert module.sees_its_input(ids(encoder, TEXTS))
+
+
+def test_a_frozen_encoder_gets_no_gradient(language_model):
+    encoder = open_encoder(language_model)
+    module = Denoising(encoder, language_model, tied=False, seed=0, decoder_layers=1)
+    assert module.decoder.config.num_hidden_layers == 1
+    module.encoder_frozen = True
+    module(ids(encoder, NOISY), ids(encoder, TEXTS)).backward()
+    assert all(p.grad is None for p in encoder.parameters())
+    assert any(p.grad is not None for p in module.decoder.parameters())
+
+
+def test_an_architecture_without_a_decoder_is_refused(tmp_path, language_model):
+    from transformers import MPNetConfig, MPNetModel
+
+    config = MPNetConfig(vocab_size=200, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32)
+    MPNetModel(config).save_pretrained(tmp_path)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (tmp_path / name).write_bytes((language_model / name).read_bytes())
+    with pytest.raises(UserError, match="works with BERT"):
+        Denoising(open_encoder(tmp_path), tmp_path, tied=False, seed=0)

@@ -1,0 +1,109 @@
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from adapt import stages
+
+HEAVY = ("torch", "transformers", "sentence_transformers", "scipy", "sklearn", "nltk", "datasets")
+
+
+def adapt(*args, cwd=None, check=None):
+    done = subprocess.run([sys.executable, "-m", "adapt", *map(str, args)], cwd=cwd, capture_output=True, text=True, env=os.environ)
+    if check is not None:
+        assert done.returncode == check, done.stdout + done.stderr
+    return done
+
+
+@pytest.mark.parametrize("args", [["--help"], ["recipes"], ["run", "smoke", "--dry-run"], ["tsdae", "--help"], ["init", "--help"]])
+def test_light_commands_import_nothing_heavy(args):
+    code = f"""
+import sys
+sys.argv = ['adapt', *{args!r}]
+from adapt.cli import main
+try:
+    main()
+except SystemExit as stop:
+    assert not stop.code, stop.code
+print('HEAVY', [m for m in {HEAVY!r} if m in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip().endswith("HEAVY []"), done.stdout + done.stderr
+
+
+def test_every_stage_is_a_command_with_every_setting_an_option():
+    for word in stages.names():
+        shown = adapt(word, "--help", check=0).stdout
+        stage = stages.find(word)
+        assert stage.example.split("--out")[0].strip()[:60] in " ".join(shown.split())
+        for name in [*stage.model_fields, *(want.name for want in stage.inputs()), "seed", "out"]:
+            assert f"--{name.replace('_', '-')}" in shown
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["run", "medical-recip"], "Did you mean 'medical-recipe'"),
+        (["rnu"], "Did you mean 'run'"),
+        (["tsdae", "--model", "no-such-model", "--texts", "t.txt", "--out", "o"], "was not found. Looked at: local folder"),
+        (["check", "--model", "x"], "nothing to measure on"),
+        (["report", "nowhere"], "holds no results.json"),
+        (["init", "x"], "nothing to start from"),
+        (["finetune", "--model", "m", "--examples", "e.csv", "--out", "o", "--epochs", "0"], "--epochs"),
+        (["run", "smoke", "--nproc", "2"], "not supported"),
+    ],
+)
+def test_wrong_input_is_one_clear_message_and_exit_code_2(args, words, tmp_path):
+    done = adapt(*args, cwd=tmp_path, check=2)
+    assert words in done.stderr and "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_stages_by_hand_then_check_compare_embed_and_search(domain, embedder):
+    """The whole chain typed by a person, file by file."""
+    adapt("tsdae", "--model", embedder, "--texts", "texts.jsonl", "--out", "speaks", "--max-steps", 1, cwd=domain, check=0)
+    adapt("cross-encoder", "--model", "speaks", "--pairs", "gold.csv", "--out", "labeller", "--max-steps", 1, cwd=domain, check=0)
+    adapt(
+        "silver", "--texts", "texts.jsonl", "--cross-encoder", "labeller", "--out", "silver.csv", "--gold", "gold.csv",
+        "--sampling", "bm25", "--pairs", 10, cwd=domain, check=0,
+    )  # fmt: skip
+    adapt("mine", "--pairs", "pairs.jsonl", "--corpus", "texts.jsonl", "--model", "speaks", "--out", "t.jsonl", cwd=domain, check=0)
+    for examples, loss, out in (("silver.csv", "cosent", "one"), ("t.jsonl", "mnrl", "two")):
+        adapt(
+            "finetune",
+            "--model",
+            "speaks",
+            "--examples",
+            examples,
+            "--loss",
+            loss,
+            "--out",
+            out,
+            "--max-steps",
+            1,
+            cwd=domain,
+            check=0,
+        )
+    again = adapt("finetune", "--model", "speaks", "--examples", "t.jsonl", "--out", "two", cwd=domain, check=2)
+    assert "two: is there already" in again.stderr
+
+    shown = json.loads(
+        adapt("check", "--model", "two", "--retrieval", "test", "--sts", "sts-test.csv", "--json", cwd=domain, check=0).stdout
+    )
+    assert 0 <= shown["retrieval"]["ndcg@10"] <= 1 and -1 <= shown["sts"]["spearman"] <= 1
+    alike = json.loads(
+        adapt("compare", "--model", "two", "--model", "two", "--sts", "sts-test.csv", "--json", cwd=domain, check=0).stdout
+    )
+    assert alike[0]["delta"] == 0 and alike[0]["verdict"] == "same"
+    judged = json.loads(adapt("check", "--model", "labeller", "--sts", "sts-test.csv", "--json", cwd=domain, check=0).stdout)
+    assert -1 <= judged["sts"]["spearman"] <= 1
+
+    adapt("embed", "--model", "two", "--texts", "texts.jsonl", "--out", "v.npy", cwd=domain, check=0)
+    vectors = np.load(domain / "v.npy")
+    assert vectors.shape == (30, 32) and np.allclose((vectors**2).sum(1), 1, atol=1e-5)
+    first = json.loads((domain / "texts.jsonl").read_text().splitlines()[4])["text"]
+    lines = adapt("search", "--model", "two", "--corpus", "texts.jsonl", "--top", 3, first, cwd=domain, check=0).stdout.splitlines()
+    assert len(lines) == 3 and first[:40] in lines[0] and lines[0].startswith("1.000")

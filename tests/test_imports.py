@@ -1,0 +1,72 @@
+"""The picture of the house, held against the code: imports go down only, and heavy libraries live where they should."""
+
+import ast
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent.parent / "adapt"
+# Lower numbers may be imported by higher ones; equals may import each other only inside one room.
+LEVELS = {
+    "errors": 0, "text": 1, "job": 1, "records": 1, "models": 2, "yaml_lines": 2, "search": 3, "engine": 3, "losses": 4,
+    "stages": 5, "checks": 5, "store": 5, "recipe": 6, "measure": 7, "plan": 7, "gate": 7, "embed": 7, "hand": 7, "init": 7,
+    "report": 8, "run": 9, "console": 9, "cli": 10, "__main__": 11, "__init__": 10,
+}  # fmt: skip
+HEAVY = {
+    "torch": {"engine", "losses", "stages"}, "transformers": {"engine", "losses"}, "sentence_transformers": {"engine", "losses"},
+    "nltk": {"text"}, "bm25s": {"search"}, "jinja2": {"report"}, "rich": {"console"}, "click": {"cli"},
+}  # fmt: skip
+
+
+def room(file):
+    return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(file):
+    """(module, whether at the top of the file) for every import."""
+    tree = ast.parse(file.read_text())
+    for node in ast.walk(tree):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"adapt.{alias.name}" for alias in node.names] if node.module == "adapt" else [node.module]
+        for name in names:
+            yield name, node in tree.body
+
+
+def test_imports_go_down_only():
+    files = sorted(PACKAGE.rglob("*.py"))
+    assert len(files) > 40
+    wrong = []
+    for file in files:
+        here = room(file)
+        for name, _ in imports(file):
+            if name.startswith("adapt."):
+                there = name.split(".")[1]
+                if there in ("__version__", here):
+                    continue
+                if LEVELS[there] >= LEVELS[here] and not (here == "checks" and there == "records"):
+                    wrong.append(f"{file.relative_to(PACKAGE)} imports {there}")
+    assert not wrong
+
+
+def test_siblings_among_stages_and_checks_do_not_import_each_other():
+    kinds = {"stages": {f.stem for f in (PACKAGE / "stages").glob("*.py")}, "checks": {"sts", "pairs", "retrieval", "triplets"}}
+    for folder, names in kinds.items():
+        for file in (PACKAGE / folder).glob("*.py"):
+            for name, _ in imports(file):
+                parts = name.split(".")
+                assert not (parts[:2] == ["adapt", folder] and len(parts) > 2 and parts[2] in names - {file.stem}), file
+
+
+def test_heavy_libraries_live_in_their_rooms_and_torch_is_lazy_elsewhere():
+    for file in sorted(PACKAGE.rglob("*.py")):
+        for name, top in imports(file):
+            library = name.split(".")[0]
+            if library in HEAVY:
+                assert room(file) in HEAVY[library], f"{file.relative_to(PACKAGE)} imports {library}"
+                assert not (library == "torch" and top and room(file) == "stages"), file
+
+
+def test_no_room_for_odds_and_ends():
+    names = {f.stem for f in PACKAGE.rglob("*.py")}
+    assert not names & {"utils", "helpers", "common", "base", "misc"}

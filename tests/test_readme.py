@@ -1,0 +1,46 @@
+"""What the README says is what the code does."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from adapt import recipe, stages
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+
+
+def test_the_table_of_stages_is_fresh():
+    done = subprocess.run([sys.executable, str(ROOT / "scripts" / "stage-table"), "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_two_commands_are_there_and_run_what_ci_runs():
+    text = README.read_text(encoding="utf-8")
+    assert "\nscripts/demo\n" in text and "\nscripts/test\n" in text
+    assert "scripts/test" in (ROOT / ".ci" / "run").read_text() and "scripts/check" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_the_recipe_that_is_explained_is_the_one_that_ships():
+    block = re.search(r"```yaml\n(.*?)```", README.read_text(encoding="utf-8"), re.S).group(1)
+    shipped = (ROOT / "recipes" / "medical-recipe.yaml").read_text(encoding="utf-8")
+    lines = [line.split(" #")[0].rstrip() for line in block.splitlines()]
+    bare = [line.split(" #")[0].rstrip() for line in shipped.splitlines()]
+    for line in lines:
+        assert line in bare, line
+
+
+@pytest.mark.parametrize("word", stages.names())
+def test_every_command_names_options_that_exist(word):
+    stage = stages.find(word)
+    known = {f"--{n.replace('_', '-')}" for n in [*stage.model_fields, *(i.name for i in stage.inputs()), "out", "seed", "force"]}
+    assert set(re.findall(r"--[a-z-]+", stage.example)) <= known
+
+
+def test_no_path_of_a_machine_and_no_figure_without_its_recipe():
+    for file in [README, *sorted((ROOT / "recipes").glob("*.yaml"))]:
+        assert not re.search(r"/(home|root|work|tmp|Users)/", file.read_text(encoding="utf-8")), file
+    assert set(recipe.shipped()) == {file.stem for file in (ROOT / "recipes").glob("*.yaml")}

@@ -1,0 +1,134 @@
+import hashlib
+import json
+import shutil
+
+import pytest
+
+from adapt import plan, recipe
+from adapt.errors import UserError, WorkFailed
+from adapt.report import write_report
+from adapt.run import run
+from adapt.store import Store
+
+
+def weights(folder):
+    return hashlib.sha256((folder / "model" / "model.safetensors").read_bytes()).hexdigest()
+
+
+def states(file, out, *overrides, **options):
+    lines = plan.make(recipe.load(str(file), overrides), Store(out), **options).lines
+    return {line.name: "cached" if line.cached else line.why for line in lines}
+
+
+def test_a_run_from_end_to_end(recipe_file, tmp_path):
+    """One run looked at from all sides: it is made once, since every stage trains in it."""
+    out = tmp_path / "run"
+    events = []
+    results = run(recipe.load(str(recipe_file)), out, tell=events.append)
+
+    # The folder holds what is promised.
+    for name in ("model", "results.json", "recipe.lock.yaml"):
+        assert (out / name).exists()
+    assert json.loads((out / "results.json").read_text()) == json.loads(json.dumps(results))
+    assert [row["after"] for row in results["dev"]] == [
+        "base", "tsdae", "gate-tsdae", "cross-encoder", "augment", "gate-augment", "finetune", "gate-finetune",
+    ]  # fmt: skip
+    assert {row["metric"] for row in results["test"]} >= {"retrieval.ndcg@10", "sts.spearman"}
+    assert {e.kind for e in events} >= {"plan", "step", "progress", "note", "check", "verdict", "done"}
+
+    # The model is an ordinary one.
+    from sentence_transformers import CrossEncoder, SentenceTransformer
+
+    vector = SentenceTransformer(str(out / "model"), device="cpu").encode("The heart.")
+    assert vector.shape == (32,) and abs(float((vector**2).sum()) - 1) < 1e-5
+    labeller = next(out.glob("cross-encoder-*")) / "model"
+    assert 0 <= float(CrossEncoder(str(labeller), device="cpu").predict([("The heart.", "The kidney.")])[0]) <= 1
+
+    # The report is one escaped file.
+    html = write_report(out).read_text()
+    assert "http" not in html and "<script" not in html and "retrieval.ndcg@10" in html
+
+    # A second run finds everything done, and a changed word reruns exactly what depends on it.
+    assert set(states(recipe_file, out).values()) == {"cached"}
+    changed = states(recipe_file, out, "stages.finetune.learning_rate=1e-4")
+    assert {name for name, state in changed.items() if state != "cached"} == {"finetune", "gate-finetune"}
+    assert changed["finetune"] == "learning_rate 5e-05 → 0.0001"
+    changed = states(recipe_file, out, "stages.silver.pairs=10")
+    assert {n for n, s in changed.items() if s != "cached"} == {
+        "silver",
+        "augment",
+        "gate-augment",
+        "mine",
+        "finetune",
+        "gate-finetune",
+    }
+    changed = states(recipe_file, out, fresh=["mine"])
+    assert {n for n, s in changed.items() if s != "cached"} == {"mine", "finetune", "gate-finetune"}
+    assert set(states(recipe_file, out, until="silver")) == {
+        "data-texts", "data-gold", "data-pairs", "tsdae", "gate-tsdae", "cross-encoder", "silver",
+    }  # fmt: skip
+    with pytest.raises(UserError, match="no such step"):
+        states(recipe_file, out, until="sliver")
+
+    # Only the step that was asked for is done again, and the same recipe in another folder gives the same bits.
+    before = weights(out)
+    again = run(recipe.load(str(recipe_file)), out, fresh=["finetune"])
+    assert {s["step"] for s in again["steps"] if s["status"] == "done"} == {"finetune", "gate-finetune"}
+    run(recipe.load(str(recipe_file)), tmp_path / "other")
+    assert weights(out) == before == weights(tmp_path / "other")
+
+
+def test_a_gate_that_stops_ends_the_run(recipe_file, tmp_path):
+    with pytest.raises(WorkFailed, match="forgetting"):
+        run(recipe.load(str(recipe_file), ["gate.action=stop", "gate.guard={sts.spearman: 2.0}"]), tmp_path / "run", until="tsdae")
+
+
+def test_a_gate_goes_back_where_a_guard_falls(recipe_file, tmp_path, embedder):
+    overrides = ["gate.action=blend", "gate.guard={sts.spearman: 2.0}"]  # a budget that nothing can keep
+    results = run(recipe.load(str(recipe_file), overrides), tmp_path / "run", until="tsdae")
+    gate = next(s for s in results["steps"] if s["stage"] == "gate")
+    assert gate["share"] == 0.0 and gate["word"] == "forgetting" and [t["share"] for t in gate["tried"]] == [1.0, 0.5, 0.25]
+    assert (tmp_path / "run" / "model" / "model.safetensors").read_bytes() == (embedder / "model.safetensors").read_bytes()
+
+
+def test_held_out_rows_are_removed_from_training(recipe_file, tmp_path, domain):
+    leaked = json.loads((domain / "dev" / "corpus.jsonl").read_text().splitlines()[30])["text"]
+    with open(domain / "texts.jsonl", "a") as file:
+        file.write(json.dumps({"text": leaked.upper()}) + "\n" + json.dumps({"text": leaked + " And more."}) + "\n")
+    results = run(recipe.load(str(recipe_file)), tmp_path / "run", until="tsdae")
+    counts = next(s["counts"] for s in results["steps"] if s["step"] == "data-texts")
+    assert (counts["read"], counts["held_out_exact"], counts["held_out_nearly"], counts["rows"]) == (32, 1, 1, 30)
+
+
+def test_a_killed_training_goes_on_to_the_same_weights(recipe_file, tmp_path, monkeypatch):
+    from adapt.engine import training
+
+    overrides = ["stages.tsdae.max_steps=6"]
+    whole = run(recipe.load(str(recipe_file), overrides), tmp_path / "whole", until="tsdae")
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    saved = training._save
+    count = []
+
+    def dies_after_three(file, state):
+        saved(file, state)
+        count.append(1)
+        if len(count) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "_save", dies_after_three)
+    with pytest.raises(KeyboardInterrupt):
+        run(recipe.load(str(recipe_file), overrides), tmp_path / "cut", until="tsdae")
+    notes = []
+    again = run(recipe.load(str(recipe_file), overrides), tmp_path / "cut", until="tsdae", tell=lambda e: notes.append(e.text))
+    assert any("goes on at step 3 of 6" in note for note in notes)
+    assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
+    assert again["dev"][1]["metrics"] == whole["dev"][1]["metrics"]
+
+
+def test_text_with_markup_does_not_break_the_report(recipe_file, tmp_path, domain):
+    shutil.copy(recipe_file, domain / "odd.yaml")
+    text = (domain / "odd.yaml").read_text().replace("name: tiny", 'name: "<b>[/b] & co"')
+    (domain / "odd.yaml").write_text(text)
+    run(recipe.load(str(domain / "odd.yaml"), ["gate=null"]), tmp_path / "run", until="tsdae")
+    html = write_report(tmp_path / "run").read_text()
+    assert "<b>[/b]" not in html and "&lt;b&gt;[/b] &amp; co" in html

@@ -1,0 +1,52 @@
+import random
+
+from adapt.text.clean import clean, normalised
+from adapt.text.near import first_of_each, jaccard, near, shingles
+from adapt.text.sentences import sentences
+from adapt.text.stems import stems
+
+
+def test_clean_keeps_words_and_tidies_the_rest():
+    assert clean(" cafe\u0301\u200b \n\n au\tlait\x00 ") == "café au lait"
+
+
+def test_normalised_texts_are_equal_when_case_and_punctuation_are_all_that_differs():
+    assert normalised("The dose, 5 mg!") == normalised("the DOSE 5 mg")
+    assert normalised("5 mg") != normalised("50 mg")
+
+
+def test_sentences_survive_abbreviations_and_keep_their_text():
+    text = "Give 5 mg. of it daily, cf. Fig. 2. Stop when the rash clears."
+    found = sentences([text, "One more text."])
+    assert found == [(0, "Give 5 mg. of it daily, cf. Fig. 2."), (0, "Stop when the rash clears."), (1, "One more text.")]
+
+
+def test_sentences_outside_the_length_limits_are_left_out():
+    assert sentences(["Too short. This one has just enough words."], min_words=3) == [(0, "This one has just enough words.")]
+
+
+def test_stems_meet_across_inflections_and_drop_stop_words():
+    assert stems("What are the infections?") == stems("infection")
+
+
+def test_near_finds_exactly_the_pairs_that_brute_force_finds():
+    rng = random.Random(3)
+    words = [f"w{i}" for i in range(400)]
+    texts = [" ".join(rng.choices(words, k=60)) for _ in range(60)]
+    for text in texts[:30]:  # copies with a few words changed, on both sides of the threshold
+        tokens = text.split()
+        for _ in range(rng.choice([0, 1, 2, 4])):
+            tokens[rng.randrange(60)] = "changed"
+        texts.append(" ".join(tokens))
+    sets = [shingles(t) for t in texts]
+    wanted = {(i, j) for i in range(90) for j in range(90) if jaccard(sets[i], sets[j]) >= 0.8}
+    assert {(i, j) for i, j, _ in near(texts, texts)} == wanted
+    assert len(wanted) > 100  # the diagonal and some copies
+
+
+def test_short_texts_are_near_only_to_themselves():
+    assert list(near(["left leg"], ["left arm", "Left leg."])) == [(0, 1, 1.0)]
+
+
+def test_the_first_of_near_duplicates_is_kept():
+    assert first_of_each(["a b c d e f g h", "x y z", "A b c d e f g h!"]) == [0, 1]
