@@ -27,8 +27,8 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def run(recipe: Recipe, out: str | Path, **options: Any) -> dict[str, Any]:
-    """Carry out a recipe in a folder; see `adapt.run.run`."""
-    from adapt.run import run as carry_out
+    """Carry out a recipe in a folder; see `adapt.runner.run`."""
+    from adapt.runner import run as carry_out
 
     return carry_out(recipe, Path(out), **options)
 

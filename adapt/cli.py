@@ -112,7 +112,7 @@ def run_command(
         voice.out.print(console.plan_table(plan.make(loaded, Store(folder), until, fresh).lines))
         return
     from adapt.report import write_report
-    from adapt.run import run
+    from adapt.runner import run
 
     results = run(loaded, folder, until=until, fresh=fresh, tell=voice)
     report = write_report(folder)

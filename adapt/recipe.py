@@ -148,8 +148,8 @@ class _Reader:
             self.problems.append(f"--set {override}: write path.to.setting=value")
             return
         value = yaml_lines.parse(text)
-        if isinstance(value, str) and where.split(".")[0] in ("data", "checks", "model") and Path(value).expanduser().exists():
-            value = str(Path(value).expanduser().resolve())  # paths typed on a command line start where the user stands
+        if where.split(".")[0] in ("data", "checks", "model"):
+            value = _from_here(value)
         place: Any = self.raw
         path: list[Any] = []
         parts = where.split(".")
@@ -376,6 +376,15 @@ class _Reader:
                 self.say(where, f"{lead}{key} can't be {problem['input']!r}.{did_you_mean(str(problem['input']), options)}")
             else:
                 self.say(where, f"{lead}{key}: {problem['msg'][0].lower()}{problem['msg'][1:]} (got {problem['input']!r})")
+
+
+def _from_here(value: Any) -> Any:
+    """A value typed on a command line, with the paths in it that lead somewhere made absolute: they start where the user stands."""
+    if isinstance(value, dict):
+        return {key: _from_here(part) for key, part in value.items()}
+    if isinstance(value, str) and Path(value).expanduser().exists():
+        return str(Path(value).expanduser().resolve())
+    return value
 
 
 def _split(item: Any) -> tuple[str, Any]:

@@ -62,48 +62,54 @@ def test_wrong_input_is_one_clear_message_and_exit_code_2(args, words, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_stages_by_hand_then_check_compare_embed_and_search(domain, embedder):
+def test_the_stages_by_hand_then_check_compare_embed_and_search(domain, embedder, monkeypatch, capsys):
     """The whole chain typed by a person, file by file."""
-    adapt("tsdae", "--model", embedder, "--texts", "texts.jsonl", "--out", "speaks", "--max-steps", 1, cwd=domain, check=0)
-    adapt("cross-encoder", "--model", "speaks", "--pairs", "gold.csv", "--out", "labeller", "--max-steps", 1, cwd=domain, check=0)
-    adapt(
-        "silver", "--texts", "texts.jsonl", "--cross-encoder", "labeller", "--out", "silver.csv", "--gold", "gold.csv",
-        "--sampling", "bm25", "--pairs", 10, cwd=domain, check=0,
-    )  # fmt: skip
-    adapt("mine", "--pairs", "pairs.jsonl", "--corpus", "texts.jsonl", "--model", "speaks", "--out", "t.jsonl", cwd=domain, check=0)
+    monkeypatch.chdir(domain)
+
+    def typed(*args, exits=0):
+        from adapt.cli import main
+
+        monkeypatch.setattr(sys, "argv", ["adapt", *map(str, args)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        said = capsys.readouterr()
+        assert (stop.value.code or 0) == exits, said.err
+        return said
+
+    typed("tsdae", "--model", embedder, "--texts", "texts.jsonl", "--out", "speaks", "--max-steps", 1)
+    typed("cross-encoder", "--model", "speaks", "--pairs", "gold.csv", "--out", "labeller", "--max-steps", 1)
+    silver = ["--out", "silver.csv", "--gold", "gold.csv", "--sampling", "bm25", "--pairs", 10]
+    typed("silver", "--texts", "texts.jsonl", "--cross-encoder", "labeller", *silver)
+    dense = typed("silver", "--texts", "texts.jsonl", "--cross-encoder", "labeller", "--out", "s2.csv", exits=2)
+    assert "sampling 'dense' needs an encoder" in dense.err and not (domain / "s2.csv").exists()
+    typed("mine", "--pairs", "pairs.jsonl", "--corpus", "texts.jsonl", "--model", "speaks", "--out", "t.jsonl")
     for examples, loss, out in (("silver.csv", "cosent", "one"), ("t.jsonl", "mnrl", "two")):
-        adapt(
-            "finetune",
-            "--model",
-            "speaks",
-            "--examples",
-            examples,
-            "--loss",
-            loss,
-            "--out",
-            out,
-            "--max-steps",
-            1,
-            cwd=domain,
-            check=0,
-        )
-    again = adapt("finetune", "--model", "speaks", "--examples", "t.jsonl", "--out", "two", cwd=domain, check=2)
-    assert "two: is there already" in again.stderr
+        typed("finetune", "--model", "speaks", "--examples", examples, "--loss", loss, "--out", out, "--max-steps", 1)
+    assert "two: is there already" in typed("finetune", "--model", "speaks", "--examples", "t.jsonl", "--out", "two", exits=2).err
+    wrong = typed("finetune", "--model", "speaks", "--examples", "silver.csv", "--out", "three", exits=2)
+    assert "takes pairs or triplets, but examples are scored" in wrong.err
+    left = {f.name for f in domain.iterdir()}
+    assert "three" not in left and not any(name.startswith(".") for name in left)
 
-    shown = json.loads(
-        adapt("check", "--model", "two", "--retrieval", "test", "--sts", "sts-test.csv", "--json", cwd=domain, check=0).stdout
-    )
+    shown = json.loads(typed("check", "--model", "two", "--retrieval", "test", "--sts", "sts-test.csv", "--json").out)
     assert 0 <= shown["retrieval"]["ndcg@10"] <= 1 and -1 <= shown["sts"]["spearman"] <= 1
-    alike = json.loads(
-        adapt("compare", "--model", "two", "--model", "two", "--sts", "sts-test.csv", "--json", cwd=domain, check=0).stdout
-    )
+    alike = json.loads(typed("compare", "--model", "two", "--model", "two", "--sts", "sts-test.csv", "--json").out)
     assert alike[0]["delta"] == 0 and alike[0]["verdict"] == "same"
-    judged = json.loads(adapt("check", "--model", "labeller", "--sts", "sts-test.csv", "--json", cwd=domain, check=0).stdout)
+    judged = json.loads(typed("check", "--model", "labeller", "--sts", "sts-test.csv", "--json").out)
     assert -1 <= judged["sts"]["spearman"] <= 1
+    assert "has no vectors" in typed("check", "--model", "labeller", "--retrieval", "test", exits=2).err
 
-    adapt("embed", "--model", "two", "--texts", "texts.jsonl", "--out", "v.npy", cwd=domain, check=0)
+    typed("embed", "--model", "two", "--texts", "texts.jsonl", "--out", "v.npy")
     vectors = np.load(domain / "v.npy")
     assert vectors.shape == (30, 32) and np.allclose((vectors**2).sum(1), 1, atol=1e-5)
     first = json.loads((domain / "texts.jsonl").read_text().splitlines()[4])["text"]
-    lines = adapt("search", "--model", "two", "--corpus", "texts.jsonl", "--top", 3, first, cwd=domain, check=0).stdout.splitlines()
+    lines = typed("search", "--model", "two", "--corpus", "texts.jsonl", "--top", 3, first).out.splitlines()
     assert len(lines) == 3 and first[:40] in lines[0] and lines[0].startswith("1.000")
+
+
+def test_the_public_names_are_what_they_say_and_stay_so():
+    import adapt as package
+    from adapt import runner
+
+    assert package.load_recipe("smoke").name == "smoke"
+    assert callable(package.run) and package.run is not runner.run and callable(package.compare)

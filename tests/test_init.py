@@ -5,7 +5,7 @@ import pytest
 from adapt import recipe, records
 from adapt.errors import UserError
 from adapt.init import init
-from adapt.run import run
+from adapt.runner import run
 from adapt.text.clean import normalised
 
 STEPS = {

@@ -97,3 +97,9 @@ def test_set_paths_start_where_the_user_stands(recipe_file, tmp_path_factory, mo
     (elsewhere / "mine.jsonl").write_text('{"text": "x"}\n')
     monkeypatch.chdir(elsewhere)
     assert recipe.load(str(recipe_file), ["data.texts=mine.jsonl"]).data["texts"] == str(elsewhere / "mine.jsonl")
+
+
+def test_set_takes_a_mapping_with_paths_in_it(recipe_file, monkeypatch):
+    monkeypatch.chdir(SAMPLES / "data")
+    loaded = recipe.load(str(recipe_file), ["checks.retrieval.test={folder: beir, pool: 2}"])
+    assert loaded.checks["retrieval"].test == {"folder": str(SAMPLES / "data" / "beir"), "pool": 2}

@@ -87,8 +87,8 @@ class Tsdae(Stage):
                 f"{model.path}: the decoder does not see the sentence vector, so denoising would teach nothing. TSDAE works with "
                 f"{WORKS}."
             )
-        units = [word_units(encoder.tokenizer(s, truncation=True, max_length=self.max_length).word_ids()) for s in sentences]
-        units = [_fitted(u, len(ids)) for u, ids in zip(units, originals, strict=True)]
+        encoded = encoder.tokenizer(sentences, truncation=True, max_length=self.max_length)
+        units = [_fitted(word_units(encoded.word_ids(i)), len(ids)) for i, ids in enumerate(originals)]
         set_dropout(module, self.dropout)
         plan = epochs_of(
             lambda epoch: by_like_length([len(ids) for ids in originals], self.batch_size, job.seed, epoch),

@@ -7,7 +7,7 @@ import pytest
 from adapt import plan, recipe
 from adapt.errors import UserError, WorkFailed
 from adapt.report import write_report
-from adapt.run import run
+from adapt.runner import run
 from adapt.store import Store
 
 
@@ -132,3 +132,17 @@ def test_text_with_markup_does_not_break_the_report(recipe_file, tmp_path, domai
     run(recipe.load(str(domain / "odd.yaml"), ["gate=null"]), tmp_path / "run", until="tsdae")
     html = write_report(tmp_path / "run").read_text()
     assert "<b>[/b]" not in html and "&lt;b&gt;[/b] &amp; co" in html
+
+
+@pytest.mark.slow
+def test_the_smoke_recipe_carries_out_every_stage(tmp_path):
+    results = run(recipe.load("smoke"), tmp_path / "run")
+    assert [s["stage"] for s in results["steps"] if s["stage"] not in ("data", "gate")] == [
+        "tsdae",
+        "cross-encoder",
+        "silver",
+        "finetune",
+        "mine",
+        "finetune",
+    ]
+    assert results["test"] and results["speed"]["texts_per_second"] > 0

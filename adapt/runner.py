@@ -293,11 +293,11 @@ class _Running:
             return json.loads(file.read_text(encoding="utf-8"))
         texts = self._sample()
         model = OnDisk(self.made[final].path, Job(self.recipe.seed))
-        found = speed.measure(model.embed, [" ".join(t.split()[:12]) for t in texts[:32]], texts)
+        found = speed.measure(model.embed, [" ".join(t.split()[:12]) for t in texts[:16]], texts)
         write_json(file, found)
         return found
 
-    def _sample(self, count: int = 128) -> list[str]:
+    def _sample(self, count: int = 64) -> list[str]:
         for line in self.plan.lines:
             if "data" in line.entry and line.key in self.made:
                 found = [side for r in records.read(self.made[line.key], line.kind) for side in leakage.sides(r)]
