@@ -7,7 +7,6 @@ import os
 import sys
 import typing
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -212,7 +211,7 @@ def check_command(model: str, recipe: str | None, split: str, as_json: bool, **s
     """Measure a model.
 
     \b
-    adapt check --model all-MiniLM-L6-v2 --sts sts.csv
+    adapt check --model all-MiniLM-L6-v2 --sts sts-test.csv --retrieval test
     adapt check --model runs/medical-recipe/model --recipe medical-recipe --split dev
     """
     from adapt.measure import measure_all
@@ -233,25 +232,18 @@ def compare_command(pair: tuple[str, ...], recipe: str | None, split: str, as_js
     """Compare two models item by item: differences, 95 % intervals, verdicts.
 
     \b
+    adapt compare --model all-MiniLM-L6-v2 --model tuned --sts sts-test.csv
     adapt compare --model all-MiniLM-L6-v2 --model runs/medical-recipe/model --recipe medical-recipe
     """
     from adapt import console
-    from adapt.measure import deltas, measure_all
+    from adapt.measure import measure_all
+    from adapt.results import compared
 
     if len(pair) != 2:
         raise UserError(f"compare takes two models: --model before --model after (got {len(pair)})")
     wanted = _checks(recipe, split, **sources)
     before, after = (measure_all(name, wanted, split, _voice()) for name in pair)
-    found = [
-        {
-            "metric": metric,
-            "base": before[metric.partition(".")[0]].metrics[metric.partition(".")[2]],
-            "final": after[metric.partition(".")[0]].metrics[metric.partition(".")[2]],
-            **{"delta": delta.value, **{k: v for k, v in asdict(delta).items() if k != "value"}, "verdict": delta.verdict()},
-            "role": "",
-        }
-        for metric, delta in deltas(before, after).items()
-    ]
+    found = compared(before, after, {})
     if as_json:
         click.echo(json.dumps(found, indent=2))
     else:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from adapt import models, records
+from adapt import files, models
 from adapt.errors import UserError
 from adapt.job import Event, Job
 from adapt.records import Text
@@ -20,7 +20,7 @@ def embed_file(model: str, texts: str, out: Path, tell: Callable[[Event], None])
 
     if out.suffix not in (".npy", ".parquet"):
         raise UserError(f"{out}: vectors are written as .npy or .parquet")
-    found: list[Text] = records.read(texts, "texts")
+    found: list[Text] = files.read(texts, "texts")
     folder = models.locate(model)
     models.verify(folder)
     vectors = embed(folder, [t.text for t in found], Job(tell=tell), "document")
@@ -43,7 +43,7 @@ def search_file(model: str, corpus: str, query: str, top: int, tell: Callable[[E
     from adapt.engine.encoder import embed
     from adapt.search import dense
 
-    found: list[Text] = records.read(corpus, "texts")
+    found: list[Text] = files.read(corpus, "texts")
     folder = models.locate(model)
     models.verify(folder)
     job = Job(tell=tell)

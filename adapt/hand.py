@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from adapt import models, records
+from adapt import files, models, records
 from adapt.job import Event, Job
 from adapt.records import CrossEncoder, Encoder
 from adapt.stages import Stage
@@ -41,7 +41,7 @@ def run_stage(stage: Stage, sources: Mapping[str, str], out: Path, seed: int, te
                 shutil.rmtree(out)
             os.replace(made.path, out)
         else:
-            records.write(made, out)
+            files.write(made, out)
             job.counts["rows"] = len(made)
         return job.counts
     finally:
@@ -55,5 +55,5 @@ def _open(source: str, kinds: tuple[str, ...]) -> tuple[Any, str]:
         folder = models.locate(source)
         models.verify(folder)
         return (Encoder if kinds[0] == "encoder" else CrossEncoder)(folder), kinds[0]
-    found = records.read(source, " ".join(kinds))
+    found = files.read(source, " ".join(kinds))
     return found, records.kind_of_records(found)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from adapt import records
+from adapt import files
 from adapt.errors import UserError
 from adapt.records import Pair, ScoredPair, Text
 from adapt.search.known import Related
@@ -41,7 +41,7 @@ def init(
     for name, source, kind in (("texts", texts, "texts"), ("pairs", pairs, "pairs"), ("gold", gold, "scored")):
         try:
             if source:
-                loaded[name] = records.read(source, kind)
+                loaded[name] = files.read(source, kind)
         except UserError as error:
             problems += error.problems
     if problems:
@@ -105,7 +105,7 @@ def _said(what: str, train: int, dev: int, test: int) -> str:
 def _hold_out_pairs(folder: Path, pairs: Sequence[Pair], rng: np.random.Generator) -> str:
     families = _families([(p.anchor, p.positive) for p in pairs], [p.group for p in pairs])
     train, dev, test = _aside(families, rng)
-    records.write([pairs[i] for i in train], folder / "pairs.jsonl")
+    files.write([pairs[i] for i in train], folder / "pairs.jsonl")
     passages = list({normalised(p.positive): p.positive for p in pairs}.values())
     for split, rows in (("dev", dev), ("test", test)):
         _beir(folder / split, split, passages, [(pairs[i].anchor, pairs[i].positive) for i in rows])
@@ -116,7 +116,7 @@ def _hold_out_gold(folder: Path, gold: Sequence[ScoredPair], rng: np.random.Gene
     families = _families([(p.sentence1, p.sentence2) for p in gold], [""] * len(gold))
     train, dev, test = _aside(families, rng)
     for name, rows in (("gold.csv", train), ("sts-dev.csv", dev), ("sts-test.csv", test)):
-        records.write([gold[i] for i in rows], folder / name)
+        files.write([gold[i] for i in rows], folder / name)
     return _said("gold", len(train), len(dev), len(test))
 
 
@@ -139,7 +139,7 @@ def _synthetic(folder: Path, texts: Sequence[Text], rng: np.random.Generator) ->
     passages = list(dict.fromkeys([*rest.values(), *(texts[i].text for i in others)]))
     for split, rows in (("dev", dev), ("test", test)):
         _beir(folder / split, split, passages, [(parts[fit[i]][0], rest[fit[i]]) for i in rows])
-    records.write([t for i, t in enumerate(texts) if i not in held], folder / "texts.jsonl")
+    files.write([t for i, t in enumerate(texts) if i not in held], folder / "texts.jsonl")
     return _said(
         "texts (queries are synthetic: the first sentence must find the rest)", len(texts) - len(held), len(dev), len(test)
     )

@@ -10,8 +10,8 @@ from typing import Any
 
 from adapt import models
 from adapt.errors import UserError
+from adapt.files import count_rows
 from adapt.recipe import DATA, CheckSpec, Recipe, Step
-from adapt.records import count_rows
 from adapt.store import Store, key_of
 
 READING = 1  # raised when the same files would be read into other records

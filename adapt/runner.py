@@ -9,13 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from adapt import checks, gate, models, records
+from adapt import checks, files, gate, models, results
 from adapt import plan as planning
 from adapt.checks import Measurement, leakage, speed
-from adapt.checks.statistics import Delta
 from adapt.errors import UserError, WorkFailed
 from adapt.job import Event, Job, silent
-from adapt.measure import Measures, OnDisk, deltas, scores_pairs
+from adapt.measure import Measures, OnDisk, scores_pairs
 from adapt.plan import Plan, Planned
 from adapt.recipe import Recipe
 from adapt.records import CrossEncoder, Encoder
@@ -35,14 +34,14 @@ def run(recipe: Recipe, out: Path, *, until: str | None = None, fresh: Sequence[
         began = time.monotonic()
         plan = planning.make(recipe, store, until, fresh, download=True)
         tell(Event("plan", data={"plan": plan}))
-        return _Running(recipe, store, plan, tell).go(began)
+        return _Running(recipe, store, plan, tell, until).go(began)
 
 
 class _Running:
     """One run: what has been made so far, and what was measured of it."""
 
-    def __init__(self, recipe: Recipe, store: Store, plan: Plan, tell: Tell):
-        self.recipe, self.store, self.plan, self.tell = recipe, store, plan, tell
+    def __init__(self, recipe: Recipe, store: Store, plan: Plan, tell: Tell, until: str | None):
+        self.recipe, self.store, self.plan, self.tell, self.until = recipe, store, plan, tell, until
         self.job = Job(recipe.seed, store.root, store.root, tell, vectors=store.root / "vectors")
         self.measures = Measures(self.job, store.root / "measurements")
         self.made: dict[str, Any] = {plan.base: Encoder(plan.folder)}
@@ -66,13 +65,13 @@ class _Running:
                 final = line.key
             if self.stopped:
                 break
-        results = self._results(final, began)
-        self._hand_over(self.made[final].path, results)
-        write_json(self.store.root / "results.json", results)
-        self.tell(Event("done", data={"results": results}))
+        found = self._results(final, began)
+        self._hand_over(self.made[final].path, found)
+        write_json(self.store.root / "results.json", found)
+        self.tell(Event("done", data={"results": found}))
         if self.stopped:
             raise WorkFailed(self.stopped)
-        return results
+        return found
 
     # ------------------------------------------------------------------------------------------ making
 
@@ -109,7 +108,7 @@ class _Running:
             inputs = {name: self._input(keys, kinds[name]) for name, keys in (line.inputs or {}).items()}
             made = line.step.stage.run(**inputs, job=job)
         if line.kind in FILES:
-            records.write(made, out / FILES[line.kind])
+            files.write(made, out / FILES[line.kind])
             job.counts["rows"] = len(made)
         return {"seconds": time.monotonic() - begun, "peak_memory_mb": _peak_memory(), "counts": job.counts}
 
@@ -119,13 +118,13 @@ class _Running:
         if not isinstance(found[0], Path):
             return found[0]
         kind = next(k for k, file in FILES.items() if file == found[0].name)
-        return [record for path in found for record in records.read(path, kind)]
+        return [record for path in found for record in files.read(path, kind)]
 
     def _data(self, name: str, job: Job) -> list[Any]:
         """One of the recipe's data: read, limited, without repeats and without what the checks hold out."""
         import numpy as np
 
-        found = records.read(self.recipe.data[name], planning.DATA[name])
+        found = files.read(self.recipe.data[name], planning.DATA[name])
         read = len(found)
         found = list({leakage.sides(record): record for record in found}.values())
         repeats = read - len(found)
@@ -219,32 +218,14 @@ class _Running:
     # ------------------------------------------------------------------------------------------ the end
 
     def _results(self, final: str, began: float) -> dict[str, Any]:
-        """Everything that is known at the end; test data is touched here and nowhere else."""
+        """Everything that is known at the end; test data is touched here and nowhere else, and only when the recipe is done."""
         base = self.plan.base
-        tests = {base: self._measure(base, "test"), final: self._measure(final, "test")}
-        order = [("base", base), *((line.name, line.key) for line in self.plan.lines if line.key in self.measured)]
-        dev, before = [], base
-        for name, key in order:
-            row = {"after": name, "metrics": {c: dict(m.metrics) for c, m in self.measured[key].items()}, "deltas": {}}
-            if key != base and isinstance(self.made[key], Encoder):
-                row["deltas"] = {
-                    metric: _delta(d)
-                    for metric, d in deltas(self.measured[before], self.measured[key], self.recipe.seed, self._shown).items()
-                }
-            if name.startswith("gate-") or (self.recipe.gate is None and isinstance(self.made[key], Encoder)):
-                before = key
-            row["kind"] = "encoder" if isinstance(self.made[key], Encoder) else "cross-encoder"
-            dev.append(row)
-        test = [
-            {
-                "metric": metric,
-                "role": self.recipe.checks[metric.partition(".")[0]].role,
-                "base": _value(tests[base], metric),
-                "final": _value(tests[final], metric),
-                **_delta(delta),
-            }
-            for metric, delta in deltas(tests[base], tests[final], self.recipe.seed).items()
-        ]
+        whole = self.until is None and not self.stopped
+        tests = (self._measure(base, "test"), self._measure(final, "test")) if whole else ({}, {})
+        keys = [("base", base), *((line.name, line.key) for line in self.plan.lines if line.key in self.measured)]
+        shown = [(name, isinstance(self.made[key], Encoder), self.measured[key]) for name, key in keys]
+        roles = {name: spec.role for name, spec in self.recipe.checks.items()}
+        rows = results.compared(*tests, roles, self.recipe.seed)
         return {
             "recipe": self.recipe.name,
             "description": self.recipe.description,
@@ -252,82 +233,52 @@ class _Running:
             "seed": self.recipe.seed,
             "final": final,
             "steps": self.steps,
-            "dev": dev,
-            "test": test,
+            "dev": results.dev_rows(self.recipe, shown),
+            "test": rows,
             "speed": self._speed(final),
-            "verdict": self._verdict(test),
-            "roles": {name: spec.role for name, spec in self.recipe.checks.items()},
+            "verdict": results.verdict(self.recipe, rows),
+            "roles": roles,
             "main": {name: checks.find(spec.kind).main for name, spec in self.recipe.checks.items()},
             "seconds": time.monotonic() - began,
             "lock": planning.lock(self.recipe, self.plan),
         }
 
-    def _shown(self, metric: str) -> bool:
-        check, _, name = metric.partition(".")
-        gated = self.recipe.gate and metric in (self.recipe.gate.target, *self.recipe.gate.guard)
-        return bool(gated) or name == checks.find(self.recipe.checks[check].kind).main
-
-    def _verdict(self, test: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-        target = self.recipe.gate.target if self.recipe.gate else None
-        row = next((r for r in test if r["metric"] == target), None) or next(
-            (r for r in test if r["role"] == "target" and self._shown(r["metric"])), None
-        )
-        if row is None:
-            return {"word": "unmeasured", "sentence": "The recipe has no target check with test data."}
-        guards = [r for r in test if r["role"] == "guard" and self._shown(r["metric"])]
-        losses = [f"{r['metric']} {100 * r['delta']:+.1f} points" for r in guards]
-        sentence = (
-            f"{row['metric']} on test data went from {100 * row['base']:.1f} to {100 * row['final']:.1f}: "
-            f"{100 * row['delta']:+.1f} points, 95 % interval {100 * row['low']:+.1f} to {100 * row['high']:+.1f}"
-            + (f"; guards: {', '.join(losses)}" if losses else "")
-            + "."
-        )
-        return {"word": row["verdict"], "sentence": sentence}
-
-    def _speed(self, final: str) -> dict[str, float]:
+    def _speed(self, final: str, count: int = 64) -> dict[str, float]:
         """Encoding speed of the model handed over, on the recipe's own texts; measured once for each model."""
         import json
 
         file = self.store.root / "measurements" / f"speed-{final}.json"
         if file.is_file():
             return json.loads(file.read_text(encoding="utf-8"))
-        texts = self._sample()
+        line = next(line for line in self.plan.lines if "data" in line.entry)
+        found = [side for record in files.read(self.made[line.key], line.kind) for side in leakage.sides(record)]
+        texts = list(dict.fromkeys(found))[:count]
         model = OnDisk(self.made[final].path, Job(self.recipe.seed))
-        found = speed.measure(model.embed, [" ".join(t.split()[:12]) for t in texts[:16]], texts)
-        write_json(file, found)
-        return found
+        measured = speed.measure(model.embed, [" ".join(t.split()[:12]) for t in texts[:16]], texts)
+        write_json(file, measured)
+        return measured
 
-    def _sample(self, count: int = 64) -> list[str]:
-        for line in self.plan.lines:
-            if "data" in line.entry and line.key in self.made:
-                found = [side for r in records.read(self.made[line.key], line.kind) for side in leakage.sides(r)]
-                return list(dict.fromkeys(found))[:count]
-        return []
-
-    def _hand_over(self, folder: Path, results: Mapping[str, Any]) -> None:
-        """Copy the final model to `model/`, with its card and the lock; by one rename each."""
+    def _hand_over(self, folder: Path, found: Mapping[str, Any]) -> None:
+        """Put the final model in `model/`, with its card, and the lock beside it."""
         import yaml
 
         from adapt.report import model_card
 
-        target, aside = self.store.root / "model", self.store.root / ".model.making"
-        shutil.rmtree(aside, ignore_errors=True)
-        if not target.is_dir() or models.weights_digest(target) != models.weights_digest(folder):
-            shutil.copytree(folder, aside, ignore=shutil.ignore_patterns("README.md", "__pycache__", ".gitattributes", "*.bin"))
-            (aside / "README.md").write_text(model_card(results), encoding="utf-8")
+        target, aside, mark = (self.store.root / name for name in ("model", ".model.making", ".model.key"))
+        if not target.is_dir() or not mark.is_file() or mark.read_text() != found["final"]:
+            shutil.rmtree(aside, ignore_errors=True)
+            if (folder / "modules.json").is_file():
+                shutil.copytree(folder, aside, ignore=shutil.ignore_patterns("README.md", "__pycache__", ".gitattributes", "*.bin"))
+            else:  # every step of a plain language model was set back: it still leaves as an embedder
+                from adapt.engine.encoder import open_encoder, save_encoder
+
+                save_encoder(open_encoder(folder), aside)
             shutil.rmtree(target, ignore_errors=True)
             os.replace(aside, target)
-        text = yaml.safe_dump(results["lock"], sort_keys=False, allow_unicode=True)
+            mark.write_text(found["final"])
+        (target / "README.md").write_text(model_card(found), encoding="utf-8")
+        text = yaml.safe_dump(found["lock"], sort_keys=False, allow_unicode=True)
         (self.store.root / "recipe.lock.yaml").write_text(text, encoding="utf-8")
-
-
-def _delta(delta: Delta) -> dict[str, Any]:
-    return {"delta": delta.value, "low": delta.low, "high": delta.high, "p": delta.p, "verdict": delta.verdict()}
-
-
-def _value(measured: Mapping[str, Measurement], metric: str) -> float:
-    check, _, name = metric.partition(".")
-    return measured[check].metrics[name]
 
 
 def _peak_memory() -> float:

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from adapt import checks, recipe, records
+from adapt import checks, files, recipe
 from adapt.text.clean import normalised
 from adapt.text.near import first_of_each, near
 
@@ -52,7 +52,7 @@ def test_medical_queries_are_split_by_topic():
     [(["gold.csv", "sts-dev.csv", "sts-test.csv"], 600), (["../general/sts-dev.csv", "../general/sts-test.csv"], 250)],
 )
 def test_scored_pairs_are_graded(files, least):
-    parts = [records.read(MEDICAL / name, "scored") for name in files]
+    parts = [files.read(MEDICAL / name, "scored") for name in files]
     scores = Counter(min(4, int(5 * p.score)) for part in parts for p in part)
     assert sum(map(len, parts)) >= least and len(scores) == 5 and min(scores.values()) > 0.07 * sum(scores.values())
     sides = [normalised(side) for part in parts for p in part for side in (p.sentence1, p.sentence2)]
@@ -60,7 +60,7 @@ def test_scored_pairs_are_graded(files, least):
 
 
 def test_medical_pairs_hold_lexical_traps():
-    kinds = Counter(row["why"] for name in ("gold", "sts-dev", "sts-test") for _, row in records.rows(MEDICAL / f"{name}.csv"))
+    kinds = Counter(row["why"] for name in ("gold", "sts-dev", "sts-test") for _, row in files.rows(MEDICAL / f"{name}.csv"))
     assert {"negation", "laterality", "dose", "direction"} <= set(kinds)
     assert sum(kinds[k] for k in ("negation", "laterality", "dose", "direction", "entity", "time")) > 200
 
@@ -88,16 +88,16 @@ def test_queries_use_other_words_than_their_passages():
 
 def test_nothing_of_dev_or_test_stands_in_training_exactly_or_nearly():
     train = [row["text"] for row in lines(MEDICAL / "passages.jsonl")]
-    for pair in records.read(MEDICAL / "pairs.jsonl", "pairs"):
+    for pair in files.read(MEDICAL / "pairs.jsonl", "pairs"):
         train += [pair.anchor, pair.positive]
-    for pair in records.read(MEDICAL / "gold.csv", "scored"):
+    for pair in files.read(MEDICAL / "gold.csv", "scored"):
         train += [pair.sentence1, pair.sentence2]
     held = []
     for split in ("dev", "test"):
         held += checks.find("retrieval").held_out(judged(MEDICAL / split, split))
-        held += checks.find("sts").held_out(records.read(MEDICAL / f"sts-{split}.csv", "scored"))
+        held += checks.find("sts").held_out(files.read(MEDICAL / f"sts-{split}.csv", "scored"))
         held += checks.find("retrieval").held_out(judged(GENERAL / "retrieval", split))
-        held += checks.find("sts").held_out(records.read(GENERAL / f"sts-{split}.csv", "scored"))
+        held += checks.find("sts").held_out(files.read(GENERAL / f"sts-{split}.csv", "scored"))
     assert len(held) > 2000
     assert not {normalised(t) for t in train} & {normalised(t) for t in held}
     assert list(near(list(dict.fromkeys(train)), held)) == []
@@ -107,7 +107,7 @@ def test_dev_and_test_share_no_text():
     sides = [set(), set()]
     for part, split in zip(sides, ("dev", "test"), strict=True):
         part.update(map(normalised, checks.find("retrieval").held_out(judged(MEDICAL / split, split))))
-        part.update(map(normalised, checks.find("sts").held_out(records.read(MEDICAL / f"sts-{split}.csv", "scored"))))
+        part.update(map(normalised, checks.find("sts").held_out(files.read(MEDICAL / f"sts-{split}.csv", "scored"))))
     assert not sides[0] & sides[1]
 
 
@@ -124,5 +124,5 @@ def test_each_corpus_has_a_card_with_licence_and_sizes():
         text = card.read_text(encoding="utf-8")
         assert "CC0" in text and "How it was written" in text
         for file, count in re.findall(r"\| `([^`]+)` \|[^|]*\| ([\d,]+) \|", text):
-            assert records.count_rows(card.parent / file) == int(count.replace(",", "")), file
+            assert files.count_rows(card.parent / file) == int(count.replace(",", "")), file
     assert "not medical advice" in (MEDICAL / "README.md").read_text(encoding="utf-8").lower()

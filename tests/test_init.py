@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from adapt import recipe, records
+from adapt import files, recipe
 from adapt.errors import UserError
 from adapt.init import init
 from adapt.runner import run
@@ -42,13 +42,13 @@ def test_held_out_rows_share_no_text_with_training(domain):
     rows = [{"anchor": f"question {i}", "positive": f"answer {i // 3} of many words"} for i in range(90)]
     (domain / "p.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
     said = init(domain / "mine", texts=None, pairs=str(domain / "p.jsonl"), gold=None)
-    train = records.read(domain / "mine" / "pairs.jsonl", "pairs")
+    train = files.read(domain / "mine" / "pairs.jsonl", "pairs")
     seen = {normalised(side) for p in train for side in (p.anchor, p.positive)}
     total = len(train)
     for split in ("dev", "test"):
-        queries = records.read(domain / "mine" / split / "queries.jsonl", "texts")
-        judged = [row["corpus-id"] for _, row in records.rows(domain / "mine" / split / "qrels" / f"{split}.tsv")]
-        corpus = {t.id: t.text for t in records.read(domain / "mine" / split, "texts")}
+        queries = files.read(domain / "mine" / split / "queries.jsonl", "texts")
+        judged = [row["corpus-id"] for _, row in files.rows(domain / "mine" / split / "qrels" / f"{split}.tsv")]
+        corpus = {t.id: t.text for t in files.read(domain / "mine" / split, "texts")}
         assert 8 <= len(queries) <= 11
         assert not {normalised(q.text) for q in queries} & seen and not {normalised(corpus[d]) for d in judged} & seen
         total += len(queries)

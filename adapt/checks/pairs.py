@@ -8,7 +8,8 @@ import numpy as np
 
 from adapt.checks import Measurement, Model
 from adapt.errors import UserError
-from adapt.records import ScoredPair, read
+from adapt.files import read
+from adapt.records import ScoredPair
 
 
 class Pairs:

@@ -11,7 +11,8 @@ import numpy as np
 
 from adapt.checks import Measurement, Model
 from adapt.errors import UserError, gathered
-from adapt.records import Text, read, rows
+from adapt.files import read, rows
+from adapt.records import Text
 
 # Where a folder keeps its parts, tried in order: BEIR's layout, then files named by their split.
 QUERIES = ("queries.{split}.jsonl", "queries.jsonl")

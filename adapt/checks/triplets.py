@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from adapt.checks import Measurement, Model
-from adapt.records import Triplet, read
+from adapt.files import read
+from adapt.records import Triplet
 
 
 class Triplets:

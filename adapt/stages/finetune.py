@@ -22,7 +22,9 @@ class Finetune(Stage):
 
     product: ClassVar[str] = "finetuned"
     stand_ins: ClassVar = {"examples": ("triplets", "pairs", "silver", "gold")}
-    example: ClassVar[str] = "adapt finetune --model all-MiniLM-L6-v2 --examples triplets.jsonl --loss mnrl --out tuned"
+    example: ClassVar[str] = (
+        "adapt finetune --model all-MiniLM-L6-v2 --examples triplets.jsonl --loss mnrl --out tuned --max-steps 5"
+    )
 
     loss: Literal["mnrl", "triplet", "cosent", "cosine"] = Field("mnrl", description="what is minimised; see below")
     epochs: PositiveInt = Field(1, description="passes over the examples")

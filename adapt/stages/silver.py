@@ -22,7 +22,9 @@ class Silver(Stage):
 
     product: ClassVar[str] = "silver"
     stand_ins: ClassVar = {"texts": ("corpus",)}
-    example: ClassVar[str] = "adapt silver --texts passages.jsonl --cross-encoder labeller --out silver.csv --sampling bm25"
+    example: ClassVar[str] = (
+        "adapt silver --texts passages.jsonl --cross-encoder labeller --out silver.csv --sampling bm25 --pairs 300"
+    )
 
     sampling: tuple[Sampler, ...] = Field(
         ("bm25", "dense"), description="how candidates are found; several share the number equally"

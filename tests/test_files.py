@@ -4,7 +4,8 @@ import json
 import pytest
 
 from adapt.errors import UserError
-from adapt.records import Pair, ScoredPair, Text, Triplet, count_rows, read, write
+from adapt.files import count_rows, read, write
+from adapt.records import Pair, ScoredPair, Text, Triplet
 
 from .conftest import SAMPLES
 
