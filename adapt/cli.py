@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import sys
@@ -13,7 +14,7 @@ from typing import Any, Literal
 import click
 from pydantic import ValidationError
 
-from adapt import __version__, stages
+from adapt import __version__, stages, yaml_lines
 from adapt.errors import UserError, WorkFailed
 
 QUIET = {
@@ -32,7 +33,12 @@ class Doors(click.Group):
         return [*("run",), *sorted(stages.names(), key=_order), *(n for n in super().list_commands(ctx) if n != "run")]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        return stage_command(name) if name in stages.names() else super().get_command(ctx, name)
+        if name in stages.names():
+            return stage_command(name)
+        command = super().get_command(ctx, name)
+        if command is not None:
+            command.short_help = (command.help or "").splitlines()[0]
+        return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if args and self.get_command(ctx, args[0]) is None:
@@ -316,7 +322,8 @@ def stage_command(word: str) -> click.Command:
     def go(out: Path, seed: int, force: bool, **given: Any) -> None:
         _one_stage(stage, out, seed, force, given)
 
-    doc = f"{stage.help()}\n\n\b\n{stage.example}"
+    first, _, more = inspect.cleandoc(stage.__doc__ or "").partition("\n")
+    doc = f"{first}\n{more}\n\n\b\n{stage.example}"
     return click.Command(word, callback=go, params=options, help=doc, short_help=stage.help())
 
 
@@ -324,7 +331,7 @@ def _one_stage(stage_class: type[stages.Stage], out: Path, seed: int, force: boo
     from adapt.hand import run_stage
 
     names = {want.name for want in stage_class.inputs()}
-    settings = {k: v for k, v in given.items() if k not in names and v is not None and v != ()}
+    settings = {k: yaml_lines.scalar(v) if v == "null" else v for k, v in given.items() if k not in names and v not in (None, ())}
     try:
         stage = stage_class.model_validate(settings)
     except ValidationError as error:
@@ -353,6 +360,8 @@ def _click_type(annotation: Any) -> tuple[Any, bool]:
         return click.Choice([str(a) for a in args]), False
     if typing.get_origin(annotation) is tuple:
         return _click_type(args[0])[0], True
-    if typing.get_origin(annotation) is typing.Annotated or (args and len(args) == 1):
+    if type(None) in typing.get_args(annotation):
+        return str, False  # a value, or null
+    if typing.get_origin(annotation) is typing.Annotated:
         return _click_type(args[0])
     return {bool: bool, int: int, float: float}.get(annotation, str), False

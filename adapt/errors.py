@@ -18,13 +18,13 @@ class WorkFailed(Exception):
     """The input was fine but the work was not: a check stopped it, or training diverged (exit code 1)."""
 
 
-def did_you_mean(word: str, options: Iterable[str]) -> str:
-    """A hint to append to a message: the nearest known word, or the list of known words when none is near."""
+def did_you_mean(word: str, options: Iterable[str], *, tell_all: bool = True) -> str:
+    """A hint to append to a message: the nearest known word; when none is near, all of them (or nothing)."""
     known = sorted(set(options))
     near = get_close_matches(word, known, n=1, cutoff=0.6) or get_close_matches(word.lower(), known, n=1, cutoff=0.6)
     if near:
         return f" Did you mean '{near[0]}'?"
-    return f" Known: {', '.join(known)}." if known else ""
+    return f" Known: {', '.join(known)}." if known and tell_all else ""
 
 
 def gathered(problems: list[str], most: int = 20) -> list[str]:

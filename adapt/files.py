@@ -49,7 +49,7 @@ def rows(source: str | Path) -> Iterator[tuple[str, dict[str, Any]]]:
         path = found[0]
     if not path.is_file():
         near = [p.name for p in path.parent.glob("*")] if path.parent.is_dir() else []
-        raise UserError(f"{path}: no such file.{did_you_mean(path.name, near) if near else ''}")
+        raise UserError(f"{path}: no such file.{did_you_mean(path.name, near, tell_all=False)}")
     suffix = format_of(path)
     if suffix == ".parquet":
         import pyarrow.parquet as parquet

@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,21 @@ def silent(event: Event) -> None:
     """The listener of someone who does not want to know."""
 
 
+@lru_cache
+def _scratch() -> tempfile.TemporaryDirectory:
+    return tempfile.TemporaryDirectory(prefix="adapt-")  # goes when the process ends
+
+
 def _temporary() -> Path:
-    return Path(tempfile.mkdtemp(prefix="adapt-"))
+    return Path(tempfile.mkdtemp(dir=_scratch().name))
 
 
 @dataclass
 class Job:
-    """One piece of work: `seed` for every random choice, `out` for what it makes, `work` for what it needs on the way."""
+    """One piece of work: `seed` for every random choice, `out` for what it makes, `work` for what it needs on the way.
+
+    Folders that are not given are temporary and go when the process ends.
+    """
 
     seed: int = 13
     out: Path = field(default_factory=_temporary)

@@ -199,7 +199,7 @@ class _Reader:
                 return str(candidate.resolve())
         parent = tried[0].parent
         near = [str(Path(value).parent / p.name) for p in parent.iterdir()] if parent.is_dir() else []
-        self.say(path, f"no such file or folder: {value} (looked in {parent}).{did_you_mean(value, near) if near else ''}")
+        self.say(path, f"no such file or folder: {value} (looked in {parent}).{did_you_mean(value, near, tell_all=False)}")
         return None
 
     def _data(self) -> tuple[dict[str, str], int | None]:

@@ -53,10 +53,13 @@ class _Running:
     def go(self, began: float) -> dict[str, Any]:
         if any(not line.cached for line in self.plan.lines):
             models.verify(self.plan.folder)
+        self._make_data()
         self._check("base", self.plan.base)
         final = self.plan.base
         for line in self.plan.lines:
-            self.tell(Event("step", line.name, {"cached": line.cached, "why": line.why}))
+            if line.key in self.made:
+                continue
+            self._announce(line)
             if line.before is not None:
                 self._gate(line)
             else:
@@ -74,6 +77,22 @@ class _Running:
         return found
 
     # ------------------------------------------------------------------------------------------ making
+
+    def _make_data(self) -> None:
+        """All data before any work, so that the problems of every file are told together."""
+        problems: list[str] = []
+        for line in self.plan.lines:
+            if "data" in line.entry:
+                self._announce(line)
+                try:
+                    self._make(line)
+                except UserError as error:
+                    problems += error.problems
+        if problems:
+            raise UserError(dict.fromkeys(problems))
+
+    def _announce(self, line: Planned) -> None:
+        self.tell(Event("step", line.name, {"cached": line.cached, "why": line.why}))
 
     def _make(self, line: Planned) -> None:
         begun = time.monotonic()

@@ -69,7 +69,13 @@ class Store:
             shutil.rmtree(scratch, ignore_errors=True)
         out.mkdir(parents=True)
         scratch.mkdir(exist_ok=True)
-        receipt = {"name": name, "key": key_of(entry), "entry": entry, **work(out, scratch)}
+        try:
+            receipt = {"name": name, "key": key_of(entry), "entry": entry, **work(out, scratch)}
+        except BaseException:
+            shutil.rmtree(out, ignore_errors=True)
+            if not any(scratch.iterdir()):
+                scratch.rmdir()
+            raise
         write_json(out / RECEIPT, receipt)
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(out, folder)

@@ -83,6 +83,11 @@ def test_the_stages_by_hand_then_check_compare_embed_and_search(domain, embedder
     dense = typed("silver", "--texts", "texts.jsonl", "--cross-encoder", "labeller", "--out", "s2.csv", exits=2)
     assert "sampling 'dense' needs an encoder" in dense.err and not (domain / "s2.csv").exists()
     typed("mine", "--pairs", "pairs.jsonl", "--corpus", "texts.jsonl", "--model", "speaks", "--out", "t.jsonl")
+    all_kept = ["--out", "all.jsonl", "--max-share", "null", "--finders", "dense", "--negatives", 2]
+    typed("mine", "--pairs", "pairs.jsonl", "--model", "speaks", *all_kept)
+    assert all(
+        row.keys() >= {"negative_1", "negative_2"} for row in map(json.loads, (domain / "all.jsonl").read_text().splitlines())
+    )
     for examples, loss, out in (("silver.csv", "cosent", "one"), ("t.jsonl", "mnrl", "two")):
         typed("finetune", "--model", "speaks", "--examples", examples, "--loss", loss, "--out", out, "--max-steps", 1)
     assert "two: is there already" in typed("finetune", "--model", "speaks", "--examples", "t.jsonl", "--out", "two", exits=2).err

@@ -1,5 +1,6 @@
 """What the README says is what the code does."""
 
+import importlib.util
 import re
 import subprocess
 import sys
@@ -31,6 +32,29 @@ def test_the_recipe_that_is_explained_is_the_one_that_ships():
     bare = [line.split(" #")[0].rstrip() for line in shipped.splitlines()]
     for line in lines:
         assert line in bare, line
+
+
+def test_the_stage_that_the_readme_adds_is_a_stage(tmp_path):
+    block = re.search(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.S).group(1)
+    imports = """
+from typing import ClassVar
+import numpy as np
+from pydantic import Field
+from adapt.job import Job
+from adapt.records import Pair, Pairs
+from adapt.stages import Share, Stage
+"""
+    (tmp_path / "shuffle.py").write_text(imports + block)
+    spec = importlib.util.spec_from_file_location("adapt.stages.shuffle", tmp_path / "shuffle.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+        stage = module.Shuffle(keep=0.5)
+        assert (stage.word(), stage.makes(), [i.name for i in stage.inputs()]) == ("shuffle", "pairs", ["pairs"])
+        assert len(stage.run([module.Pair(str(i), "p") for i in range(10)], module.Job(1))) == 5
+    finally:
+        del sys.modules[spec.name]
 
 
 @pytest.mark.parametrize("word", stages.names())

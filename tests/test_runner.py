@@ -125,6 +125,23 @@ def test_a_killed_training_goes_on_to_the_same_weights(recipe_file, tmp_path, mo
     assert again["dev"][1]["metrics"] == whole["dev"][1]["metrics"]
 
 
+def test_the_problems_of_all_files_are_told_before_any_work(recipe_file, tmp_path, domain):
+    (domain / "gold.csv").write_text("sentence1,sentence2,score\na,b,7\n")
+    (domain / "pairs.jsonl").write_text('{"anchor": "q"}\n')
+    with pytest.raises(UserError) as caught:
+        run(recipe.load(str(recipe_file)), tmp_path / "run")
+    said = "\n".join(caught.value.problems)
+    assert len(caught.value.problems) == 2 and "gold.csv line 2" in said and "pairs.jsonl line 1" in said
+    left = {p.name.split("-")[0] for p in (tmp_path / "run").iterdir()}
+    assert left <= {"data", ".lock"}  # nothing half-made, nothing measured
+
+
+def test_a_run_that_ends_early_does_not_touch_test_data(recipe_file, tmp_path):
+    results = run(recipe.load(str(recipe_file)), tmp_path / "run", until="tsdae")
+    assert results["test"] == [] and results["verdict"]["word"] == "unmeasured"
+    assert not list((tmp_path / "run" / "measurements").glob("*-test-*"))
+
+
 def test_text_with_markup_does_not_break_the_report(recipe_file, tmp_path, domain):
     shutil.copy(recipe_file, domain / "odd.yaml")
     text = (domain / "odd.yaml").read_text().replace("name: tiny", 'name: "<b>[/b] & co"')
