@@ -32,6 +32,12 @@ class OnDisk:
 
         return embed(self.folder, texts, self.job, role, label="encoding for checks")
 
+    def device(self) -> str:
+        """What it runs on, in words."""
+        from adapt.engine.device import describe
+
+        return describe()
+
     def score(self, pairs: Sequence[tuple[str, str]]):
         """Cosines [pairs]."""
         vectors = self.embed([text for pair in pairs for text in pair])

@@ -11,7 +11,7 @@ from typing import Any
 from adapt import models
 from adapt.errors import UserError
 from adapt.files import count_rows
-from adapt.recipe import DATA, CheckSpec, Recipe, Step
+from adapt.recipe import DATA, Recipe, Step
 from adapt.store import Store, key_of
 
 READING = 1  # raised when the same files would be read into other records
@@ -44,9 +44,6 @@ class Plan:
     lines: Sequence[Planned]
     base: str
     folder: Path
-
-    def find(self, key: str) -> Planned:
-        return next(line for line in self.lines if line.key == key)
 
 
 def file_digest(source: Any) -> str:
@@ -201,8 +198,3 @@ def lock(recipe: Recipe, plan: Plan) -> dict[str, Any]:
         "gate": recipe.gate.model_dump(mode="json") if recipe.gate else None,
         "versions": {name: importlib.metadata.version(name) for name in packages},
     }
-
-
-def dev_checks(recipe: Recipe) -> dict[str, CheckSpec]:
-    """The checks that run after every step."""
-    return {name: spec for name, spec in recipe.checks.items() if spec.dev is not None}

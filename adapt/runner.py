@@ -262,7 +262,7 @@ class _Running:
             "lock": planning.lock(self.recipe, self.plan),
         }
 
-    def _speed(self, final: str, count: int = 64) -> dict[str, float]:
+    def _speed(self, final: str, count: int = 64) -> dict[str, Any]:
         """Encoding speed of the model handed over, on the recipe's own texts; measured once for each model."""
         import json
 
@@ -273,7 +273,7 @@ class _Running:
         found = [side for record in files.read(self.made[line.key], line.kind) for side in leakage.sides(record)]
         texts = list(dict.fromkeys(found))[:count]
         model = OnDisk(self.made[final].path, Job(self.recipe.seed))
-        measured = speed.measure(model.embed, [" ".join(t.split()[:12]) for t in texts[:16]], texts)
+        measured = {**speed.measure(model.embed, [" ".join(t.split()[:12]) for t in texts[:16]], texts), "device": model.device()}
         write_json(file, measured)
         return measured
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from adapt.engine.device import autocast, device, seed_all
+from adapt.engine.device import autocast, seed_all
 from adapt.errors import WorkFailed
 from adapt.job import Job
 
@@ -155,12 +155,6 @@ def _save(file: Any, state: dict[str, Any]) -> None:
 def trainable(module: torch.nn.Module) -> list[tuple[str, torch.nn.Parameter]]:
     """The named parameters that take gradients, each once even when shared."""
     return [(name, p) for name, p in module.named_parameters() if p.requires_grad]
-
-
-def on_device(*modules: torch.nn.Module) -> None:
-    """Move modules to the device that this machine computes on."""
-    for module in modules:
-        module.to(device())
 
 
 def set_dropout(module: torch.nn.Module, share: float) -> None:
