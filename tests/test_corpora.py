@@ -48,11 +48,11 @@ def test_medical_queries_are_split_by_topic():
 
 
 @pytest.mark.parametrize(
-    ("files", "least"),
+    ("names", "least"),
     [(["gold.csv", "sts-dev.csv", "sts-test.csv"], 600), (["../general/sts-dev.csv", "../general/sts-test.csv"], 250)],
 )
-def test_scored_pairs_are_graded(files, least):
-    parts = [files.read(MEDICAL / name, "scored") for name in files]
+def test_scored_pairs_are_graded(names, least):
+    parts = [files.read(MEDICAL / name, "scored") for name in names]
     scores = Counter(min(4, int(5 * p.score)) for part in parts for p in part)
     assert sum(map(len, parts)) >= least and len(scores) == 5 and min(scores.values()) > 0.07 * sum(scores.values())
     sides = [normalised(side) for part in parts for p in part for side in (p.sentence1, p.sentence2)]
