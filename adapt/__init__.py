@@ -35,6 +35,7 @@ def run(recipe: Recipe, out: str | Path, **options: Any) -> dict[str, Any]:
 
 def compare(first: str, second: str, kind: str, data: str, seed: int = 0) -> dict[str, Any]:
     """{metric: paired difference second - first with its interval} of two models on one check's data."""
-    from adapt.measure import measured_pair
+    from adapt.measure import deltas, measure_all
 
-    return measured_pair(first, second, kind, data, seed)
+    before, after = (measure_all(name, {kind: (kind, data)}, "test") for name in (first, second))
+    return {metric.partition(".")[2]: delta for metric, delta in deltas(before, after, seed).items()}

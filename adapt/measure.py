@@ -12,7 +12,7 @@ from adapt import checks, models
 from adapt.checks import Measurement
 from adapt.checks.statistics import CORRELATIONS, Delta, compare
 from adapt.errors import UserError
-from adapt.job import Job
+from adapt.job import Event, Job, silent
 from adapt.records import CrossEncoder, Encoder
 from adapt.store import key_of, write_json
 
@@ -110,14 +110,9 @@ def value(measured: Mapping[str, Measurement], metric: str) -> float:
     return measured[check].metrics[name]
 
 
-def measured_pair(first: str, second: str, kind: str, source: Any, seed: int = 0) -> dict[str, Delta]:
-    """{metric: paired difference second - first} of two models, by name or path, on one check's test data."""
-    measures = Measures(Job(seed))
-    before, after = ({kind: measures.of(Encoder(models.locate(name)), kind, source, "test")} for name in (first, second))
-    return {metric.partition(".")[2]: delta for metric, delta in deltas(before, after, seed).items()}
-
-
-def measure_all(name: str, wanted: Mapping[str, tuple[str, Any]], split: str, tell: Callable[..., None]) -> dict[str, Measurement]:
+def measure_all(
+    name: str, wanted: Mapping[str, tuple[str, Any]], split: str, tell: Callable[[Event], None] = silent
+) -> dict[str, Measurement]:
     """{check: measurement} of a model, by name or path, on {check: (kind, source)}; a cross-encoder is measured on pairs only."""
     from adapt.engine.cross_encoder import is_cross_encoder
 

@@ -106,7 +106,7 @@ def make(recipe: Recipe, store: Store, until: str | None = None, fresh: Sequence
         line = replace(line, step=step, inputs=inputs)
         lines.append(line)
         counts[key] = line.rows
-        if not line.cached and due:
+        if due:
             again.add(key)
         if line.kind == "encoder":
             before, scope["model"] = scope["model"], key

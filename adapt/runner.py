@@ -100,10 +100,9 @@ class _Running:
         folder = self.store.folder(line.name, line.entry)
         if line.kind in ("encoder", "cross-encoder"):
             self.made[line.key] = (Encoder if line.kind == "encoder" else CrossEncoder)(folder / "model")
+            self._check(line.name, line.key)
         else:
             self.made[line.key] = folder / FILES[line.kind]
-        if line.kind in ("encoder", "cross-encoder"):
-            self._check(line.name, line.key)
         self.steps.append(
             {
                 "step": line.name,
@@ -123,15 +122,14 @@ class _Running:
         if line.step is None:
             made: Any = self._data(line.entry["data"], job)
         else:
-            kinds = {want.name: want.kinds for want in line.step.stage.inputs()}
-            inputs = {name: self._input(keys, kinds[name]) for name, keys in (line.inputs or {}).items()}
+            inputs = {name: self._input(keys) for name, keys in (line.inputs or {}).items()}
             made = line.step.stage.run(**inputs, job=job)
         if line.kind in FILES:
             files.write(made, out / FILES[line.kind])
             job.counts["rows"] = len(made)
         return {"seconds": time.monotonic() - begun, "peak_memory_mb": _peak_memory(), "counts": job.counts}
 
-    def _input(self, keys: Sequence[str], kinds: tuple[str, ...]) -> Any:
+    def _input(self, keys: Sequence[str]) -> Any:
         """An input as its stage takes it: read back from the store, several joined."""
         found = [self.made[key] for key in keys]
         if not isinstance(found[0], Path):

@@ -112,6 +112,13 @@ def test_the_stages_by_hand_then_check_compare_embed_and_search(domain, embedder
     assert len(lines) == 3 and first[:40] in lines[0] and lines[0].startswith("1.000")
 
 
+def test_two_models_are_compared_from_python(domain, embedder):
+    import adapt as package
+
+    found = package.compare(str(embedder), str(embedder), "sts", str(domain / "sts-test.csv"))
+    assert found["spearman"].value == 0 and found["spearman"].verdict() == "same"
+
+
 def test_the_public_names_are_what_they_say_and_stay_so():
     import adapt as package
     from adapt import runner

@@ -15,6 +15,7 @@ from adapt.engine.device import autocast, device, seed_all
 from adapt.engine.encoder import TOKENS_PER_BATCH, by_length, padded, quiet
 from adapt.errors import UserError
 from adapt.job import Job
+from adapt.models import weights_digest
 
 # Tells sentence-transformers' CrossEncoder to give scores in 0 to 1, as this package does.
 SIGMOID = {"sentence_transformers": {"activation_fn": "torch.nn.modules.activation.Sigmoid"}}
@@ -80,14 +81,14 @@ class Reader(torch.nn.Module):
 
 
 @lru_cache(maxsize=1)
-def _opened(folder: Path) -> Reader:
-    return Reader(folder)
+def _opened(folder: Path, digest: str) -> Reader:
+    return Reader(folder)  # by digest too: a folder may be replaced while the process lives
 
 
 @torch.inference_mode()
 def predict(folder: Path, pairs: Sequence[tuple[str, str]], job: Job, max_length: int = 256, label: str = "scoring") -> np.ndarray:
     """Scores in 0 to 1 of every pair, [pairs], float64; both orders of a pair are read and averaged."""
-    reader = _opened(folder)
+    reader = _opened(folder, weights_digest(folder))
     scores = np.zeros(len(pairs))
     progress = job.progress(label, 2 * len(pairs), "pairs")
     for left, right in ((0, 1), (1, 0)):

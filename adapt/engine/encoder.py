@@ -19,6 +19,7 @@ from sentence_transformers import SentenceTransformer
 from adapt.engine.device import autocast, device
 from adapt.errors import UserError
 from adapt.job import Job
+from adapt.models import weights_digest
 
 TOKENS_PER_BATCH = 16_384 if torch.cuda.is_available() else 4_096
 
@@ -86,8 +87,8 @@ def open_encoder(folder: Path) -> SentenceTransformer:
 
 
 @lru_cache(maxsize=2)
-def _opened(folder: Path) -> SentenceTransformer:
-    return open_encoder(folder)
+def _opened(folder: Path, digest: str) -> SentenceTransformer:
+    return open_encoder(folder)  # by digest too: a folder may be replaced while the process lives
 
 
 def save_encoder(model: SentenceTransformer, folder: Path) -> Path:
@@ -180,7 +181,7 @@ def embed(folder: Path, texts: Sequence[str], job: Job, role: str = "", label: s
     store = _Vectors(folder, role, job.vectors)
     missing = store.missing(texts)
     if missing:
-        model = _opened(folder)
+        model = _opened(folder, weights_digest(folder))
         ids = token_ids(model, missing, role)
         progress = job.progress(label, len(missing), "texts")
         for group in by_length([len(row) for row in ids], TOKENS_PER_BATCH):
@@ -197,8 +198,6 @@ class _Vectors:
     """Vectors of one model and role by text hash, in memory and (where a folder is given) in one .npz per model."""
 
     def __init__(self, folder: Path, role: str, where: Path | None):
-        from adapt.models import weights_digest
-
         self.table: dict[str, np.ndarray] = {}
         self.file = where / f"{weights_digest(folder)}{'-' + role if role else ''}.npz" if where else None
         if self.file and self.file.is_file():

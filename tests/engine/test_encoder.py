@@ -85,3 +85,14 @@ def test_a_folder_without_a_model_is_a_user_error(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(UserError, match="holds no model"):
         open_encoder(tmp_path)
+
+
+def test_a_folder_that_is_replaced_is_opened_anew(embedder, tmp_path):
+    folder = save_encoder(open_encoder(embedder), tmp_path / "model")
+    before = embed(folder, TEXTS[:1], Job())
+    other = open_encoder(embedder)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.mul_(1.5)
+    save_encoder(other, folder)
+    assert np.abs(embed(folder, TEXTS[:1], Job()) - before).max() > 1e-4
