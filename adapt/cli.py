@@ -310,7 +310,9 @@ def stage_command(word: str) -> click.Command:
     options: list[click.Parameter] = []
     for want in stage.inputs():
         kinds = " or ".join(want.kinds)
-        options.append(click.Option([_flag(want.name)], required=want.required, help=f"{kinds}: a file, folder or name"))
+        data = not want.kinds[0].endswith("encoder")
+        what_it_is = f"{kinds}: a file or folder; may be given again" if data else f"{kinds}: a folder or name"
+        options.append(click.Option([_flag(want.name)], required=want.required, multiple=data, help=what_it_is))
     options.append(click.Option(["--out"], required=True, type=click.Path(path_type=Path), help=what))
     for name, info in stage.model_fields.items():
         shown = "" if info.default is None else f"  [default: {_plain(info.default)}]"
@@ -336,7 +338,7 @@ def _one_stage(stage_class: type[stages.Stage], out: Path, seed: int, force: boo
         stage = stage_class.model_validate(settings)
     except ValidationError as error:
         raise UserError([f"{_flag(str(p['loc'][0]))}: {p['msg']} (got {p['input']!r})" for p in error.errors()]) from None
-    sources = {k: v for k, v in given.items() if k in names and v is not None}
+    sources = {k: v for k, v in given.items() if k in names and v not in (None, ())}
     if out.exists() and not force:
         raise UserError(f"{out}: is there already; give another --out, or --force to replace it")
     counts = run_stage(stage, sources, out, seed, _voice())

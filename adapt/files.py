@@ -8,8 +8,9 @@ import io
 import json
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -261,19 +262,19 @@ def as_row(record: Any) -> dict[str, Any]:
     return row
 
 
-def write(records: Iterable[Any], target: str | Path) -> Path:
-    """Write records in the format that the name asks for; the file appears whole, by one rename."""
+def write(records: Collection[Any], target: str | Path) -> Path:
+    """Write records in the format that the name asks for; the file appears whole, by one rename.
+
+    `records` may be any collection that can be gone through twice; it is never held in memory as a whole.
+    """
     path = Path(target)
     suffix = format_of(path)
-    table = [as_row(record) for record in records]
-    columns = list(dict.fromkeys(name for row in table for name in row))
+    columns = list(dict.fromkeys(name for record in records for name in as_row(record)))
+    table = (as_row(record) for record in records)
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     if suffix == ".parquet":
-        import pyarrow as arrow
-        import pyarrow.parquet as parquet
-
-        parquet.write_table(arrow.Table.from_pylist([{n: row.get(n) for n in columns} for row in table]), aside)
+        _write_parquet(table, columns, aside)
     else:
         opener: Callable[..., Any] = gzip.open if path.name.endswith(".gz") else open
         with opener(aside, "wt", encoding="utf-8", newline="") as file:
@@ -287,3 +288,20 @@ def write(records: Iterable[Any], target: str | Path) -> Path:
                 writer.writerows(table)
     os.replace(aside, path)
     return path
+
+
+def _write_parquet(table: Iterator[dict[str, Any]], columns: Sequence[str], path: Path, chunk: int = 20_000) -> None:
+    import pyarrow as arrow
+    import pyarrow.parquet as parquet
+
+    writer = None
+    while rows := list(islice(table, chunk)):
+        part = arrow.Table.from_pylist([{name: row.get(name) for name in columns} for row in rows])
+        if writer is None:
+            # A column that is empty so far is a string: all that may be missing from a row is text.
+            kinds = [f.with_type(arrow.string()) if arrow.types.is_null(f.type) else f for f in part.schema]
+            writer = parquet.ParquetWriter(path, arrow.schema(kinds))
+        writer.write_table(part.cast(writer.schema))
+    if writer is None:
+        writer = parquet.ParquetWriter(path, arrow.schema([(name, arrow.string()) for name in columns]))
+    writer.close()

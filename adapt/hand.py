@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from adapt import files, models, records
 from adapt.job import Event, Job
-from adapt.records import CrossEncoder, Encoder
+from adapt.records import CrossEncoder, Encoder, Joined
 from adapt.stages import Stage
 
 
-def run_stage(stage: Stage, sources: Mapping[str, str], out: Path, seed: int, tell: Callable[[Event], None]) -> dict[str, Any]:
+def run_stage(
+    stage: Stage, sources: Mapping[str, str | Sequence[str]], out: Path, seed: int, tell: Callable[[Event], None]
+) -> dict[str, Any]:
     """Run a stage on files and models by name; returns its counts.
 
-    Raises UserError for unreadable inputs, or for inputs that do not fit the stage's settings.
+    Files that a stage writes beside its product stand beside `out`: `triplets.jsonl`, `triplets.suspected.csv`. Raises UserError for unreadable inputs, or for inputs that do not fit the stage's settings.
     """
     from adapt.errors import UserError
 
@@ -43,17 +45,20 @@ def run_stage(stage: Stage, sources: Mapping[str, str], out: Path, seed: int, te
         else:
             files.write(made, out)
             job.counts["rows"] = len(made)
+        for file in sorted(making.iterdir()):
+            os.replace(file, out.with_name(f"{out.name.partition('.')[0]}.{file.name}"))
         return job.counts
     finally:
         shutil.rmtree(making, ignore_errors=True)
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _open(source: str, kinds: tuple[str, ...]) -> tuple[Any, str]:
+def _open(source: str | Sequence[str], kinds: tuple[str, ...]) -> tuple[Any, str]:
     """An input and its kind."""
     if kinds[0] in ("encoder", "cross-encoder"):
+        assert isinstance(source, str)
         folder = models.locate(source)
         models.verify(folder)
         return (Encoder if kinds[0] == "encoder" else CrossEncoder)(folder), kinds[0]
-    found = files.read(source, " ".join(kinds))
+    found = Joined([files.read(one, " ".join(kinds)) for one in ([source] if isinstance(source, str) else source)])
     return found, records.kind_of_records(found)

@@ -314,6 +314,10 @@ class _Reader:
             if plain not in names | set(stage_class.model_fields) | {"id"}:
                 hint = did_you_mean(plain, [*names, *stage_class.model_fields, "id"])
                 self.say((*path, key), f"step '{step_id}': unknown setting '{key}'.{hint}")
+        for name in names:
+            # {pairs: 0.5, pseudo: 0.5}: several sources, each with its share
+            if isinstance(given.get(name), dict) and "shares" in stage_class.model_fields:
+                given["shares"] = tuple(given[name].values())
         try:
             stage = stage_class.model_validate({k: v for k, v in given.items() if k in stage_class.model_fields})
         except ValidationError as error:
@@ -343,7 +347,7 @@ class _Reader:
                     continue
                 found[want.name], kinds[want.name] = (chosen,), scope[chosen]
                 continue
-            names = tuple(map(str, written)) if isinstance(written, list) else (str(written),)
+            names = tuple(map(str, written)) if isinstance(written, (list, dict)) else (str(written),)
             for name in names:
                 kind = scope.get(name)
                 if kind is None:
@@ -359,8 +363,8 @@ class _Reader:
                         + (f" Fits: {', '.join(sorted(fits))}." if fits else ""),
                     )
                 else:
-                    kinds[want.name] = kind
-            if len({scope.get(name) for name in names}) > 1:
+                    kinds[want.name] = min(kind, kinds.get(want.name, kind))  # triplets among pairs are pairs
+            if len(together := {scope.get(name) for name in names}) > 1 and together != {"pairs", "triplets"}:
                 self.say((*path, want.name), f"step '{step_id}': {', '.join(names)} are of different kinds and can't be joined")
             found[want.name] = names
         return found, kinds

@@ -62,6 +62,14 @@ class CrossEncoder:
     path: Path
 
 
+class Joined(list):
+    """The records of several sources, one source after the other; `sizes` says how many came from each."""
+
+    def __init__(self, sources: Sequence[Sequence[Any]]):
+        super().__init__(record for source in sources for record in source)
+        self.sizes = [len(source) for source in sources]
+
+
 # A stage names what it takes and makes with these; the second word is the kind that recipes are checked against.
 Texts = Annotated[Sequence[Text], "texts"]
 Pairs = Annotated[Sequence[Pair], "pairs"]
@@ -73,5 +81,9 @@ CrossEncoderFolder = Annotated[CrossEncoder, "cross-encoder"]
 
 
 def kind_of_records(records: Sequence[Any]) -> str:
-    """Which kind a list of records is: `pairs`, `scored`, `triplets` or `texts`."""
-    return {Pair: "pairs", ScoredPair: "scored", Triplet: "triplets", Text: "texts"}[type(records[0])]
+    """Which kind a list of records is: `pairs`, `scored`, `triplets` or `texts`; pairs among triplets make them pairs."""
+    found = {name for record in records for kind, name in KINDS.items() if isinstance(record, kind)}
+    return "pairs" if found == {"pairs", "triplets"} else found.pop()
+
+
+KINDS = {Pair: "pairs", ScoredPair: "scored", Triplet: "triplets", Text: "texts"}

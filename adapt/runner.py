@@ -17,7 +17,7 @@ from adapt.job import Event, Job, silent
 from adapt.measure import Measures, OnDisk, scores_pairs
 from adapt.plan import Plan, Planned
 from adapt.recipe import Recipe
-from adapt.records import CrossEncoder, Encoder
+from adapt.records import CrossEncoder, Encoder, Joined
 from adapt.store import Store, write_json
 
 FILES = {"texts": "texts.jsonl", "pairs": "pairs.jsonl", "scored": "scored.csv", "triplets": "triplets.jsonl"}
@@ -134,8 +134,7 @@ class _Running:
         found = [self.made[key] for key in keys]
         if not isinstance(found[0], Path):
             return found[0]
-        kind = next(k for k, file in FILES.items() if file == found[0].name)
-        return [record for path in found for record in files.read(path, kind)]
+        return Joined([files.read(path, next(k for k, file in FILES.items() if file == path.name)) for path in found])
 
     def _data(self, name: str, job: Job) -> list[Any]:
         """One of the recipe's data: read, limited, without repeats and without what the checks hold out."""

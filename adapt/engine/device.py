@@ -32,9 +32,14 @@ def fast_bfloat16() -> bool:
     return device().type == "cpu" and torch.cpu._is_avx512_bf16_supported()
 
 
-def autocast() -> contextlib.AbstractContextManager:
-    """bf16 autocast where it pays (weights, optimiser and losses stay fp32), otherwise nothing."""
-    if fast_bfloat16():
+def autocast(precision: str = "auto") -> contextlib.AbstractContextManager:
+    """Mixed precision: weights, optimiser and losses stay fp32.
+
+    `precision`: auto is bf16 where it pays and fp32 elsewhere; bf16 and fp16 insist; fp32 is off.
+    """
+    if precision in ("bf16", "fp16"):
+        return torch.autocast(device().type, dtype=torch.bfloat16 if precision == "bf16" else torch.float16)
+    if precision == "auto" and fast_bfloat16():
         return torch.autocast(device().type, dtype=torch.bfloat16)
     return contextlib.nullcontext()
 

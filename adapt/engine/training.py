@@ -1,7 +1,8 @@
-"""One training loop for every stage: AdamW, linear warm-up and decay, clipped gradients, exact resume, no surprises."""
+"""One training loop for every stage: AdamW, warm-up and decay, clipped gradients, early stop, exact resume, no surprises."""
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import time
@@ -11,9 +12,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from transformers import PreTrainedModel
 
-from adapt.engine.device import autocast, seed_all
-from adapt.errors import WorkFailed
+from adapt.engine import processes
+from adapt.engine.device import autocast, device, seed_all
+from adapt.errors import UserError, WorkFailed
 from adapt.job import Job
 
 CHECKPOINT_SECONDS = 120.0
@@ -29,6 +32,30 @@ class Group:
 
 
 @dataclass(frozen=True)
+class Optimisation:
+    """How the weights move. `scheduler`: linear or cosine fall after the warm-up, or constant. `precision`: see `autocast`."""
+
+    warmup: float = 0.1
+    weight_decay: float = 0.01
+    scheduler: str = "linear"
+    precision: str = "auto"
+    gradient_checkpointing: bool = False
+    clip: float = 1.0
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """A loss on rows that training does not see, asked every `every` steps (and at the end).
+
+    The best weights are kept; after `patience` answers in a row that are no better, training stops.
+    """
+
+    loss: Callable[[], float]
+    every: int
+    patience: int
+
+
+@dataclass(frozen=True)
 class Fitted:
     """What a training run says of itself; losses are means over the first and the last tenth of the steps."""
 
@@ -37,6 +64,27 @@ class Fitted:
     first_loss: float
     last_loss: float
     seconds: float
+
+
+@dataclass
+class _Watch:
+    """The held-out losses so far, [(step, loss)], and the weights that gave the lowest."""
+
+    seen: list[tuple[int, float]]
+    best: dict[str, torch.Tensor] | None = None
+
+    def ask(self, held_out: HeldOut, module: torch.nn.Module, step: int) -> None:
+        module.eval()
+        with torch.no_grad():
+            found = held_out.loss()
+        module.train()
+        if not self.seen or found < min(loss for _, loss in self.seen):
+            self.best = {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}
+        self.seen.append((step, found))
+
+    def tired(self, patience: int) -> bool:
+        losses = [loss for _, loss in self.seen]
+        return len(losses) - 1 - losses.index(min(losses)) >= patience if losses else False
 
 
 def epochs_of(batches: Callable[[int], list[list[int]]], epochs: int, max_steps: int | None) -> list[tuple[int, list[int]]]:
@@ -51,69 +99,108 @@ def epochs_of(batches: Callable[[int], list[list[int]]], epochs: int, max_steps:
 
 def fit(
     module: torch.nn.Module,
-    loss: Callable[[int, list[int], float], torch.Tensor],
+    loss: Callable[[int, list[int], float], torch.Tensor | tuple[torch.Tensor, int]],
     plan: Sequence[tuple[int, list[int]]],
     groups: Sequence[Group],
     job: Job,
     *,
     label: str,
     unit: str,
-    warmup: float = 0.1,
-    weight_decay: float = 0.01,
-    clip: float = 1.0,
+    how: Optimisation = Optimisation(),
+    held_out: HeldOut | None = None,
+    splits: bool = False,
 ) -> Fitted:
     """Minimise `loss(epoch, rows, share of steps done)` over the plan's steps; `module` holds every trained parameter.
 
     Randomness is a function of (job.seed, step), so a run resumed from a checkpoint in `job.work` makes the same weights as
-    an unbroken one. Raises WorkFailed when the loss is no longer a finite number.
+    an unbroken one. `splits`: the loss is a mean over rows (or, returned as (mean, weight), over that many things), so that
+    several processes may take a part of the rows each; otherwise each computes the whole step. Either way all of them hold one
+    model. The losses of all steps are written to `training.json` in `job.out`. Raises WorkFailed when the loss is no longer a
+    finite number, UserError for a precision that the device does not have.
     """
-    optimizer = torch.optim.AdamW(list(_decayed(groups, weight_decay)), lr=0.0, betas=(0.9, 0.999), eps=1e-8)
+    if how.precision == "fp16" and device().type != "cuda":
+        raise UserError(f"{label}: precision fp16 needs a GPU (the device is {device().type}); use auto, bf16 or fp32")
+    optimizer = torch.optim.AdamW(list(_decayed(groups, how.weight_decay)), lr=0.0, betas=(0.9, 0.999), eps=1e-8)
+    scaler = torch.amp.GradScaler(device().type, enabled=how.precision == "fp16")
     file = job.work / "checkpoint.pt"
-    start, losses = 0, []
+    start, losses, watch = 0, [], _Watch([])
     if file.is_file():
         saved = torch.load(file, map_location="cpu", weights_only=True)
         module.load_state_dict(saved["module"])
         optimizer.load_state_dict(saved["optimizer"])
-        start, losses = saved["step"], saved["losses"]
+        scaler.load_state_dict(saved["scaler"])
+        start, losses, watch = saved["step"], saved["losses"], _Watch(saved["seen"], saved["best"])
         job.note(f"{label}: goes on at step {start} of {len(plan)}")
     module.train()
+    _set_checkpointing(module, how.gradient_checkpointing)
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     progress = job.progress(label, sum(len(rows) for _, rows in plan), unit)
     progress.advance(sum(len(rows) for _, rows in plan[:start]))
     began = last_saved = time.monotonic()
-    for step in range(start, len(plan)):
-        epoch, rows = plan[step]
-        seed_all(_mixed(job.seed, step))
+    done = start
+    while done < len(plan) and not (held_out and watch.tired(held_out.patience)):
+        epoch, rows = plan[done]
+        seed_all(_mixed(job.seed, done))
         for group in optimizer.param_groups:
-            group["lr"] = group["peak"] * _rate(step, len(plan), warmup, group["frozen"])
-        with autocast():
-            value = loss(epoch, rows, step / len(plan))
-        losses.append(float(value.detach()))
+            group["lr"] = group["peak"] * _rate(done, len(plan), how.warmup, group["frozen"], how.scheduler)
+        part = processes.part(rows) if splits else rows
+        with autocast(how.precision):
+            found = loss(epoch, part, done / len(plan))
+        value, weight = found if isinstance(found, tuple) else (found, len(part))
+        if splits:
+            value = processes.weighted(value, weight)
+        losses.append(processes.total(float(value.detach())) if splits else float(value.detach()))
         if not math.isfinite(losses[-1]):
             raise WorkFailed(
-                f"{label}: the loss is {losses[-1]} at step {step + 1} of {len(plan)}. "
+                f"{label}: the loss is {losses[-1]} at step {done + 1} of {len(plan)}. "
                 "Try a lower learning_rate, and look at the scores of the training rows."
             )
         optimizer.zero_grad(set_to_none=True)
-        value.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, clip)
-        optimizer.step()
+        scaler.scale(value).backward()
+        if splits:
+            processes.add_gradients(parameters)
+        scaler.unscale_(optimizer)
+        torch.nn.utils.clip_grad_norm_(parameters, how.clip)
+        scaler.step(optimizer)
+        scaler.update()
+        done += 1
         progress.advance(len(rows), f"loss {np.mean(losses[-20:]):.3f}")
-        if time.monotonic() - last_saved > CHECKPOINT_SECONDS and step + 1 < len(plan):
+        if held_out and (done % held_out.every == 0 or done == len(plan)):
+            watch.ask(held_out, module, done)
+        if time.monotonic() - last_saved > CHECKPOINT_SECONDS and done < len(plan) and processes.rank() == 0:
             last_saved = time.monotonic()
             _save(
                 file,
-                {"module": module.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1, "losses": losses},
-            )
+                {
+                    "module": module.state_dict(), "optimizer": optimizer.state_dict(), "scaler": scaler.state_dict(),
+                    "step": done, "losses": losses, "seen": watch.seen, "best": watch.best,
+                },
+            )  # fmt: skip
+    if watch.best is not None:
+        module.load_state_dict(watch.best)
+        at, best = min(watch.seen, key=lambda pair: pair[1])
+        job.counts.update(held_out_loss=best, best_step=at)
+        job.note(f"{label}: held-out loss {best:.4f} after step {at}, the best of {len(watch.seen)}; its weights are kept")
+    _set_checkpointing(module, False)
     module.eval()
+    (job.out / "training.json").write_text(json.dumps({"losses": losses, "held_out": watch.seen}) + "\n", encoding="utf-8")
     tenth = max(1, len(losses) // 10)
     return Fitted(
-        len(plan),
-        sum(len(rows) for _, rows in plan),
+        done,
+        sum(len(rows) for _, rows in plan[:done]),
         float(np.mean(losses[:tenth])),
         float(np.mean(losses[-tenth:])),
         time.monotonic() - began,
     )
+
+
+def _set_checkpointing(module: torch.nn.Module, on: bool) -> None:
+    """Recompute activations in the backward pass, or keep them: less memory for about a third more time."""
+    for part in module.modules():
+        if isinstance(part, PreTrainedModel) and on and part.supports_gradient_checkpointing:
+            part.gradient_checkpointing_enable({"use_reentrant": False})
+        elif isinstance(part, PreTrainedModel) and part.is_gradient_checkpointing and not on:
+            part.gradient_checkpointing_disable()
 
 
 def _decayed(groups: Sequence[Group], weight_decay: float) -> Iterable[dict[str, Any]]:
@@ -130,14 +217,17 @@ def _decayed(groups: Sequence[Group], weight_decay: float) -> Iterable[dict[str,
                 }
 
 
-def _rate(step: int, steps: int, warmup: float, frozen: float) -> float:
+def _rate(step: int, steps: int, warmup: float, frozen: float, scheduler: str = "linear") -> float:
     """Share of the peak learning rate at `step`: 0 while frozen, then a linear rise over `warmup` of the rest, then a fall."""
     first = round(frozen * steps)
     if step < first:
         return 0.0
     steps, step = steps - first, step - first
     rise = max(1, round(warmup * steps))
-    return (step + 1) / rise if step < rise else max(0.0, (steps - step) / max(1, steps - rise))
+    if step < rise:
+        return (step + 1) / rise
+    left = max(0.0, (steps - step) / max(1, steps - rise))
+    return {"linear": left, "cosine": 0.5 * (1 - math.cos(math.pi * left)), "constant": 1.0}[scheduler]
 
 
 def _mixed(seed: int, step: int) -> int:

@@ -13,12 +13,12 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 Share = Annotated[float, Field(ge=0, le=1)]
-__all__ = ["Input", "NonNegativeFloat", "PositiveFloat", "PositiveInt", "Share", "Stage", "find", "names"]
+__all__ = ["Input", "NonNegativeFloat", "PositiveFloat", "PositiveInt", "Share", "Stage", "TrainingStage", "find", "names"]
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,30 @@ class Stage(BaseModel):
     def run(self, *args: Any, **kwargs: Any) -> Any:
         """Do the work. Each stage names its own inputs."""
         raise NotImplementedError
+
+
+class TrainingStage(Stage):
+    """A stage that trains a model: the settings that all of them share; defaults differ."""
+
+    epochs: PositiveInt = Field(1, description="passes over the rows")
+    max_steps: PositiveInt | None = Field(None, description="stop after this many steps")
+    batch_size: PositiveInt = Field(32, description="rows per step")
+    learning_rate: PositiveFloat = Field(5e-5, description="peak learning rate")
+    warmup: Share = Field(0.1, description="share of the steps in which the learning rate rises")
+    scheduler: Literal["linear", "cosine", "constant"] = Field("linear", description="how the learning rate falls after that")
+    weight_decay: NonNegativeFloat = Field(0.01, description="AdamW's weight decay")
+    dropout: Share = Field(0.0, description="dropout while training; 0 is a quarter faster on a CPU")
+    max_length: PositiveInt = Field(192, description="tokens per text; the rest is cut")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto", description="mixed precision; auto: bf16 where the hardware is faster for it"
+    )
+    gradient_checkpointing: bool = Field(False, description="less memory for about a third more time")
+
+    def optimisation(self) -> Any:
+        """These settings as `adapt.engine.training.fit` takes them."""
+        from adapt.engine.training import Optimisation
+
+        return Optimisation(self.warmup, self.weight_decay, self.scheduler, self.precision, self.gradient_checkpointing)
 
 
 def _kinds(hint: Any) -> tuple[str, ...]:

@@ -8,10 +8,10 @@ from pydantic import Field
 
 from adapt.job import Job
 from adapt.records import CrossEncoder, CrossEncoderFolder, EncoderFolder, Scored
-from adapt.stages import NonNegativeFloat, PositiveFloat, PositiveInt, Share, Stage
+from adapt.stages import PositiveFloat, PositiveInt, Share, TrainingStage
 
 
-class CrossEncoderStage(Stage):
+class CrossEncoderStage(TrainingStage):
     """Train a cross-encoder on gold pairs, to label others with.
 
     The labeller of Augmented SBERT (Thakur et al. 2021, https://arxiv.org/abs/2010.08240): both texts are read at once, binary
@@ -23,14 +23,10 @@ class CrossEncoderStage(Stage):
     example: ClassVar[str] = "adapt cross-encoder --model all-MiniLM-L6-v2 --pairs gold.csv --out labeller --epochs 1"
 
     epochs: PositiveInt = Field(3, description="passes over the pairs, in an order of the two texts that is drawn anew each time")
-    max_steps: PositiveInt | None = Field(None, description="stop after this many steps")
     batch_size: PositiveInt = Field(16, description="pairs per step")
-    learning_rate: PositiveFloat = Field(5e-5, description="peak learning rate")
     head_learning_rate: PositiveFloat = Field(1e-3, description="of the new scoring layer")
     held_out: Share = Field(0.1, description="share of the pairs kept aside to judge the labeller")
     max_length: PositiveInt = Field(192, description="tokens per pair")
-    warmup: Share = Field(0.1, description="share of the steps in which the learning rate rises")
-    weight_decay: NonNegativeFloat = Field(0.01, description="AdamW's weight decay")
     dropout: Share = Field(0.1, description="dropout while training")
 
     def run(self, model: EncoderFolder, pairs: Scored, job: Job) -> CrossEncoderFolder:
@@ -67,7 +63,7 @@ class CrossEncoderStage(Stage):
         body = [(name, p) for name, p in trainable(reader) if id(p) not in new]
         fitted = fit(
             reader, loss, plan, [Group(body, self.learning_rate), Group(is_new, self.head_learning_rate)], job,
-            label="cross-encoder", unit="pairs", warmup=self.warmup, weight_decay=self.weight_decay,
+            label="cross-encoder", unit="pairs", how=self.optimisation(),
         )  # fmt: skip
         folder = job.out / "model"
         reader.save(folder)

@@ -8,12 +8,12 @@ from pydantic import Field
 
 from adapt.job import Job
 from adapt.records import Encoder, EncoderFolder, Examples, kind_of_records
-from adapt.stages import NonNegativeFloat, PositiveFloat, PositiveInt, Share, Stage
+from adapt.stages import PositiveFloat, PositiveInt, TrainingStage
 
 LOSSES = {"mnrl": ("pairs", "triplets"), "triplet": ("triplets",), "cosent": ("scored",), "cosine": ("scored",)}
 
 
-class Finetune(Stage):
+class Finetune(TrainingStage):
     """Train the bi-encoder on pairs, scored pairs or triplets.
 
     mnrl: the positive against every other document of the batch and the hard negatives; a document that the data ties to the
@@ -27,10 +27,7 @@ class Finetune(Stage):
     )
 
     loss: Literal["mnrl", "triplet", "cosent", "cosine"] = Field("mnrl", description="what is minimised; see below")
-    epochs: PositiveInt = Field(1, description="passes over the examples")
-    max_steps: PositiveInt | None = Field(None, description="stop after this many steps")
     batch_size: PositiveInt = Field(64, description="examples per step; for mnrl also the number of in-batch negatives")
-    learning_rate: PositiveFloat = Field(5e-5, description="peak learning rate")
     negatives: int = Field(1, ge=0, description="hard negatives used for each triplet, drawn anew each epoch (mnrl, triplet)")
     batching: Literal["spread", "gathered"] = Field(
         "spread",
@@ -39,10 +36,6 @@ class Finetune(Stage):
     )
     scale: PositiveFloat = Field(20.0, description="inverse temperature of the cosines (mnrl, cosent)")
     margin: PositiveFloat = Field(0.3, description="squared distance by which the positive must be nearer, 0 to 4 (triplet)")
-    max_length: PositiveInt = Field(192, description="tokens per text; the rest is cut")
-    warmup: Share = Field(0.1, description="share of the steps in which the learning rate rises")
-    weight_decay: NonNegativeFloat = Field(0.01, description="AdamW's weight decay")
-    dropout: Share = Field(0.0, description="dropout while training; 0 is a quarter faster on a CPU")
 
     def problems(self, kinds) -> list[str]:
         kind = kinds.get("examples")
@@ -75,7 +68,7 @@ class Finetune(Stage):
             )
         fitted = fit(
             encoder, loss, plan, [Group(trainable(encoder), self.learning_rate)], job,
-            label=f"finetune {self.loss}", unit="examples", warmup=self.warmup, weight_decay=self.weight_decay,
+            label=f"finetune {self.loss}", unit="examples", how=self.optimisation(),
         )  # fmt: skip
         job.counts.update(examples=len(examples), **vars(fitted))
         return Encoder(save_encoder(encoder, job.out / "model"))

@@ -8,10 +8,10 @@ from pydantic import Field
 
 from adapt.job import Job
 from adapt.records import Encoder, EncoderFolder, Texts
-from adapt.stages import NonNegativeFloat, PositiveFloat, PositiveInt, Share, Stage
+from adapt.stages import NonNegativeFloat, PositiveFloat, PositiveInt, Share, TrainingStage
 
 
-class Tsdae(Stage):
+class Tsdae(TrainingStage):
     """Teach an encoder the domain's words by having it restore deleted ones.
 
     On a plain language model this follows Wang, Reimers & Gurevych (2021): encoder and decoder tied, CLS vector. A base that
@@ -27,10 +27,7 @@ class Tsdae(Stage):
         "auto", description="how the base is treated: raw (a language model), tuned (an embedder), auto finds out"
     )
     deletion_ratio: Share = Field(0.6, description="share of words deleted from each sentence")
-    epochs: PositiveInt = Field(1, description="passes over the sentences")
-    max_steps: PositiveInt | None = Field(None, description="stop after this many steps")
-    batch_size: PositiveInt = Field(32, description="sentences per step")
-    learning_rate: PositiveFloat | None = Field(None, description="of the encoder; 3e-5 when raw, 1e-5 when tuned")
+    learning_rate: PositiveFloat | None = Field(None, description="of the encoder; 3e-5 when raw, 1e-5 when tuned")  # type: ignore[assignment]
     decoder_learning_rate: PositiveFloat = Field(2e-4, description="of the decoder, where it has weights of its own (tuned)")
     frozen: Share = Field(0.35, description="share of the steps in which only the decoder learns (tuned)")
     anchor: NonNegativeFloat = Field(1.0, description="weight of the pull towards the base's vector of the clean text (tuned)")
@@ -38,9 +35,6 @@ class Tsdae(Stage):
     min_words: PositiveInt = Field(5, description="shorter sentences are left out")
     max_words: PositiveInt = Field(100, description="longer sentences are left out")
     max_length: PositiveInt = Field(128, description="tokens per sentence; the rest is cut")
-    warmup: Share = Field(0.1, description="share of the steps in which the learning rate rises")
-    weight_decay: NonNegativeFloat = Field(0.01, description="AdamW's weight decay")
-    dropout: Share = Field(0.0, description="dropout while training")
 
     def run(self, model: EncoderFolder, texts: Texts, job: Job) -> EncoderFolder:
         """The encoder after training, in `job.out / "model"`, pooling as the base. Raises UserError if nothing is left to read."""
@@ -120,7 +114,7 @@ class Tsdae(Stage):
         groups = [Group(body, rate, self.frozen if tuned else 0.0), Group(rest, self.decoder_learning_rate if tuned else rate)]
         return fit(
             module, loss, plan, groups, job,
-            label="tsdae", unit="sentences", warmup=self.warmup, weight_decay=self.weight_decay,
+            label="tsdae", unit="sentences", how=self.optimisation(),
         )  # fmt: skip
 
 

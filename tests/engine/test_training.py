@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from adapt.engine.training import Group, _rate, fit, trainable
-from adapt.errors import WorkFailed
+from adapt.engine.training import Group, HeldOut, Optimisation, _rate, fit, trainable
+from adapt.errors import UserError, WorkFailed
 from adapt.job import Job
 
 
@@ -24,7 +24,7 @@ def test_training_equals_plain_adamw_with_the_same_schedule(tmp_path):
     plan = [(0, [i, i + 1]) for i in range(0, 12, 2)]
     fit(
         ours, lambda epoch, rows, done: (ours(x[rows]) - y[rows]).square().mean(), plan, [Group(trainable(ours), 0.1)],
-        Job(work=tmp_path), label="t", unit="rows", warmup=0.5,
+        Job(work=tmp_path), label="t", unit="rows", how=Optimisation(warmup=0.5),
     )  # fmt: skip
     optimizer = torch.optim.AdamW(
         [{"params": [theirs.weight], "weight_decay": 0.01}, {"params": [theirs.bias], "weight_decay": 0.0}], lr=0.1
@@ -47,3 +47,77 @@ def test_a_loss_that_is_no_number_stops_training(tmp_path):
             Job(work=tmp_path), label="t", unit="rows",
         )  # fmt: skip
     assert torch.isfinite(module.weight).all()
+
+
+def test_cosine_falls_as_transformers_has_it_and_constant_stays():
+    from transformers import get_cosine_schedule_with_warmup
+
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    theirs = get_cosine_schedule_with_warmup(optimizer, num_warmup_steps=4, num_training_steps=20)
+    wanted = []
+    for _ in range(20):
+        wanted.append(theirs.get_last_lr()[0])
+        optimizer.step()
+        theirs.step()
+    # Theirs begins at 0 and wastes a step; ours begins one step further up the same rise.
+    ours = [_rate(step, 20, 0.2, 0.0, "cosine") for step in range(20)]
+    assert ours[:4] == pytest.approx([w + 0.25 for w in wanted[:4]]) and ours[4:] == pytest.approx(wanted[4:])
+    assert {_rate(step, 20, 0.2, 0.0, "constant") for step in range(4, 20)} == {1.0}
+
+
+def test_early_stop_keeps_the_best_weights(tmp_path):
+    module = torch.nn.Linear(1, 1, bias=False)
+    module.weight.data.fill_(0.0)
+    asked = []
+
+    def held_out():
+        asked.append(module.weight.item())
+        return abs(module.weight.item() - 0.3)  # the minimum lies on the way: training would walk past it
+
+    fitted = fit(
+        module, lambda *_: -module.weight.sum(), [(0, [0])] * 100, [Group(trainable(module), 0.1)],
+        Job(out=tmp_path, work=tmp_path), label="t", unit="rows",
+        how=Optimisation(warmup=0.0, weight_decay=0.0, scheduler="constant"), held_out=HeldOut(held_out, every=1, patience=3),
+    )  # fmt: skip
+    assert module.weight.item() == pytest.approx(0.3, abs=1e-4) and fitted.steps == 6 == len(asked)
+
+
+@pytest.mark.parametrize("watched", [False, True])
+def test_a_run_cut_at_any_step_ends_in_the_same_weights(tmp_path, monkeypatch, watched):
+    from adapt.engine import training
+
+    x, y = torch.randn(12, 4), torch.randn(12, 1)
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", -1.0)  # a checkpoint after every step
+
+    def go(work, cut=None):
+        module = torch.nn.Sequential(line(), torch.nn.Dropout(0.5))
+        steps = 0
+
+        def loss(epoch, rows, done):
+            nonlocal steps
+            steps += 1
+            if steps == cut:
+                raise KeyboardInterrupt
+            return (module(x[rows]) - y[rows]).square().mean()
+
+        held = HeldOut(lambda: (module(x) - y).square().mean().item(), every=2, patience=2) if watched else None
+        work.mkdir(exist_ok=True)
+        plan = [(0, [i, i + 1]) for i in range(0, 12, 2)] * 3
+        fit(module, loss, plan, [Group(trainable(module), 0.3)], Job(5, tmp_path, work), label="t", unit="rows", held_out=held)
+        return module.state_dict()
+
+    whole = go(tmp_path / "whole")
+    for cut in (2, 5):
+        with pytest.raises(KeyboardInterrupt):
+            go(tmp_path / f"cut{cut}", cut)
+        resumed = go(tmp_path / f"cut{cut}")
+        assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_fp16_is_refused_without_a_gpu(tmp_path):
+    module = line()
+    with pytest.raises(UserError, match="fp16 needs a GPU"):
+        fit(
+            module, lambda *_: module.weight.sum(), [(0, [0])], [Group(trainable(module), 0.1)], Job(work=tmp_path), label="t",
+            unit="rows", how=Optimisation(precision="fp16"),
+        )  # fmt: skip
