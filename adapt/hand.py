@@ -19,7 +19,8 @@ def run_stage(
 ) -> dict[str, Any]:
     """Run a stage on files and models by name; returns its counts.
 
-    Files that a stage writes beside its product stand beside `out`: `triplets.jsonl`, `triplets.suspected.csv`. Raises UserError for unreadable inputs, or for inputs that do not fit the stage's settings.
+    Files that a stage writes beside its product stand beside `out`: `triplets.jsonl`, `triplets.suspected.csv`. Raises
+    UserError for unreadable inputs, or for inputs that do not fit the stage's settings.
     """
     from adapt.errors import UserError
 
