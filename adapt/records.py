@@ -1,4 +1,4 @@
-"""The nouns of the house: texts, pairs, scored pairs, triplets and models, each row with its origin."""
+"""The nouns of the house: texts, pairs, scored pairs, triplets, labelled pairs and models, each row with its origin."""
 
 from __future__ import annotations
 
@@ -49,6 +49,16 @@ class Triplet:
 
 
 @dataclass(frozen=True)
+class Labelled:
+    """A premise and a hypothesis with a label: 0 entailment, 1 neutral, 2 contradiction."""
+
+    sentence1: str
+    sentence2: str
+    label: int
+    origin: str = ""
+
+
+@dataclass(frozen=True)
 class Encoder:
     """A bi-encoder on disk: a sentence-transformers folder, or a plain language model's folder."""
 
@@ -75,15 +85,16 @@ Texts = Annotated[Sequence[Text], "texts"]
 Pairs = Annotated[Sequence[Pair], "pairs"]
 Scored = Annotated[Sequence[ScoredPair], "scored"]
 Triplets = Annotated[Sequence[Triplet], "triplets"]
-Examples = Annotated[Sequence[Any], "pairs scored triplets"]
+LabelledPairs = Annotated[Sequence[Labelled], "labelled"]
+Examples = Annotated[Sequence[Any], "pairs scored triplets labelled"]
 EncoderFolder = Annotated[Encoder, "encoder"]
 CrossEncoderFolder = Annotated[CrossEncoder, "cross-encoder"]
 
 
 def kind_of_records(records: Sequence[Any]) -> str:
-    """Which kind a list of records is: `pairs`, `scored`, `triplets` or `texts`; pairs among triplets make them pairs."""
+    """Which kind a list of records is, as in `KINDS`; pairs among triplets make them pairs."""
     found = {name for record in records for kind, name in KINDS.items() if isinstance(record, kind)}
     return "pairs" if found == {"pairs", "triplets"} else found.pop()
 
 
-KINDS = {Pair: "pairs", ScoredPair: "scored", Triplet: "triplets", Text: "texts"}
+KINDS = {Pair: "pairs", ScoredPair: "scored", Triplet: "triplets", Labelled: "labelled", Text: "texts"}
