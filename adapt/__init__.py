@@ -21,9 +21,9 @@ __all__ = ["__version__", "compare", "load_recipe", "run"]
 
 def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     """A recipe by path or shipped name, with `path.to.setting=value` overrides; raises UserError with all its problems."""
-    from adapt import recipe
+    from adapt import reading
 
-    return recipe.load(name, overrides)
+    return reading.load(name, overrides)
 
 
 def run(recipe: Recipe, out: str | Path, **options: Any) -> dict[str, Any]:

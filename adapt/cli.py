@@ -94,44 +94,72 @@ def main() -> None:
 @click.option("--until", metavar="STEP", help="stop after this step")
 @click.option("--fresh", multiple=True, metavar="STEP", help="do this step again, and what depends on it")
 @click.option("--dry-run", is_flag=True, help="print the plan and do nothing")
-@click.option("--nproc", type=int, default=1, show_default=True, help="processes; more than one is not supported yet")
+@click.option(
+    "--seeds", type=click.IntRange(1), default=1, show_default=True, help="carry it out with so many seeds, and tell the spread"
+)
+@click.option(
+    "--nproc", type=click.IntRange(1), default=1, show_default=True, help="processes that train one model, one for each GPU"
+)
 def run_command(
-    recipe: str, out: Path | None, overrides: tuple[str, ...], until: str | None, fresh: tuple[str, ...], dry_run: bool, nproc: int
-) -> None:
+    recipe: str, out: Path | None, overrides: tuple[str, ...], until: str | None, fresh: tuple[str, ...], dry_run: bool, seeds: int,
+    nproc: int,
+) -> None:  # fmt: skip
     """Carry out a recipe: the name of one that ships, or a path.
 
     \b
     adapt run medical-recipe
     adapt run medical-recipe --dry-run --set stages.finetune.learning_rate=2e-5
     """
-    from adapt import console, plan
-    from adapt import recipe as recipes
-    from adapt.store import Store
+    from adapt import console, crew, reading
 
-    if nproc != 1:
-        raise UserError(f"--nproc {nproc}: training in several processes is not supported yet; leave it at 1")
-    loaded = recipes.load(recipe, overrides)
+    loaded = reading.load(recipe, overrides)
     folder = out or Path("runs") / loaded.name
     voice = console.Voice()
     if dry_run:
-        voice.out.print(console.plan_table(plan.make(loaded, Store(folder), until, fresh).lines))
-        return
-    from adapt.report import write_report
-    from adapt.runner import run
+        from adapt.plan import all_lines
+        from adapt.store import Store
 
-    results = run(loaded, folder, until=until, fresh=fresh, tell=voice)
+        voice.out.print(console.plan_table(all_lines(loaded, Store(folder), until, fresh)))
+        return
+    if nproc > 1 and not crew.started():
+        sys.exit(_in_processes(nproc))
+    if not crew.of_this_process().leads:
+        voice.mute()
+    from adapt.report import write_report
+    from adapt.runner import run, run_seeds
+
+    if seeds > 1:
+        results, spread = run_seeds(loaded, folder, seeds, tell=voice)
+    else:
+        results, spread = run(loaded, folder, until=until, fresh=fresh, tell=voice), []
+    if not crew.of_this_process().leads:
+        return
     report = write_report(folder)
+    if results["sweep"]:
+        voice.out.print("\nSweep, decided on dev data:")
+        voice.out.print(console.sweep_table(results["sweep"]))
     voice.out.print("\nOn dev data, after each step (change against the model before, in points):")
     voice.out.print(console.dev_table(results))
     if results["test"]:
         voice.out.print("\nOn test data, base against final:")
         voice.out.print(console.test_table(results["test"]))
+    if spread:
+        voice.out.print(f"\nChange on test data over {seeds} seeds:")
+        voice.out.print(console.spread_table(spread))
     voice.out.print(f"\n{results['verdict']['word']}: {results['verdict']['sentence']}")
     speed = results["speed"]
     voice.out.print(
         f"speed of the final model: {speed['latency_ms_p50']:.1f} ms a query (median), {speed['texts_per_second']:.0f} texts/s"
     )
     voice.out.print(f"took {console.clock(results['seconds'])}; model: {folder / 'model'}; report: {report}")
+
+
+def _in_processes(count: int) -> int:
+    """This very command again, in `count` processes under torchrun; its exit code."""
+    import subprocess
+
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
+    return subprocess.run([*launcher, "-m", "adapt", *sys.argv[1:]]).returncode
 
 
 @cli.command("recipes")
@@ -199,9 +227,9 @@ def _checks(recipe: str | None, split: str, **sources: str | None) -> dict[str, 
     """{name: (kind, source)} of what the options name."""
     found: dict[str, tuple[str, Any]] = {}
     if recipe:
-        from adapt import recipe as recipes
+        from adapt import reading
 
-        for name, spec in recipes.load(recipe).checks.items():
+        for name, spec in reading.load(recipe).checks.items():
             if (source := getattr(spec, split, None)) is not None:
                 found[name] = (spec.kind, source)
     found.update({kind: (kind, source) for kind, source in sources.items() if source})

@@ -30,6 +30,10 @@ class Voice:
         self.spoken = time.monotonic()
         self.verdicts = {"better": "green", "same": "default", "worse": "red", "forgetting": "red"}
 
+    def mute(self) -> None:
+        """Say nothing from here on: one of several processes speaks for all."""
+        self.out.quiet = True
+
     def __call__(self, event: Event) -> None:
         if event.kind == "progress":
             self._progress(event)
@@ -90,6 +94,26 @@ def main_value(metrics: Mapping[str, float]) -> str:
     """The first metric of a check, as its tables show it."""
     name, value = next(iter(metrics.items()))
     return f"{name} {value:.3f}"
+
+
+def sweep_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Every combination that a sweep tried: its settings, the target on dev data, and the change against the first."""
+    names = list(rows[0]["settings"])
+    table = Table(*map(escape, names), escape(rows[0]["metric"]), "change", "95 % interval", "", box=None, pad_edge=False)
+    for row in rows:
+        interval = f"{100 * row['low']:+.1f} to {100 * row['high']:+.1f}"
+        values = [str(row["settings"][name]) for name in names]
+        table.add_row(*map(escape, values), f"{row['value']:.4f}", f"{100 * row['delta']:+.1f}", interval, "*" * row["chosen"])
+    return table
+
+
+def spread_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """The change of each metric with every seed, their mean and standard deviation."""
+    table = Table("test", "role", *(f"seed {seed}" for seed in rows[0]["deltas"]), "mean", "± sd", box=None, pad_edge=False)
+    for row in rows:
+        values = [f"{100 * value:+.1f}" for value in row["deltas"].values()]
+        table.add_row(escape(row["metric"]), row["role"], *values, f"{100 * row['mean']:+.1f}", f"{100 * row['sd']:.1f}")
+    return table
 
 
 def plan_table(lines: Sequence[Any]) -> Table:

@@ -12,6 +12,7 @@ from adapt import files, models, records
 from adapt.job import Event, Job
 from adapt.records import CrossEncoder, Encoder, Joined
 from adapt.stages import Stage
+from adapt.store import key_of
 
 
 def run_stage(
@@ -33,9 +34,9 @@ def run_stage(
         raise UserError(problems)
     out = out.absolute()
     making, work = out.with_name(f".{out.name}.making"), out.with_name(f".{out.name}.work")
-    for folder in (making, work):
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+    shutil.rmtree(making, ignore_errors=True)
+    making.mkdir(parents=True)
+    _prepare(work, _key(stage, inputs, seed))
     try:
         job = Job(seed, making, work, tell)
         made = stage.run(**inputs, job=job)
@@ -48,10 +49,39 @@ def run_stage(
             job.counts["rows"] = len(made)
         for file in sorted(making.iterdir()):
             os.replace(file, out.with_name(f"{out.name.partition('.')[0]}.{file.name}"))
+        shutil.rmtree(work, ignore_errors=True)
         return job.counts
     finally:
         shutil.rmtree(making, ignore_errors=True)
+        if work.is_dir() and len(list(work.iterdir())) == 1:  # nothing to go on from
+            shutil.rmtree(work)
+
+
+def _key(stage: Stage, inputs: Mapping[str, Any], seed: int) -> str:
+    """What goes into the work: only a killed run of the very same work may be gone on with."""
+    import xxhash
+
+    digests = {}
+    for name, value in inputs.items():
+        if isinstance(value, (Encoder, CrossEncoder)):
+            digests[name] = models.weights_digest(value.path)
+        else:
+            digest = xxhash.xxh3_128()
+            for record in value:
+                digest.update(repr(record).encode())
+            digests[name] = digest.hexdigest()
+    return key_of(
+        {"stage": stage.word(), "version": stage.version, "settings": stage.model_dump(mode="json"), "seed": seed} | digests
+    )
+
+
+def _prepare(work: Path, key: str) -> None:
+    """The folder for checkpoints, emptied unless they are of the same work."""
+    mark = work / "key"
+    if not (mark.is_file() and mark.read_text() == key):
         shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
+        mark.write_text(key)
 
 
 def _open(source: str | Sequence[str], kinds: tuple[str, ...]) -> tuple[Any, str]:

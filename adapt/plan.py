@@ -11,7 +11,7 @@ from typing import Any
 from adapt import models
 from adapt.errors import UserError
 from adapt.files import count_rows
-from adapt.recipe import DATA, Recipe, Step
+from adapt.recipe import DATA, Recipe, Step, variants
 from adapt.store import Store, key_of
 
 READING = 1  # raised when the same files would be read into other records
@@ -88,7 +88,7 @@ def make(recipe: Recipe, store: Store, until: str | None = None, fresh: Sequence
     base = key_of({"weights": models.weights_digest(folder)})
     digests = check_digests(recipe)
     lines = [_data_line(recipe, name, store, digests) for name in recipe.data]
-    scope = {name: line.key for name, line in zip(recipe.data, lines, strict=True)} | {"model": base}
+    scope = {name: line.key for name, line in zip(recipe.data, lines, strict=True)} | {"model": base, "base": base}
     counts = {line.key: line.rows for line in lines}
     again: set[str] = set()
     for step in recipe.steps[: ids.index(until) + 1 if until else None]:
@@ -109,7 +109,7 @@ def make(recipe: Recipe, store: Store, until: str | None = None, fresh: Sequence
         if due:
             again.add(key)
         if line.kind == "encoder":
-            before, scope["model"] = scope["model"], key
+            before, scope["model"], scope[step.id] = scope["model"], key, key
             if recipe.gate is not None:
                 gate_entry = _gate_entry(recipe, key, before, base, digests)
                 gate = _line(f"gate-{step.id}", gate_entry, "encoder", store, None, due)
@@ -120,6 +120,14 @@ def make(recipe: Recipe, store: Store, until: str | None = None, fresh: Sequence
         else:
             scope[step.id] = scope[step.stage.product] = key
     return Plan(lines, base, folder)
+
+
+def all_lines(recipe: Recipe, store: Store, until: str | None = None, fresh: Sequence[str] = ()) -> list[Planned]:
+    """Every line of the plan; with a sweep, of the plans of all its variants, each line once."""
+    found: dict[tuple[str, str], Planned] = {}
+    for _, variant in variants(recipe):
+        found.update({(line.name, line.key): line for line in make(variant, store, until, fresh).lines})
+    return list(found.values())
 
 
 def _data_line(recipe: Recipe, name: str, store: Store, digests: Mapping[str, Mapping[str, str]]) -> Planned:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import mean, stdev
 from typing import Any
 
 from adapt import checks
@@ -66,6 +67,17 @@ def verdict(recipe: Recipe, rows: Sequence[Mapping[str, Any]]) -> dict[str, str]
         f"{'; guards: ' + kept if kept else ''}."
     )
     return {"word": row["verdict"], "sentence": sentence}
+
+
+def spread(tests: Mapping[int, Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """A row for each test metric: its change with every seed, the mean and the standard deviation (n - 1)."""
+    rows = []
+    for first in next(iter(tests.values())):
+        deltas = {seed: next(r["delta"] for r in found if r["metric"] == first["metric"]) for seed, found in tests.items()}
+        values = list(deltas.values())
+        sd = stdev(values) if len(values) > 1 else 0.0
+        rows.append({"metric": first["metric"], "role": first["role"], "deltas": deltas, "mean": mean(values), "sd": sd})
+    return rows
 
 
 def as_row(delta: Delta) -> dict[str, Any]:

@@ -6,21 +6,26 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from adapt import checks, files, gate, models, results
+from adapt import checks, crew, files, gate, models, results
 from adapt import plan as planning
 from adapt.checks import Measurement, leakage, speed
+from adapt.checks.statistics import compare
 from adapt.errors import UserError, WorkFailed
 from adapt.job import Event, Job, silent
 from adapt.measure import Measures, OnDisk, scores_pairs
 from adapt.plan import Plan, Planned
-from adapt.recipe import Recipe
+from adapt.recipe import Recipe, variants
 from adapt.records import CrossEncoder, Encoder, Joined
 from adapt.store import Store, write_json
 
-FILES = {"texts": "texts.jsonl", "pairs": "pairs.jsonl", "scored": "scored.csv", "triplets": "triplets.jsonl"}
+FILES = {
+    "texts": "texts.jsonl", "pairs": "pairs.jsonl", "scored": "scored.csv", "triplets": "triplets.jsonl",
+    "labelled": "labelled.csv", "parallel": "parallel.jsonl",
+}  # fmt: skip
 Tell = Callable[[Event], None]
 
 
@@ -29,12 +34,48 @@ def run(recipe: Recipe, out: Path, *, until: str | None = None, fresh: Sequence[
 
     Finished steps are not done again. Raises UserError for wrong input, WorkFailed when training diverges or a gate stops.
     """
-    store = Store(out)
+    store = Store(out, crew.of_this_process())
     with store.locked():
         began = time.monotonic()
+        recipe, table = _sweep(recipe, store, tell) if recipe.sweep and until is None else (variants(recipe)[0][1], [])
         plan = planning.make(recipe, store, until, fresh, download=True)
+        store.crew.wait()
         tell(Event("plan", data={"plan": plan}))
-        return _Running(recipe, store, plan, tell, until).go(began)
+        return _Running(recipe, store, plan, tell, until).go(began, table)
+
+
+def run_seeds(recipe: Recipe, out: Path, count: int, tell: Tell = silent) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Carry out a recipe with `count` seeds, the recipe's own and those after it: (its results, rows of the spread).
+
+    The recipe's own seed has its place in `out`, the others in `out/seeds/<seed>`; the rows are kept in `out/seeds.json`.
+    """
+    found = {}
+    for seed in range(recipe.seed, recipe.seed + count):
+        found[seed] = run(replace(recipe, seed=seed), out if seed == recipe.seed else out / "seeds" / str(seed), tell=tell)
+    rows = results.spread({seed: done["test"] for seed, done in found.items()})
+    write_json(out / "seeds.json", rows)
+    return found[recipe.seed], rows
+
+
+def _sweep(recipe: Recipe, store: Store, tell: Tell) -> tuple[Recipe, list[dict[str, Any]]]:
+    """The variant with the highest target on dev data, and a row for each; what variants share is made once.
+
+    Test data is not touched. A tie goes to the variant that is written first.
+    """
+    assert recipe.gate is not None and recipe.gate.target is not None
+    check, _, metric = recipe.gate.target.partition(".")
+    rows, measured = [], []
+    for settings, variant in variants(recipe):
+        words = ", ".join(f"{name} {value}" for name, value in settings.items())
+        tell(Event("step", f"sweep: {words}", {"cached": False, "why": ""}))
+        running = _Running(variant, store, planning.make(variant, store, download=True), tell, None)
+        measured.append(running.measured[running.carry_out()][check])
+        delta = compare(metric, measured[0], measured[-1], recipe.seed)
+        value = measured[-1].metrics[metric]
+        rows.append({"settings": settings, "metric": recipe.gate.target, "value": value, "chosen": False, **results.as_row(delta)})
+    best = max(range(len(rows)), key=lambda number: (rows[number]["value"], -number))
+    rows[best]["chosen"] = True
+    return variants(recipe)[best][1], rows
 
 
 class _Running:
@@ -50,7 +91,8 @@ class _Running:
         self.steps: list[dict[str, Any]] = []
         self.stopped: str | None = None
 
-    def go(self, began: float) -> dict[str, Any]:
+    def carry_out(self) -> str:
+        """Do every line of the plan; the key of the model as the last step left it."""
         if any(not line.cached for line in self.plan.lines):
             models.verify(self.plan.folder)
         self._make_data()
@@ -68,9 +110,16 @@ class _Running:
                 final = line.key
             if self.stopped:
                 break
-        found = self._results(final, began)
-        self._hand_over(self.made[final].path, found)
-        write_json(self.store.root / "results.json", found)
+        return final
+
+    def go(self, began: float, sweep: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
+        """Carry out the plan, compare base and final on test data, hand the model over; what `results.json` holds."""
+        final = self.carry_out()
+        found = {**self._results(final, began), "sweep": list(sweep)}
+        if self.store.crew.leads:
+            self._hand_over(self.made[final].path, found)
+            write_json(self.store.root / "results.json", found)
+        self.store.crew.wait()
         self.tell(Event("done", data={"results": found}))
         if self.stopped:
             raise WorkFailed(self.stopped)

@@ -7,10 +7,12 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from adapt.crew import ALONE, Crew
 from adapt.errors import UserError
 
 RECEIPT = "receipt.json"
@@ -32,8 +34,8 @@ def write_json(path: Path, value: Any) -> None:
 class Store:
     """The artifacts of one run folder: `<step>-<key>/`, each with a receipt that says what went in."""
 
-    def __init__(self, root: Path):
-        self.root = root
+    def __init__(self, root: Path, crew: Crew = ALONE):
+        self.root, self.crew = root, crew
 
     def folder(self, name: str, entry: Mapping[str, Any]) -> Path:
         """Where the artifact of this name and entry stands, or would stand."""
@@ -61,8 +63,12 @@ class Store:
         `scratch` survives a killed run, so that the next one can go on from its checkpoints; `out` does not.
         """
         folder = self.folder(name, entry)
-        if not fresh and (done := self.receipt(name, entry)):
+        done = None if fresh else self.receipt(name, entry)
+        self.crew.wait()  # all have seen the same state before anyone changes it
+        if done:
             return done
+        if not self.crew.leads:
+            return self._follow(name, entry, work, fresh)
         out, scratch = folder.with_name(f".{folder.name}.making"), folder.with_name(f".{folder.name}.work")
         shutil.rmtree(out, ignore_errors=True)
         if fresh:
@@ -80,6 +86,25 @@ class Store:
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(out, folder)
         shutil.rmtree(scratch, ignore_errors=True)
+        self.crew.wait()
+        return receipt
+
+    def _follow(
+        self, name: str, entry: Mapping[str, Any], work: Callable[[Path, Path], Mapping[str, Any]], fresh: bool
+    ) -> dict[str, Any]:
+        """Take part in the work of an artifact that the leader commits: what this process writes is thrown away."""
+        folder = self.folder(name, entry)
+        scratch = folder.with_name(f".{folder.name}.work")
+        with tempfile.TemporaryDirectory(prefix="adapt-") as aside:
+            out, own = Path(aside) / "out", Path(aside) / "work"
+            out.mkdir()
+            if scratch.is_dir() and not fresh:
+                shutil.copytree(scratch, own)  # the same checkpoint as the leader's
+            own.mkdir(exist_ok=True)
+            work(out, own)
+        self.crew.wait()
+        receipt = self.receipt(name, entry)
+        assert receipt is not None
         return receipt
 
     @contextlib.contextmanager
@@ -87,6 +112,9 @@ class Store:
         """Keep a second run out of the folder; raises UserError where one is at work."""
         from filelock import FileLock, Timeout
 
+        if not self.crew.leads:
+            yield
+            return
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self.root / ".lock")

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from adapt import files, recipe
+from adapt import files, reading
 from adapt.errors import UserError
 from adapt.init import init
 from adapt.runner import run
@@ -31,9 +31,9 @@ def test_the_recipe_suits_what_is_there_and_runs(domain, request, given, base):
     said = init(domain / "mine", **{n: str(domain / FILES[n]) if n in given else None for n in FILES}, model=str(model))
     assert "adapt run" in said[-1]
     overrides = ["checks.general-sts=null", "checks.general-retrieval=null", "gate.guard={}"]
-    loaded = recipe.load(str(domain / "mine"), [*overrides, *(o for step in STEPS[given] for o in QUICK.get(step, []))])
+    loaded = reading.load(str(domain / "mine"), [*overrides, *(o for step in STEPS[given] for o in QUICK.get(step, []))])
     assert [step.id for step in loaded.steps] == STEPS[given]
-    assert "general-sts" in recipe.load(str(domain / "mine")).checks
+    assert "general-sts" in reading.load(str(domain / "mine")).checks
     results = run(loaded, domain / "run")
     assert results["test"] and (domain / "run" / "model" / "model.safetensors").is_file()
 

@@ -1,6 +1,6 @@
 import pytest
 
-from adapt import recipe, yaml_lines
+from adapt import reading, recipe, yaml_lines
 from adapt.errors import UserError
 
 from .conftest import SAMPLES
@@ -8,7 +8,7 @@ from .conftest import SAMPLES
 
 def test_every_problem_is_told_at_once_with_line_and_nearest_word():
     with pytest.raises(UserError) as caught:
-        recipe.load(str(SAMPLES / "recipes" / "many-problems.yaml"))
+        reading.load(str(SAMPLES / "recipes" / "many-problems.yaml"))
     said = caught.value.problems
     expected = (SAMPLES / "recipes" / "many-problems.expected").read_text().splitlines()
     for line in expected:
@@ -26,7 +26,7 @@ def test_every_problem_is_told_at_once_with_line_and_nearest_word():
 )
 def test_yaml_itself_is_checked(name, words):
     with pytest.raises(UserError, match=words):
-        recipe.load(str(SAMPLES / "recipes" / f"{name}.yaml"))
+        reading.load(str(SAMPLES / "recipes" / f"{name}.yaml"))
 
 
 @pytest.mark.parametrize(
@@ -48,19 +48,19 @@ def test_plain_words_are_read_as_in_yaml_1_2(text, value):
 
 def test_an_unknown_recipe_names_the_nearest_that_ships():
     with pytest.raises(UserError, match="Did you mean 'medical-recipe'"):
-        recipe.load("medical-recpe")
+        reading.load("medical-recpe")
 
 
 def test_every_recipe_that_ships_loads():
     found = recipe.shipped()
     assert {"medical-recipe", "smoke"} <= set(found)
     for name in found:
-        loaded = recipe.load(name)
+        loaded = reading.load(name)
         assert loaded.name == name and loaded.description and loaded.steps
 
 
 def test_inputs_are_found_by_name_then_by_stand_in(recipe_file):
-    steps = {step.id: step for step in recipe.load(str(recipe_file)).steps}
+    steps = {step.id: step for step in reading.load(str(recipe_file)).steps}
     assert steps["cross-encoder"].inputs == {"model": ("model",), "pairs": ("gold",)}
     assert steps["silver"].inputs["cross_encoder"] == ("cross-encoder",)
     assert steps["mine"].inputs["corpus"] == ("texts",) and "cross_encoder" not in steps["mine"].inputs
@@ -69,7 +69,7 @@ def test_inputs_are_found_by_name_then_by_stand_in(recipe_file):
 
 
 def test_set_changes_settings_by_step_id(recipe_file):
-    loaded = recipe.load(
+    loaded = reading.load(
         str(recipe_file), ["stages.augment.learning_rate=3e-6", "seed=9", "data.limit=5", "checks.sts=null", "gate=null"]
     )
     assert loaded.seed == 9 and loaded.limit == 5 and "sts" not in loaded.checks and loaded.gate is None
@@ -89,17 +89,17 @@ def test_set_changes_settings_by_step_id(recipe_file):
 )
 def test_a_wrong_set_says_so(recipe_file, override, words):
     with pytest.raises(UserError, match=words):
-        recipe.load(str(recipe_file), [override])
+        reading.load(str(recipe_file), [override])
 
 
 def test_set_paths_start_where_the_user_stands(recipe_file, tmp_path_factory, monkeypatch):
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     (elsewhere / "mine.jsonl").write_text('{"text": "x"}\n')
     monkeypatch.chdir(elsewhere)
-    assert recipe.load(str(recipe_file), ["data.texts=mine.jsonl"]).data["texts"] == str(elsewhere / "mine.jsonl")
+    assert reading.load(str(recipe_file), ["data.texts=mine.jsonl"]).data["texts"] == str(elsewhere / "mine.jsonl")
 
 
 def test_set_takes_a_mapping_with_paths_in_it(recipe_file, monkeypatch):
     monkeypatch.chdir(SAMPLES / "data")
-    loaded = recipe.load(str(recipe_file), ["checks.retrieval.test={folder: beir, pool: 2}"])
+    loaded = reading.load(str(recipe_file), ["checks.retrieval.test={folder: beir, pool: 2}"])
     assert loaded.checks["retrieval"].test == {"folder": str(SAMPLES / "data" / "beir"), "pool": 2}

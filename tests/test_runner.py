@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from adapt import plan, recipe
+from adapt import plan, reading
 from adapt.errors import UserError, WorkFailed
 from adapt.report import write_report
 from adapt.runner import run
@@ -16,7 +16,7 @@ def weights(folder):
 
 
 def states(file, out, *overrides, **options):
-    lines = plan.make(recipe.load(str(file), overrides), Store(out), **options).lines
+    lines = plan.make(reading.load(str(file), overrides), Store(out), **options).lines
     return {line.name: "cached" if line.cached else line.why for line in lines}
 
 
@@ -24,7 +24,7 @@ def test_a_run_from_end_to_end(recipe_file, tmp_path):
     """One run looked at from all sides: it is made once, since every stage trains in it."""
     out = tmp_path / "run"
     events = []
-    results = run(recipe.load(str(recipe_file)), out, tell=events.append)
+    results = run(reading.load(str(recipe_file)), out, tell=events.append)
 
     # The folder holds what is promised.
     for name in ("model", "results.json", "recipe.lock.yaml"):
@@ -72,20 +72,20 @@ def test_a_run_from_end_to_end(recipe_file, tmp_path):
 
     # Only the step that was asked for is done again, and the same recipe in another folder gives the same bits.
     before = weights(out)
-    again = run(recipe.load(str(recipe_file)), out, fresh=["finetune"])
+    again = run(reading.load(str(recipe_file)), out, fresh=["finetune"])
     assert {s["step"] for s in again["steps"] if s["status"] == "done"} == {"finetune", "gate-finetune"}
-    run(recipe.load(str(recipe_file)), tmp_path / "other")
+    run(reading.load(str(recipe_file)), tmp_path / "other")
     assert weights(out) == before == weights(tmp_path / "other")
 
 
 def test_a_gate_that_stops_ends_the_run(recipe_file, tmp_path):
     with pytest.raises(WorkFailed, match="forgetting"):
-        run(recipe.load(str(recipe_file), ["gate.action=stop", "gate.guard={sts.spearman: 2.0}"]), tmp_path / "run", until="tsdae")
+        run(reading.load(str(recipe_file), ["gate.action=stop", "gate.guard={sts.spearman: 2.0}"]), tmp_path / "run", until="tsdae")
 
 
 def test_a_gate_goes_back_where_a_guard_falls(recipe_file, tmp_path, embedder):
     overrides = ["gate.action=blend", "gate.guard={sts.spearman: 2.0}"]  # a budget that nothing can keep
-    results = run(recipe.load(str(recipe_file), overrides), tmp_path / "run", until="tsdae")
+    results = run(reading.load(str(recipe_file), overrides), tmp_path / "run", until="tsdae")
     gate = next(s for s in results["steps"] if s["stage"] == "gate")
     assert gate["share"] == 0.0 and gate["word"] == "forgetting" and [t["share"] for t in gate["tried"]] == [1.0, 0.5, 0.25]
     assert (tmp_path / "run" / "model" / "model.safetensors").read_bytes() == (embedder / "model.safetensors").read_bytes()
@@ -95,7 +95,7 @@ def test_held_out_rows_are_removed_from_training(recipe_file, tmp_path, domain):
     leaked = json.loads((domain / "dev" / "corpus.jsonl").read_text().splitlines()[30])["text"]
     with open(domain / "texts.jsonl", "a") as file:
         file.write(json.dumps({"text": leaked.upper()}) + "\n" + json.dumps({"text": leaked + " And more."}) + "\n")
-    results = run(recipe.load(str(recipe_file)), tmp_path / "run", until="tsdae")
+    results = run(reading.load(str(recipe_file)), tmp_path / "run", until="tsdae")
     counts = next(s["counts"] for s in results["steps"] if s["step"] == "data-texts")
     assert (counts["read"], counts["held_out_exact"], counts["held_out_nearly"], counts["rows"]) == (32, 1, 1, 30)
 
@@ -104,7 +104,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(recipe_file, tmp_path, mo
     from adapt.engine import training
 
     overrides = ["stages.tsdae.max_steps=6"]
-    whole = run(recipe.load(str(recipe_file), overrides), tmp_path / "whole", until="tsdae")
+    whole = run(reading.load(str(recipe_file), overrides), tmp_path / "whole", until="tsdae")
     monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
     saved = training._save
     count = []
@@ -117,9 +117,9 @@ def test_a_killed_training_goes_on_to_the_same_weights(recipe_file, tmp_path, mo
 
     monkeypatch.setattr(training, "_save", dies_after_three)
     with pytest.raises(KeyboardInterrupt):
-        run(recipe.load(str(recipe_file), overrides), tmp_path / "cut", until="tsdae")
+        run(reading.load(str(recipe_file), overrides), tmp_path / "cut", until="tsdae")
     notes = []
-    again = run(recipe.load(str(recipe_file), overrides), tmp_path / "cut", until="tsdae", tell=lambda e: notes.append(e.text))
+    again = run(reading.load(str(recipe_file), overrides), tmp_path / "cut", until="tsdae", tell=lambda e: notes.append(e.text))
     assert any("goes on at step 3 of 6" in note for note in notes)
     assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
     assert again["dev"][1]["metrics"] == whole["dev"][1]["metrics"]
@@ -129,7 +129,7 @@ def test_the_problems_of_all_files_are_told_before_any_work(recipe_file, tmp_pat
     (domain / "gold.csv").write_text("sentence1,sentence2,score\na,b,7\n")
     (domain / "pairs.jsonl").write_text('{"anchor": "q"}\n')
     with pytest.raises(UserError) as caught:
-        run(recipe.load(str(recipe_file)), tmp_path / "run")
+        run(reading.load(str(recipe_file)), tmp_path / "run")
     said = "\n".join(caught.value.problems)
     assert len(caught.value.problems) == 2 and "gold.csv line 2" in said and "pairs.jsonl line 1" in said
     left = {p.name.split("-")[0] for p in (tmp_path / "run").iterdir()}
@@ -137,7 +137,7 @@ def test_the_problems_of_all_files_are_told_before_any_work(recipe_file, tmp_pat
 
 
 def test_a_run_that_ends_early_does_not_touch_test_data(recipe_file, tmp_path):
-    results = run(recipe.load(str(recipe_file)), tmp_path / "run", until="tsdae")
+    results = run(reading.load(str(recipe_file)), tmp_path / "run", until="tsdae")
     assert results["test"] == [] and results["verdict"]["word"] == "unmeasured"
     assert not list((tmp_path / "run" / "measurements").glob("*-test-*"))
 
@@ -146,14 +146,14 @@ def test_text_with_markup_does_not_break_the_report(recipe_file, tmp_path, domai
     shutil.copy(recipe_file, domain / "odd.yaml")
     text = (domain / "odd.yaml").read_text().replace("name: tiny", 'name: "<b>[/b] & co"')
     (domain / "odd.yaml").write_text(text)
-    run(recipe.load(str(domain / "odd.yaml"), ["gate=null"]), tmp_path / "run", until="tsdae")
+    run(reading.load(str(domain / "odd.yaml"), ["gate=null"]), tmp_path / "run", until="tsdae")
     html = write_report(tmp_path / "run").read_text()
     assert "<b>[/b]" not in html and "&lt;b&gt;[/b] &amp; co" in html
 
 
 @pytest.mark.slow
 def test_the_smoke_recipe_carries_out_every_stage(tmp_path):
-    results = run(recipe.load("smoke"), tmp_path / "run")
+    results = run(reading.load("smoke"), tmp_path / "run")
     assert [s["stage"] for s in results["steps"] if s["stage"] not in ("data", "gate")] == [
         "tsdae",
         "cross-encoder",
@@ -163,3 +163,90 @@ def test_the_smoke_recipe_carries_out_every_stage(tmp_path):
         "finetune",
     ]
     assert results["test"] and results["speed"]["texts_per_second"] > 0
+
+
+def test_a_sweep_takes_the_best_on_dev_and_leaves_test_to_the_winner(recipe_file, tmp_path):
+    file = recipe_file.with_name("sweep.yaml")
+    rates = "[1e-5, 3e-3]"
+    file.write_text(recipe_file.read_text() + f"sweep: {{finetune: {{learning_rate: {rates}}}, mine: {{range-max: [20, 30]}}}}\n")
+    loaded = reading.load(str(file), ["stages.tsdae.max_steps=1"])
+    names = [line.name for line in plan.all_lines(loaded, Store(tmp_path / "run"))]
+    assert names.count("tsdae") == 1 and names.count("mine") == 2 and names.count("finetune") == 4
+    measured = []
+    results = run(loaded, tmp_path / "run", tell=lambda event: measured.append(event.text))
+    rows = results["sweep"]
+    assert [tuple(row["settings"].values()) for row in rows] == [(1e-5, 20), (1e-5, 30), (3e-3, 20), (3e-3, 30)]
+    assert set(rows[0]["settings"]) == {"finetune.learning_rate", "mine.range_max"}
+    best = max(rows, key=lambda row: row["value"])
+    assert [row["chosen"] for row in rows].count(True) == 1 and next(row for row in rows if row["chosen"])["value"] == best["value"]
+    chosen = next(row for row in rows if row["chosen"])["settings"]
+    settings = {step["id"]: step["settings"] for step in results["lock"]["steps"]}
+    assert settings["finetune"]["learning_rate"] == chosen["finetune.learning_rate"]
+    assert settings["mine"]["range_max"] == chosen["mine.range_max"]
+    tested = {file.name for file in (tmp_path / "run" / "measurements").glob("retrieval-test-*")}
+    assert len(tested) == 2  # base and winner, no other variant
+    assert results["test"]
+
+
+@pytest.mark.parametrize(
+    ("sweep", "message"),
+    [
+        ("{fintune: {epochs: [1, 2]}}", "'fintune' is no step of this recipe. Did you mean 'finetune'"),
+        ("{finetune: {epoch: [1, 2]}}", "no setting 'epoch'. Did you mean 'epochs'"),
+        ("{finetune: {epochs: 2}}", "give a list of values to try"),
+        ("{finetune: {epochs: [1, 0]}}", "greater than or equal to 1|greater than 0"),
+        ("{finetune: {loss: [mnrl, cosent]}}", "loss 'cosent' takes scored"),
+        ("[finetune]", "'sweep' must be"),
+    ],
+)
+def test_a_wrong_sweep_is_refused_before_any_work(recipe_file, sweep, message):
+    file = recipe_file.with_name("sweep.yaml")
+    file.write_text(recipe_file.read_text() + f"sweep: {sweep}\n")
+    with pytest.raises(UserError, match=message):
+        reading.load(str(file))
+
+
+def test_seeds_give_the_spread(recipe_file, tmp_path):
+    from adapt.runner import run_seeds
+
+    loaded = reading.load(str(recipe_file), [f"stages.{step}.max_steps=1" for step in ("tsdae", "augment", "finetune")])
+    results, rows = run_seeds(loaded, tmp_path / "run", 2)
+    row = next(r for r in rows if r["metric"] == "retrieval.mrr@10")
+    own = next(r["delta"] for r in results["test"] if r["metric"] == "retrieval.mrr@10")
+    assert list(row["deltas"]) == [3, 4] and row["deltas"][3] == own
+    first, second = row["deltas"].values()
+    assert row["mean"] == pytest.approx((first + second) / 2) and row["sd"] == pytest.approx(abs(first - second) / 2**0.5)
+    assert (tmp_path / "run" / "seeds" / "4" / "model" / "model.safetensors").is_file()
+    bits = [(tmp_path / "run" / part / "model.safetensors").read_bytes() for part in ("model", "seeds/4/model")]
+    assert bits[0] != bits[1]
+
+
+def test_shares_of_several_sources_come_from_the_recipe(recipe_file):
+    file = recipe_file.with_name("shares.yaml")
+    text = recipe_file.read_text().replace(
+        "  - finetune: {max_steps: 2", "  - finetune: {examples: {pairs: 0.25, triplets: 0.75}, max_steps: 2"
+    )
+    file.write_text(text)
+    step = reading.load(str(file)).steps[-1]
+    assert (
+        step.inputs["examples"] == ("pairs", "triplets") and step.stage.shares == (0.25, 0.75) and step.kinds["examples"] == "pairs"
+    )
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_model_that_is_the_model_of_one(recipe_file, tmp_path):
+    """Gradients are added up over the processes, so only the order of additions differs."""
+    import subprocess
+    import sys
+
+    import torch
+    from safetensors.torch import load_file
+
+    quick = ["--until", "tsdae", "--set", "stages.tsdae.anchor=0"]
+    command = [sys.executable, "-m", "adapt", "run", str(recipe_file), *quick, "--out"]
+    for out, more in (("one", []), ("two", ["--nproc", "2"])):
+        done = subprocess.run([*command, str(tmp_path / out), *more], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("Spearman") <= 1  # one process speaks
+    one, two = (load_file(tmp_path / out / "model" / "model.safetensors") for out in ("one", "two"))
+    assert all(torch.allclose(one[name], two[name], atol=1e-5) for name in one)

@@ -16,7 +16,7 @@ def device() -> torch.device:
     if wanted:
         return torch.device(wanted)
     if torch.cuda.is_available():
-        return torch.device("cuda")
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     if torch.backends.mps.is_available():
         return torch.device("mps")
     return torch.device("cpu")

@@ -6,9 +6,22 @@ Started by torchrun or `--nproc`; in a single process every function here does n
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 
 import torch
 from torch import distributed
+
+
+def join() -> None:
+    """Meet the other processes that torchrun started; does nothing the second time."""
+    if not distributed.is_initialized():
+        distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=timedelta(days=1))
+
+
+def wait() -> None:
+    """Return when every process has come here."""
+    if count() > 1:
+        total(0.0)
 
 
 def count() -> int:

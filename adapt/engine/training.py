@@ -156,9 +156,8 @@ def fit(
                 "Try a lower learning_rate, and look at the scores of the training rows."
             )
         optimizer.zero_grad(set_to_none=True)
-        scaler.scale(value).backward()
-        if splits:
-            processes.add_gradients(parameters)
+        scaler.scale(value if splits else value / processes.count()).backward()
+        processes.add_gradients(parameters)
         scaler.unscale_(optimizer)
         torch.nn.utils.clip_grad_norm_(parameters, how.clip)
         scaler.step(optimizer)

@@ -66,6 +66,10 @@ class Stage(BaseModel):
         """The kind of what `run` returns."""
         return _kinds(typing.get_type_hints(cls.run, include_extras=True)["return"])[0]
 
+    def with_setting(self, name: str, value: Any) -> Stage:
+        """The same stage with one setting changed; raises pydantic's ValidationError for a bad value."""
+        return type(self).model_validate({**self.model_dump(), name: value})
+
     def problems(self, kinds: Mapping[str, str]) -> list[str]:
         """What is wrong with these settings for inputs of these kinds; a sentence each."""
         return []
