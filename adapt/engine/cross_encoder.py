@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
+from adapt.engine import calibration
 from adapt.engine.device import autocast, device, seed_all
 from adapt.engine.encoder import TOKENS_PER_BATCH, by_length, padded, quiet
 from adapt.errors import UserError
@@ -30,8 +31,27 @@ def is_cross_encoder(folder: Path) -> bool:
     return any("SequenceClassification" in name for name in config.get("architectures") or ())
 
 
+# What classifiers of pairs call the label that means "these two belong together".
+MATCHES = {"entailment", "duplicate", "is_duplicate", "paraphrase", "equivalent", "relevant", "match", "similar", "yes", "label_1"}
+
+
+def match_label(folder: Path, labels: dict[int, str]) -> int:
+    """Which output means a match: the only one, or the one whose label says so. Raises UserError where none does."""
+    if len(labels) == 1:
+        return 0
+    # LABEL_1 is what a classifier of two without names calls its second class; of three it says nothing.
+    known = MATCHES - ({"label_1"} if len(labels) > 2 else set())
+    found = [index for index, label in labels.items() if str(label).lower().replace(" ", "_") in known]
+    if len(found) != 1:
+        raise UserError(
+            f"{folder}: classifies pairs as {', '.join(map(str, labels.values()))}, none of which is known to mean a match. Give a "
+            "cross-encoder with one output, or name the right label 'match' in id2label of its config.json"
+        )
+    return int(found[0])
+
+
 class Reader(torch.nn.Module):
-    """A sequence classifier with one output and its tokenizer."""
+    """A sequence classifier and its tokenizer, read as one logit: that of a match."""
 
     def __init__(self, folder: Path, new_head_seed: int | None = None):
         """Load from `folder`; with a seed, a head that the folder does not have is drawn from it. Raises UserError."""
@@ -42,10 +62,10 @@ class Reader(torch.nn.Module):
                 has_head = is_cross_encoder(Path(folder))
                 if not has_head and new_head_seed is None:
                     raise UserError(f"{folder}: is not a cross-encoder (no classification head); train one: adapt cross-encoder")
-                if not has_head or config.num_labels != 1:
-                    config.num_labels = 1
                 if new_head_seed is not None:
+                    config.num_labels = 1
                     seed_all(new_head_seed)
+                self.match = match_label(Path(folder), config.id2label)
                 self.tokenizer = AutoTokenizer.from_pretrained(folder)
                 self.model = AutoModelForSequenceClassification.from_pretrained(
                     folder, config=config, ignore_mismatched_sizes=new_head_seed is not None, dtype=torch.float32
@@ -64,11 +84,16 @@ class Reader(torch.nn.Module):
         return list(zip(encoded["input_ids"], encoded["token_type_ids"], strict=True))
 
     def forward(self, pairs: Sequence[tuple[list[int], list[int]]]) -> torch.Tensor:
-        """Logits [pairs], fp32."""
+        """Logits [pairs], fp32: log-odds of a match, where the classifier has several outputs."""
         features = padded([ids for ids, _ in pairs], self.tokenizer.pad_token_id or 0, device())
         if getattr(self.model.config, "type_vocab_size", 0) > 1:
             features["token_type_ids"] = padded([types for _, types in pairs], 0, device())["input_ids"]
-        return self.model(**features).logits[:, 0].float()
+        logits = self.model(**features).logits.float()
+        match = logits[:, self.match]
+        if logits.shape[1] == 1:
+            return match
+        rest = [index for index in range(logits.shape[1]) if index != self.match]
+        return match - logits[:, rest].logsumexp(1)
 
     def save(self, folder: Path) -> None:
         """A folder that `sentence_transformers.CrossEncoder` loads, too."""
@@ -86,8 +111,19 @@ def _opened(folder: Path, digest: str) -> Reader:
 
 
 @torch.inference_mode()
-def predict(folder: Path, pairs: Sequence[tuple[str, str]], job: Job, max_length: int = 256, label: str = "scoring") -> np.ndarray:
-    """Scores in 0 to 1 of every pair, [pairs], float64; both orders of a pair are read and averaged."""
+def predict(
+    folder: Path,
+    pairs: Sequence[tuple[str, str]],
+    job: Job,
+    max_length: int = 256,
+    label: str = "scoring",
+    calibrated: bool = False,
+) -> np.ndarray:
+    """Scores in 0 to 1 of every pair, [pairs], float64; both orders of a pair are read and averaged.
+
+    A raw score is the sigmoid of the logit, whatever activation the model's own configuration names (ms-marco ones name none:
+    sentence-transformers gives their logits). `calibrated` puts it on gold's scale, where the model has a calibration.
+    """
     reader = _opened(folder, weights_digest(folder))
     scores = np.zeros(len(pairs))
     progress = job.progress(label, 2 * len(pairs), "pairs")
@@ -98,4 +134,13 @@ def predict(folder: Path, pairs: Sequence[tuple[str, str]], job: Job, max_length
                 logits = reader([ids[i] for i in group])
             scores[group] += torch.sigmoid(logits).double().cpu().numpy() / 2
             progress.advance(len(group))
-    return scores
+    return _calibrated(folder, scores) if calibrated else scores
+
+
+def calibrated(folder: Path, scores: np.ndarray) -> np.ndarray:
+    """Raw scores of the cross-encoder in `folder`, put on gold's scale by its calibration; as they are where it has none."""
+    saved = calibration.load(folder)
+    return saved[0](scores) if saved else scores
+
+
+_calibrated = calibrated  # `predict` has a parameter of that name
