@@ -1,0 +1,158 @@
+"""How far a labeller's scores can be trusted, and what they mean on gold's own scale.
+
+Both are measured on gold that training did not see and are kept beside the weights, in `calibration.json`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from adapt.errors import UserError
+
+FILE = "calibration.json"
+FEWEST = 10  # rows below which neither a correlation nor a curve means anything
+ISOTONIC_FROM = 1_000  # rows; isotonic steps tie many scores on fewer (Niculescu-Mizil & Caruana 2005, section 5)
+RESAMPLES = 1_000
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A rising map from raw scores (0 to 1) to gold's scale (0 to 1).
+
+    `isotonic`: straight lines between `knots` (raw, calibrated), flat beyond them. `platt`: sigmoid(slope · logit(raw) +
+    intercept). `none`: the raw score itself.
+    """
+
+    kind: str = "none"
+    knots: tuple[tuple[float, float], ...] = ()
+    slope: float = 1.0
+    intercept: float = 0.0
+
+    def __call__(self, scores: Sequence[float] | np.ndarray) -> np.ndarray:
+        """Calibrated scores, of the same shape, float64."""
+        raw = np.asarray(scores, dtype=np.float64)
+        if self.kind == "isotonic":
+            return np.interp(raw, *np.array(self.knots).T)
+        if self.kind == "platt":
+            return 1 / (1 + np.exp(-(self.slope * logit(raw) + self.intercept)))
+        return raw
+
+
+def logit(scores: np.ndarray) -> np.ndarray:
+    """log(s / (1 - s)), with s kept a millionth away from 0 and 1."""
+    inside = np.clip(scores, 1e-6, 1 - 1e-6)
+    return np.log(inside / (1 - inside))
+
+
+def calibrate(scores: Sequence[float] | np.ndarray, gold: Sequence[float] | np.ndarray, kind: str = "auto") -> Calibration:
+    """The map of that kind that fits `gold` [n] best; `auto` is isotonic from 1,000 rows and Platt's below.
+
+    Fewer than 10 rows, or scores that do not rise with gold, are not calibrated: any rising map would make them all alike.
+    """
+    raw, wanted = np.asarray(scores, dtype=np.float64), np.asarray(gold, dtype=np.float64)
+    if kind == "auto":
+        kind = "isotonic" if len(raw) >= ISOTONIC_FROM else "platt"
+    if kind == "none" or len(raw) < FEWEST or raw.std() == 0 or wanted.std() == 0:
+        return Calibration()
+    found = _isotonic(raw, wanted) if kind == "isotonic" else _platt(raw, wanted)
+    return found if np.ptp(found(raw)) > 1e-6 else Calibration()
+
+
+def _isotonic(raw: np.ndarray, gold: np.ndarray) -> Calibration:
+    """Least squares among all rising maps (Zadrozny & Elkan 2002)."""
+    from sklearn.isotonic import IsotonicRegression
+
+    fitted = IsotonicRegression(y_min=0, y_max=1, increasing=True).fit(raw, gold)
+    return Calibration("isotonic", tuple(zip(fitted.X_thresholds_.tolist(), fitted.y_thresholds_.tolist(), strict=True)))
+
+
+def _platt(raw: np.ndarray, gold: np.ndarray) -> Calibration:
+    """Platt (1999): logistic regression of gold on the logit, gold drawn in a little from 0 and 1 as he does.
+
+    A score between 0 and 1 counts as a positive by that share and as a negative by the rest.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    positive, negative = gold.sum(), (1 - gold).sum()
+    target = gold * (positive + 1) / (positive + 2) + (1 - gold) / (negative + 2)
+    x = np.concatenate([logit(raw), logit(raw)])[:, None]
+    side = np.repeat([1, 0], len(raw))
+    fitted = LogisticRegression(C=np.inf, tol=1e-8, max_iter=1_000).fit(x, side, np.concatenate([target, 1 - target]))
+    slope = float(fitted.coef_[0, 0])
+    return Calibration("platt", slope=slope, intercept=float(fitted.intercept_[0])) if slope > 0 else Calibration()
+
+
+# ---------------------------------------------------------------------------------------------- agreement
+
+
+def agreement(scores: Sequence[float] | np.ndarray, gold: Sequence[float] | np.ndarray, seed: int) -> dict[str, Any]:
+    """Spearman and average precision (gold ≥ 0.5 is a match) on `rows` rows, each with a 95 % interval [low, high].
+
+    Percentile bootstrap over rows (Efron & Tibshirani 1993, ch. 13). A measure that the rows do not allow (all gold alike, no
+    match or nothing else) is left out; {} for fewer than 10 rows.
+    """
+    from scipy.stats import spearmanr
+    from sklearn.metrics import average_precision_score
+
+    found, wanted = np.asarray(scores, dtype=np.float64), np.asarray(gold, dtype=np.float64)
+    if len(found) < FEWEST:
+        return {}
+    measures: dict[str, tuple[np.ndarray, Callable[[np.ndarray, np.ndarray], float]]] = {
+        "spearman": (wanted, lambda g, s: float(spearmanr(s, g).statistic) if np.ptp(s) else 0.0),
+        "ap": ((wanted >= 0.5).astype(int), lambda g, s: float(average_precision_score(g, s))),
+    }
+    report: dict[str, Any] = {"rows": len(found)}
+    for name, (truth, measure) in measures.items():
+        if np.ptp(truth) == 0:
+            continue
+        drawn = np.random.default_rng([seed, len(found)]).integers(0, len(found), (RESAMPLES, len(found)))
+        resampled = [measure(truth[rows], found[rows]) for rows in drawn if np.ptp(truth[rows])]
+        report[name] = measure(truth, found)
+        report[f"{name}_interval"] = np.quantile(resampled, [0.025, 0.975]).tolist()
+    return report
+
+
+# ---------------------------------------------------------------------------------------------- beside the weights
+
+
+def save(folder: Path, calibration: Calibration, measured: dict[str, Any]) -> None:
+    """Keep a calibration and an agreement in a model's folder, tied to its weights."""
+    held = {**asdict(calibration), "agreement": measured, "weights": _weights(folder)}
+    (folder / FILE).write_text(json.dumps(held, indent=2) + "\n", encoding="utf-8")
+
+
+def load(folder: Path) -> tuple[Calibration, dict[str, Any]] | None:
+    """A model's calibration and agreement; None for a model that was not trained here. Raises UserError for other weights' one."""
+    file = folder / FILE
+    if not file.is_file():
+        return None
+    held = json.loads(file.read_text(encoding="utf-8"))
+    if held.pop("weights") != _weights(folder):
+        raise UserError(f"{file}: belongs to other weights than those beside it; delete it, or train with: adapt cross-encoder")
+    measured = held.pop("agreement")
+    return Calibration(**{**held, "knots": tuple(map(tuple, held["knots"]))}), measured
+
+
+def _weights(folder: Path) -> str:
+    files = sorted(file for file in folder.iterdir() if file.suffix in (".safetensors", ".bin"))
+    return _digest(tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in files))
+
+
+@lru_cache
+def _digest(files: tuple[tuple[Path, int, int], ...]) -> str:
+    """A hash of the files alone: `models.weights_digest` takes in every .json, and so would change with `calibration.json`."""
+    import xxhash
+
+    digest = xxhash.xxh3_128()
+    for file, _, _ in files:
+        with open(file, "rb") as opened:
+            while block := opened.read(1 << 22):
+                digest.update(block)
+    return digest.hexdigest()
