@@ -1,0 +1,24 @@
+import pytest
+import torch
+from sentence_transformers.sentence_transformer import losses as theirs
+
+from adapt.losses import ranking, similarity
+from adapt.losses.matryoshka import matryoshka
+
+from .conftest import Given, features, same_value_and_gradients
+
+SCORES = torch.tensor([0.1, 0.9, 0.5, 0.5, 0.0, 1.0])
+
+
+@pytest.mark.parametrize("weights", [{8: 1.0, 4: 1.0, 2: 1.0}, {8: 1.0, 5: 0.25}, {3: 2.0}])
+def test_matryoshka_around_a_loss_equals_sentence_transformers(vectors, weights):
+    a, b, c = vectors
+    every = torch.ones(6, 12, dtype=torch.bool)
+    cases = [
+        (lambda v: ranking.multiple_negatives(v[:6], v[6:], torch.arange(6), every), theirs.MultipleNegativesRankingLoss(Given()), None),
+        (lambda v: similarity.angle(v[:6], v[6:12], SCORES), theirs.AnglELoss(Given()), SCORES),
+    ]  # fmt: skip
+    for ours, stock, labels in cases:
+        columns = [a, b, c] if labels is None else [a, b]
+        around = theirs.MatryoshkaLoss(stock.model, stock, list(weights), list(weights.values()))
+        same_value_and_gradients(matryoshka(ours, torch.cat(columns), weights), around(features(columns), labels), columns)
