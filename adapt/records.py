@@ -1,8 +1,8 @@
-"""The nouns of the house: texts, pairs, scored pairs, triplets, labelled pairs and models, each row with its origin."""
+"""The nouns of the house: texts, pairs of several kinds, triplets and models, each row with its origin."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,12 +10,21 @@ from typing import Annotated, Any
 
 @dataclass(frozen=True)
 class Text:
-    """A piece of raw text: one document, passage or sentence. `group` names what belongs together (a topic, a case)."""
+    """A piece of raw text: one document, passage or sentence. `group` names what belongs together (a topic, a case).
+
+    Where the data names a title, `text` begins with it: `title`, a space, the body.
+    """
 
     id: str
     text: str
     group: str = ""
     origin: str = ""
+    title: str = ""
+
+    @property
+    def body(self) -> str:
+        """The text after its title."""
+        return self.text[len(self.title) :].lstrip()
 
 
 @dataclass(frozen=True)
@@ -39,6 +48,17 @@ class ScoredPair:
 
 
 @dataclass(frozen=True)
+class SilverPair(ScoredPair):
+    """A pair that a labeller scored: who found it, at which rank, and what the labeller said before and after calibration."""
+
+    sampler: str = ""
+    rank: int = 0  # 1 is the nearest; 0: drawn at random
+    raw: float = 0.0
+    calibrated: float = 0.0
+    labeller: str = ""  # first 16 hex digits of its weights' hash
+
+
+@dataclass(frozen=True)
 class Triplet:
     """A pair and texts that look right for the anchor but are not: its hard negatives."""
 
@@ -55,6 +75,15 @@ class Labelled:
     sentence1: str
     sentence2: str
     label: int
+    origin: str = ""
+
+
+@dataclass(frozen=True)
+class Parallel:
+    """One sentence in two languages: `source` in the one that the model knows, `target` in the one that it is to learn."""
+
+    source: str
+    target: str
     origin: str = ""
 
 
@@ -80,12 +109,28 @@ class Joined(list):
         self.sizes = [len(source) for source in sources]
 
 
+class OnDemand(Sequence[Any]):
+    """Records that are made when they are asked for and not kept: millions of rows take no more memory than one."""
+
+    def __init__(self, size: int, make: Callable[[int], Any]):
+        self.size, self.make = size, make
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self.make(i) for i in range(*index.indices(self.size))]
+        return self.make(range(self.size)[index])
+
+
 # A stage names what it takes and makes with these; the second word is the kind that recipes are checked against.
 Texts = Annotated[Sequence[Text], "texts"]
 Pairs = Annotated[Sequence[Pair], "pairs"]
 Scored = Annotated[Sequence[ScoredPair], "scored"]
 Triplets = Annotated[Sequence[Triplet], "triplets"]
 LabelledPairs = Annotated[Sequence[Labelled], "labelled"]
+Parallels = Annotated[Sequence[Parallel], "parallel"]
 Examples = Annotated[Sequence[Any], "pairs scored triplets labelled"]
 EncoderFolder = Annotated[Encoder, "encoder"]
 CrossEncoderFolder = Annotated[CrossEncoder, "cross-encoder"]
@@ -97,4 +142,4 @@ def kind_of_records(records: Sequence[Any]) -> str:
     return "pairs" if found == {"pairs", "triplets"} else found.pop()
 
 
-KINDS = {Pair: "pairs", ScoredPair: "scored", Triplet: "triplets", Labelled: "labelled", Text: "texts"}
+KINDS = {Pair: "pairs", ScoredPair: "scored", Triplet: "triplets", Labelled: "labelled", Parallel: "parallel", Text: "texts"}

@@ -1,0 +1,79 @@
+"""Write records in the format that a file's name asks for; the file appears whole, by one rename."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import os
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from adapt.files.rows import format_of
+from adapt.records import Text
+
+
+def as_row(record: Any) -> dict[str, Any]:
+    """A record as {column: value}, in the columns that sentence-transformers reads; empty extras are left out.
+
+    A text's title stands in a column of its own, and `text` holds the rest: reading joins them again.
+    """
+    row = {name: value for name, value in asdict(record).items() if value != "" or name == "text"}
+    if isinstance(record, Text):
+        row["text"] = record.body
+    negatives = row.pop("negatives", None)
+    if negatives is not None:
+        origin = row.pop("origin", None)
+        names = ["negative"] if len(negatives) == 1 else [f"negative_{i}" for i in range(1, len(negatives) + 1)]
+        row.update(zip(names, negatives, strict=True))
+        if origin:
+            row["origin"] = origin
+    return row
+
+
+def write(records: Collection[Any], target: str | Path) -> Path:
+    """Write records in the format that the name asks for; the file appears whole, by one rename.
+
+    `records` may be any collection that can be gone through twice; it is never held in memory as a whole.
+    """
+    path = Path(target)
+    suffix = format_of(path)
+    columns = list(dict.fromkeys(name for record in records for name in as_row(record)))
+    table = (as_row(record) for record in records)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    if suffix == ".parquet":
+        _write_parquet(table, columns, aside)
+    else:
+        opener: Callable[..., Any] = gzip.open if path.name.endswith(".gz") else open
+        with opener(aside, "wt", encoding="utf-8", newline="") as file:
+            if suffix == ".jsonl":
+                file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in table)
+            elif suffix == ".txt":
+                file.writelines(" ".join(f"{row.get('title', '')} {row['text']}".split()) + "\n" for row in table)
+            else:
+                writer = csv.DictWriter(file, columns, delimiter="\t" if suffix == ".tsv" else ",", lineterminator="\n")
+                writer.writeheader()
+                writer.writerows(table)
+    os.replace(aside, path)
+    return path
+
+
+def _write_parquet(table: Iterator[dict[str, Any]], columns: Sequence[str], path: Path, chunk: int = 20_000) -> None:
+    import pyarrow as arrow
+    import pyarrow.parquet as parquet
+
+    writer = None
+    while rows := list(islice(table, chunk)):
+        part = arrow.Table.from_pylist([{name: row.get(name) for name in columns} for row in rows])
+        if writer is None:
+            # A column that is empty so far is a string: all that may be missing from a row is text.
+            kinds = [f.with_type(arrow.string()) if arrow.types.is_null(f.type) else f for f in part.schema]
+            writer = parquet.ParquetWriter(path, arrow.schema(kinds))
+        writer.write_table(part.cast(writer.schema))
+    if writer is None:
+        writer = parquet.ParquetWriter(path, arrow.schema([(name, arrow.string()) for name in columns]))
+    writer.close()
