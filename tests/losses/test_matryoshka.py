@@ -15,10 +15,11 @@ def test_matryoshka_around_a_loss_equals_sentence_transformers(vectors, weights)
     a, b, c = vectors
     every = torch.ones(6, 12, dtype=torch.bool)
     cases = [
-        (lambda v: ranking.multiple_negatives(v[:6], v[6:], torch.arange(6), every), theirs.MultipleNegativesRankingLoss(Given()), None),
-        (lambda v: similarity.angle(v[:6], v[6:12], SCORES), theirs.AnglELoss(Given()), SCORES),
-    ]  # fmt: skip
-    for ours, stock, labels in cases:
+        (lambda v: ranking.multiple_negatives(v[:6], v[6:], torch.arange(6), every), theirs.MultipleNegativesRankingLoss, None),
+        (lambda v: similarity.angle(v[:6], v[6:12], SCORES), theirs.AnglELoss, SCORES),
+    ]
+    for ours, kind, labels in cases:
+        stock = kind(Given())
         columns = [a, b, c] if labels is None else [a, b]
         around = theirs.MatryoshkaLoss(stock.model, stock, list(weights), list(weights.values()))
         same_value_and_gradients(matryoshka(ours, torch.cat(columns), weights), around(features(columns), labels), columns)
