@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from adapt.job import Job
-from adapt.records import CrossEncoderFolder, EncoderFolder, Scored, ScoredPair, Texts
-from adapt.stages import PositiveInt, Stage
+from adapt.records import CrossEncoderFolder, EncoderFolder, OnDemand, Scored, SilverPair, Texts
+from adapt.stages import PositiveFloat, PositiveInt, Share, Stage
 
-Sampler = Literal["bm25", "dense", "random"]
+Sampler = Literal["bm25", "dense", "kde", "random"]
+Correlation = Annotated[float, Field(ge=-1, le=1)]
 
 
 class Silver(Stage):
     """Find candidate pairs among texts and have a cross-encoder score them.
 
-    Augmented SBERT's silver data (Thakur et al. 2021, https://arxiv.org/abs/2010.08240). Pairs that stand in gold, in either
-    order, are left out, and so are repeats; every row says which sampler found it and at which rank.
+    Augmented SBERT's silver data (Thakur et al. 2021, https://arxiv.org/abs/2010.08240). Three uses: a labeller trained on the
+    domain's own gold; one trained on gold from elsewhere, for the domain's texts alone; or, without any gold, a cross-encoder
+    off the shelf, by name or path. Pairs that stand in gold, in either order, are left out, and so are repeats; every row says
+    which sampler found it, at which rank, and what the labeller said before and after calibration. `summary.json` beside the
+    pairs holds the histogram of their scores. A run that was killed goes on with the first part that is not scored yet.
     """
 
+    version: ClassVar[int] = 2
     product: ClassVar[str] = "silver"
     stand_ins: ClassVar = {"texts": ("corpus",)}
     example: ClassVar[str] = (
@@ -27,19 +36,42 @@ class Silver(Stage):
     )
 
     sampling: tuple[Sampler, ...] = Field(
-        ("bm25", "dense"), description="how candidates are found; several share the number equally"
+        ("bm25", "dense"),
+        description="how candidates are found: lexical or dense neighbours, at random, or so that scores follow gold's (kde)",
     )
+    shares: tuple[PositiveFloat, ...] = Field((), description="of the pairs, that each sampler gives; equal where none are given")
     pairs: PositiveInt = Field(2_000, description="silver pairs to make, as far as the texts allow")
     top_k: PositiveInt = Field(5, description="nearest neighbours of each text that become candidates")
+    per_text: PositiveInt | None = Field(20, description="most pairs that any one text may be in; null sets no bound")
+    target: Literal["none", "gold", "uniform"] = Field(
+        "none", description="distribution that the scores are to have, in tenths: as found, as gold's, or even"
+    )
+    oversample: PositiveInt = Field(4, description="candidates scored for each pair that is kept, for kde and for a target")
+    calibrated: bool = Field(True, description="scores on gold's scale, where the labeller has a calibration or gold is given")
+    min_agreement: Correlation | None = Field(
+        None, description="labeller's Spearman with held-out gold below which nothing is labelled; null does not ask"
+    )
+    target_form: Literal["scored", "binary"] = Field("scored", description="scores from 0 to 1, or 0 and 1 alone")
+    threshold: Share = Field(0.5, description="score from which a binary pair is 1")
     unit: Literal["sentence", "text"] = Field("sentence", description="what is paired: sentences of the texts, or whole texts")
-    min_words: PositiveInt = Field(5, description="shorter units are left out")
-    max_words: PositiveInt = Field(60, description="longer units are left out")
+    min_words: PositiveInt = Field(5, description="shorter sentences are left out")
+    max_words: PositiveInt = Field(60, description="longer sentences are left out")
     max_length: PositiveInt = Field(192, description="tokens per pair that the cross-encoder reads")
+    shard_size: PositiveInt = Field(10_000, description="pairs scored at a time; a killed run loses no more than these")
 
     def problems(self, kinds) -> list[str]:
+        found = []
         if "dense" in self.sampling and "model" not in kinds:
-            return ["sampling 'dense' needs an encoder: give model, or use sampling 'bm25'"]
-        return []
+            found.append("sampling 'dense' needs an encoder: give model, or use sampling 'bm25'")
+        if "kde" in self.sampling and "gold" not in kinds:
+            found.append("sampling 'kde' follows gold's scores: give gold, or use sampling 'bm25'")
+        if self.target == "gold" and "gold" not in kinds:
+            found.append("target 'gold' needs gold; give it, or use target 'uniform'")
+        if len(set(self.sampling)) < max(1, len(self.sampling)):
+            found.append("sampling must name one sampler or more, each once")
+        if self.shares and len(self.shares) != len(self.sampling):
+            found.append(f"shares has {len(self.shares)} numbers for {len(self.sampling)} samplers; give one for each")
+        return found
 
     def run(
         self,
@@ -49,23 +81,96 @@ class Silver(Stage):
         gold: Scored | None = None,
         model: EncoderFolder | None = None,
     ) -> Scored:
-        """Scored pairs, each with its origin `silver:<sampler>@<rank>`. Raises UserError where the texts give no pair."""
-        from adapt.engine.cross_encoder import predict
-        from adapt.errors import UserError
+        """Scored pairs, made as they are asked for: what stays in memory is the texts and a few numbers a pair.
 
+        Raises UserError where the texts give no pair or `min_agreement` can't be asked, WorkFailed for a labeller below it (the
+        input may be in order: it is the labeller's training that fell short).
+        """
+        import numpy as np
+
+        from adapt.errors import UserError
+        from adapt.models import weights_digest
+        from adapt.search.candidates import counts
+
+        curve, agreed = self._labeller(cross_encoder.path, gold or (), job)
         units = self._units(texts, gold or ())
-        chosen = self._candidates(units, gold or (), model, job)
-        if not chosen:
+        pool = self._pool(units, gold or (), model, job)
+        if not len(pool):
             raise UserError(
                 f"silver: {len(units)} units of text gave no candidate pair; give more texts, or widen min_words, max_words"
             )
-        scores = predict(cross_encoder.path, [(units[i], units[j]) for i, j, _ in chosen], job, self.max_length, label="silver")
-        job.counts.update(units=len(units), candidates=len(chosen), histogram=_histogram(scores))
-        job.note(f"silver: {len(chosen):,} pairs; scores by fifths {_histogram(scores)}")
-        return [
-            ScoredPair(units[i], units[j], round(float(score), 4), f"silver:{origin}")
-            for (i, j, origin), score in zip(chosen, scores, strict=True)
-        ]
+        raw = self._scored(cross_encoder.path, units, pool, job)
+        scores = curve(raw)
+        wanted = np.array([pair.score for pair in gold or ()])
+        rows = self._kept(pool, scores, wanted, job.seed)
+        chosen, hash_ = pool.take(rows), weights_digest(cross_encoder.path)[:16]
+        job.counts.update(units=len(units), candidates=len(pool), **counts(chosen, self.sampling))
+        self._tell(scores, rows, wanted, {"labeller": hash_, "calibration": curve.kind, "agreement": agreed}, job)
+
+        def make(row: int) -> SilverPair:
+            score, sampler, rank = float(scores[rows[row]]), self.sampling[chosen.sampler[row]], int(chosen.rank[row])
+            return SilverPair(
+                units[chosen.first[row]],
+                units[chosen.second[row]],
+                round(score, 6) if self.target_form == "scored" else float(score >= self.threshold),
+                f"silver:{sampler}@{rank}" if rank else f"silver:{sampler}",
+                sampler,
+                rank,
+                round(float(raw[rows[row]]), 6),
+                round(score, 6),
+                hash_,
+            )
+
+        return OnDemand(len(rows), make)
+
+    # ------------------------------------------------------------------------------------------ the labeller
+
+    def _labeller(self, folder: Path, gold: Scored, job: Job) -> tuple[Any, dict[str, Any]]:
+        """(its calibration, its agreement with gold): as training here saved them, or measured on gold that it never saw."""
+        from adapt.engine import calibration
+        from adapt.engine.cross_encoder import predict
+        from adapt.errors import UserError, WorkFailed
+
+        saved = calibration.load(folder)
+        curve, agreed = saved or (calibration.Calibration(), {})
+        asked = self.calibrated or self.min_agreement is not None
+        if saved is None and asked and len(gold) >= calibration.FEWEST:
+            found = predict(folder, [(p.sentence1, p.sentence2) for p in gold], job, self.max_length, label="labeller on gold")
+            wanted = [p.score for p in gold]
+            curve, agreed = calibration.calibrate(found, wanted), calibration.agreement(found, wanted, job.seed)
+        if self.min_agreement is not None:
+            if "spearman" not in agreed:
+                raise UserError(
+                    "silver: min_agreement is set, but the labeller's agreement with gold is not known; train it with "
+                    f"adapt cross-encoder and {calibration.FEWEST} held-out pairs or more, or give an off-the-shelf one and gold"
+                )
+            if agreed["spearman"] < self.min_agreement:
+                raise WorkFailed(
+                    f"silver: the labeller's Spearman with gold is {agreed['spearman']:.3f} on {agreed['rows']} pairs, below "
+                    f"min_agreement {self.min_agreement:g}: its labels would teach mistakes. Train it on more gold, for more "
+                    "epochs or with several seeds, or take a cross-encoder off the shelf"
+                )
+        return curve if self.calibrated else calibration.Calibration(), agreed
+
+    def _scored(self, folder: Path, units: Sequence[str], pool: Any, job: Job) -> Any:
+        """Raw scores of the pool, [n]; parts that an earlier, killed run has scored are read from `job.work`."""
+        import numpy as np
+
+        from adapt.engine.cross_encoder import predict
+
+        parts = []
+        for start in range(0, len(pool), self.shard_size):
+            number, shards = start // self.shard_size + 1, -(-len(pool) // self.shard_size)
+            file = job.work / f"scores-{number:06d}.npz"
+            if not file.is_file():
+                part = pool.take(np.arange(start, min(start + self.shard_size, len(pool))))
+                asked = [(units[i], units[j]) for i, j in zip(part.first.tolist(), part.second.tolist(), strict=True)]
+                label = "silver" if shards == 1 else f"silver, part {number} of {shards}"
+                _keep(file, scores=predict(folder, asked, job, self.max_length, label=label))
+            parts.append(np.load(file)["scores"])
+        return np.concatenate(parts)
+
+    # ------------------------------------------------------------------------------------------ candidates
 
     def _units(self, texts: Texts, gold: Scored) -> list[str]:
         from adapt.text.clean import normalised
@@ -78,52 +183,122 @@ class Silver(Stage):
             found += [t.text for t in texts]
         return list({normalised(text): text for text in found}.values())
 
-    def _candidates(self, units: list[str], gold: Scored, model, job: Job) -> list[tuple[int, int, str]]:
-        """(unit, unit, sampler@rank), the samplers taking turns until there are enough; the order of anchors is random."""
+    def _pool(self, units: list[str], gold: Scored, model, job: Job) -> Any:
+        """The candidates to score, each sampler's share of them; read from `job.work` where a killed run has found them."""
         import numpy as np
 
+        from adapt.search.candidates import Candidates, joined, keys, mixed
         from adapt.text.clean import normalised
 
-        taken = {frozenset((normalised(p.sentence1), normalised(p.sentence2))) for p in gold}
-        names = [normalised(unit) for unit in units]
-        rng = np.random.default_rng(job.seed)
-        # A few times the anchors that are needed, since neighbours overlap; not all, since search costs too.
-        anchors = rng.permutation(len(units))[: max(50, 2 * self.pairs // len(self.sampling))]
-        neighbours = {sampler: self._neighbours(sampler, units, anchors, model, rng, job) for sampler in self.sampling}
-        chosen: list[tuple[int, int, str]] = []
-        for rank in range(self.top_k + 1):
-            for row, i in enumerate(anchors):
-                for sampler in self.sampling:
-                    if rank >= neighbours[sampler].shape[1]:
-                        continue
-                    j = int(neighbours[sampler][row, rank])
-                    both = frozenset((names[i], names[j]))
-                    if j >= 0 and len(both) == 2 and both not in taken:
-                        taken.add(both)
-                        chosen.append((int(i), j, f"{sampler}@{rank + 1}"))
-                if len(chosen) >= self.pairs:
-                    return chosen[: self.pairs]
-        return chosen
+        file = job.work / "candidates.npz"
+        if not file.is_file():
+            place = {normalised(unit): number for number, unit in enumerate(units)}
+            sides = [[place[normalised(pair.sentence1)], place[normalised(pair.sentence2)]] for pair in gold]
+            first, second = np.array(sides, dtype=np.int64).reshape(-1, 2).T
+            taken = keys(first, second, len(units))
+            sizes = [
+                quota * (self.oversample if sampler == "kde" or self.target != "none" else 1)
+                for sampler, quota in zip(self.sampling, self._quotas(), strict=True)
+            ]
+            # kde needs all regions of the score: nearest neighbours for the high ones, random pairs for the low.
+            broad = ("random", "bm25", *(["dense"] if model else []))
+            parts = {}
+            for sampler in dict.fromkeys(s for name in self.sampling for s in ((name,) if name != "kde" else broad)):
+                parts[sampler] = self._found(sampler, units, max(sizes), model, job)
+            mix = [parts[s] if s != "kde" else joined([parts[name] for name in broad]) for s in self.sampling]
+            fill = not self.shares and "kde" not in self.sampling
+            found = mixed(mix, sizes, len(units), taken, self.per_text, fill)
+            _keep(file, first=found.first, second=found.second, sampler=found.sampler, rank=found.rank)
+        with np.load(file) as saved:
+            return Candidates(saved["first"], saved["second"], saved["sampler"], saved["rank"])
 
-    def _neighbours(self, sampler: str, units: list[str], anchors, model, rng, job: Job):
-        """Unit numbers [anchors, k], best first; -1 where a neighbour shares no word."""
+    def _found(self, sampler: str, units: list[str], count: int, model, job: Job) -> Any:
+        """What one sampler proposes, best rank first; the order of anchors is random."""
         import numpy as np
 
         from adapt.search import bm25, dense
+        from adapt.search.candidates import at_random, from_neighbours
 
+        if sampler == "random":
+            return at_random(len(units), 2 * count + 50, np.random.default_rng([job.seed, 1]))
+        # A few times the anchors that are needed, since neighbours overlap; not all, since search costs too.
+        anchors = np.random.default_rng(job.seed).permutation(len(units))[: max(50, 2 * count)]
         k = self.top_k + 1  # the nearest neighbour of a text is itself
         if sampler == "bm25":
             found, scores = bm25.top(units, [units[i] for i in anchors], k)
-            return np.where(scores > 0, found, -1)
-        if sampler == "dense":
-            from adapt.engine.encoder import embed
+            return from_neighbours(anchors, np.where(scores > 0, found, -1))
+        from adapt.engine.encoder import embed
 
-            vectors = embed(model.path, units, job, label="silver candidates")
-            return dense.top(vectors[anchors], vectors, k)[0]
-        return rng.integers(0, len(units), (len(anchors), k))
+        vectors = embed(model.path, units, job, label="silver candidates")
+        return from_neighbours(anchors, dense.top(vectors[anchors], vectors, k)[0])
+
+    # ------------------------------------------------------------------------------------------ label distribution
+
+    def _quotas(self) -> list[int]:
+        from adapt.search.candidates import quotas
+
+        return quotas(self.pairs, self.shares or [1.0] * len(self.sampling))
+
+    def _target(self, gold: Any) -> Any:
+        """The histogram that the scores are to have, or are compared with; None where there is neither target nor gold."""
+        import numpy as np
+
+        from adapt.search.matching import BINS, histogram
+
+        return np.ones(BINS) if self.target == "uniform" else histogram(gold) if len(gold) else None
+
+    def _kept(self, pool: Any, scores: Any, gold: Any, seed: int) -> Any:
+        """Which candidates stay, by row number, in order."""
+        import numpy as np
+
+        from adapt.search.matching import by_density, by_histogram
+
+        rng = np.random.default_rng([seed, 2])
+        if self.target != "none" and not self.shares:
+            return by_histogram(scores, self._target(gold), self.pairs, rng)
+        kept = []
+        for number, quota in enumerate(self._quotas()):
+            rows = np.flatnonzero(pool.sampler == number)
+            if self.target != "none":
+                rows = rows[by_histogram(scores[rows], self._target(gold), quota, rng)]
+            elif self.sampling[number] == "kde":
+                rows = rows[by_density(scores[rows], gold, quota, rng)]
+            kept.append(rows)
+        return np.sort(np.concatenate(kept))
+
+    def _tell(self, scores: Any, rows: Any, gold: Any, about: dict[str, Any], job: Job) -> None:
+        """Counts, `summary.json`, and a note with the histogram of candidates, silver and gold."""
+        import numpy as np
+
+        from adapt.search.matching import distance, drawn, histogram
+
+        shown = {"candidates": histogram(scores), "silver": histogram(scores[rows])}
+        if len(gold):
+            shown["gold"] = histogram(gold)
+        job.counts["histogram"] = shown["silver"].tolist()
+        target = self._target(gold)
+        sentence = ""
+        if target is not None:
+            to = "uniform" if self.target == "uniform" else "gold"
+            before, after = (distance(shown[name], target) for name in ("candidates", "silver"))
+            about["distance"] = {"to": to, "before": before, "after": after}
+            job.counts.update(distance_before=before, distance_after=after)
+            sentence = f"; total variation to {to}: candidates {before:.3f}, silver {after:.3f}"
+        summary = {
+            "pairs": len(rows), "asked": self.pairs, **job.counts, **about, "mean": float(np.mean(scores[rows])),
+            "histogram": {name: counts.tolist() for name, counts in shown.items()},
+        }  # fmt: skip
+        (job.out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+        job.note(f"silver: {len(rows):,} pairs of {len(scores):,} scored{sentence}\n{drawn(shown)}")
+        if len(rows) < self.pairs:
+            job.note(f"silver: {self.pairs:,} were asked for; for more, give more texts, or raise top_k, per_text or oversample")
 
 
-def _histogram(scores) -> list[int]:
+def _keep(file: Path, **arrays: Any) -> None:
+    """Write arrays so that the file is whole or not there."""
     import numpy as np
 
-    return np.histogram(scores, bins=5, range=(0, 1))[0].tolist()
+    aside = file.with_name(f".{file.name}.{os.getpid()}")
+    with open(aside, "wb") as opened:
+        np.savez(opened, **arrays)
+    os.replace(aside, file)
