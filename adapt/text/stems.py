@@ -1,10 +1,20 @@
-"""Words reduced to their stems, for lexical search."""
+"""Words reduced to their stems, for lexical search; character bigrams where a script has no spaces."""
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from functools import lru_cache
+from typing import Literal
 
 from adapt.text.clean import words
+from adapt.text.scripts import UNSPACED, is_unspaced
+
+# Those that nltk's Snowball stemmer knows, and `none` for words as they stand.
+Language = Literal[
+    "arabic", "danish", "dutch", "english", "finnish", "french", "german", "hungarian", "italian", "norwegian", "portuguese",
+    "romanian", "russian", "spanish", "swedish", "none",
+]  # fmt: skip
 
 # The shortest list that keeps questions from matching each other by "what is the".
 STOP = frozenset(
@@ -12,20 +22,49 @@ STOP = frozenset(
     "what which who when where why how it its this that these those i my me you your we our they their as if".split()
 )
 
-
-@lru_cache(maxsize=200_000)
-def _stem(word: str, language: str) -> str:
-    return _stemmer(language).stem(word)
-
-
-@lru_cache
-def _stemmer(language: str):
-    from nltk.stem.snowball import SnowballStemmer
-
-    return SnowballStemmer(language)
+_LETTER = UNSPACED.pattern
+_RUN = re.compile(rf"{_LETTER}+|(?:(?!{_LETTER})\w)+")  # vowel signs of Thai and its like are no \w
+REMEMBERED = 500_000  # words whose stems are kept
 
 
 def stems(text: str, language: str = "english") -> list[str]:
-    """Snowball stems of a text's words; in English without stop words. Language: a name that nltk's stemmer knows."""
-    stop = STOP if language == "english" else frozenset()
-    return [_stem(word, language) for word in words(text) if word not in stop]
+    """Snowball stems of a text's words; in English without stop words. `language`: see `Language`.
+
+    Runs of a script that is written without spaces (Chinese, Japanese, Thai ...) give their character bigrams, overlapping, as
+    Lucene's CJK analyzer does.
+    """
+    table = _table(language)
+    if not is_unspaced(text):
+        return [stem for word in words(text) if (stem := table[word])]
+    found: list[str] = []
+    for run in _RUN.findall(unicodedata.normalize("NFKC", text).casefold()):
+        if UNSPACED.match(run):
+            found += [run[i : i + 2] for i in range(max(1, len(run) - 1))]
+        elif stem := table[run]:
+            found.append(stem)
+    return found
+
+
+class _Table(dict[str, str]):
+    """Word → stem, filled as words are met; a stop word's stem is empty."""
+
+    def __init__(self, language: str):
+        self.stop = STOP if language == "english" else frozenset()
+        self.stem = str if language == "none" else _stemmer(language)
+
+    def __missing__(self, word: str) -> str:
+        if len(self) >= REMEMBERED:
+            self.clear()
+        self[word] = "" if word in self.stop else self.stem(word)
+        return self[word]
+
+
+@lru_cache
+def _table(language: str) -> _Table:
+    return _Table(language)
+
+
+def _stemmer(language: str):
+    from nltk.stem.snowball import SnowballStemmer
+
+    return SnowballStemmer(language).stem

@@ -2,6 +2,7 @@ import math
 import random
 
 import numpy as np
+import pytest
 
 from adapt.search import bm25, dense
 from adapt.search.known import Related
@@ -40,13 +41,61 @@ def test_a_query_without_a_known_word_scores_nothing():
     assert indices.tolist() == [[0, 1]] and scores.tolist() == [[0.0, 0.0]]
 
 
-def test_dense_top_equals_a_full_sort():
+@pytest.mark.parametrize("least", [0, 10**15])
+def test_compiled_and_plain_search_give_the_order_of_the_formula_with_ties_by_index(monkeypatch, least):
+    pytest.importorskip("numba")
+    monkeypatch.setattr(bm25, "COMPILED", least)
+    rng = random.Random(4)
+    words = [f"w{i}" for i in range(30)]
+    corpus = [" ".join(rng.choices(words, k=rng.randint(1, 4))) for _ in range(400)]  # short: many documents score the same
+    queries = [" ".join(rng.choices(words, k=rng.randint(1, 5))) for _ in range(50)] + ["unknown", "w1 w1 w2"]
+    everything, scored = bm25.top(corpus, queries, 400)
+    for row, query in enumerate(queries):
+        np.testing.assert_allclose(scored[row], brute_force_bm25(corpus, query)[everything[row]], rtol=1e-5, atol=1e-6)
+        by_score_then_index = sorted(zip(-np.round(scored[row].astype(np.float64), 6), everything[row], strict=True))
+        assert everything[row].tolist() == [index for _, index in by_score_then_index]
+    for k in (1, 7, 1_000):
+        indices, scores = bm25.top(corpus, queries, k)
+        assert (indices == everything[:, :k]).all() and (scores == scored[:, :k]).all()
+
+
+def test_a_language_is_stemmed_by_its_own_rules():
+    corpus = ["der Patient nimmt Tabletten", "die Behandlung der Niere", "das Herz schlägt"]
+    assert bm25.top(corpus, ["Behandlungen"], 1, "german")[0][0, 0] == 1
+    assert bm25.top(corpus, ["Behandlungen"], 1, "none")[1][0, 0] == 0
+
+
+def test_texts_without_spaces_are_found_by_their_character_pairs():
+    corpus = ["心脏病患者需要休息。", "高血压的治疗方法很多。", "糖尿病与饮食有关。"]
+    assert bm25.top(corpus, ["如何治疗高血压"], 1)[0][0, 0] == 1
+
+
+@pytest.mark.parametrize("digits", [1, 8])
+@pytest.mark.parametrize("size", [5, 90, 3_000])
+def test_dense_top_equals_a_full_sort(monkeypatch, size, digits):
+    monkeypatch.setattr(dense, "QUERIES", 64)
+    monkeypatch.setattr(dense, "CORPUS", 700)
     rng = np.random.default_rng(0)
-    queries, corpus = rng.normal(size=(700, 8)).astype(np.float32), rng.normal(size=(90, 8)).astype(np.float32)
-    indices, scores = dense.top(queries, corpus, 7)
-    wanted = np.argsort(-np.round((queries @ corpus.T).astype(np.float64), 6), axis=1, kind="stable")[:, :7]
-    assert (indices == wanted).all()
-    np.testing.assert_allclose(scores, np.take_along_axis(queries @ corpus.T, wanted, axis=1), rtol=1e-6)
+    # To one digit hundreds of documents tie, within blocks and across them.
+    queries = np.round(rng.normal(size=(150, 3)), digits).astype(np.float32)
+    corpus = np.round(rng.normal(size=(size, 3)), digits).astype(np.float32)
+    for k in (1, 7, 40, 5_000):
+        indices, scores = dense.top(queries, corpus, k)
+        wanted = np.argsort(-np.round((queries @ corpus.T).astype(np.float64), 6), axis=1, kind="stable")[:, :k]
+        assert (indices == wanted).all()
+        np.testing.assert_allclose(scores, np.take_along_axis(queries @ corpus.T, wanted, axis=1), rtol=1e-6)
+
+
+def test_dense_top_never_holds_all_scores_at_once():
+    import tracemalloc
+
+    rng = np.random.default_rng(1)
+    queries, corpus = rng.random((1_000, 4), dtype=np.float32), rng.random((80_000, 4), dtype=np.float32)
+    tracemalloc.start()
+    dense.top(queries, corpus, 10)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100e6 < 1_000 * 80_000 * 4
 
 
 def test_ties_go_to_the_lower_index():

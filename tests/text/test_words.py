@@ -1,9 +1,10 @@
 import random
+from typing import get_args
 
 from adapt.text.clean import clean, normalised
 from adapt.text.near import first_of_each, jaccard, near, shingles
 from adapt.text.sentences import sentences
-from adapt.text.stems import stems
+from adapt.text.stems import Language, stems
 
 
 def test_clean_keeps_words_and_tidies_the_rest():
@@ -27,6 +28,20 @@ def test_sentences_outside_the_length_limits_are_left_out():
 
 def test_stems_meet_across_inflections_and_drop_stop_words():
     assert stems("What are the infections?") == stems("infection")
+
+
+def test_every_language_that_nltk_stems_is_known_and_none_leaves_words_alone():
+    from nltk.stem.snowball import SnowballStemmer
+
+    assert set(get_args(Language)) == {*SnowballStemmer.languages, "none"} - {"porter"}
+    assert stems("Behandlungen der Nieren", "german") == ["behandl", "der", "nier"]  # published: snowballstem.org, German
+    assert stems("What are Infections", "none") == ["what", "are", "infections"]
+
+
+def test_scripts_without_spaces_give_character_pairs():
+    assert stems("高血压, 5 mg 药。") == ["高血", "血压", "5", "mg", "药"]
+    assert stems("東京タワー") == ["東京", "京タ", "タワ", "ワー"]
+    assert stems("น้ำตาล")[:2] == ["น้", "้\u0e4d"]  # vowel signs stay; NFKC takes the letter am apart
 
 
 def test_near_finds_exactly_the_pairs_that_brute_force_finds():
