@@ -66,7 +66,11 @@ class Reader(torch.nn.Module):
                     config.num_labels = 1
                     seed_all(new_head_seed)
                 self.match = match_label(Path(folder), config.id2label)
-                self.tokenizer = AutoTokenizer.from_pretrained(folder)
+                # Some tokenizers do not say which text a token is of, though the model has learnt it. A model trained here is told,
+                # and its tokenizer is saved so; one from elsewhere is read as its own tokenizer has it, and others do.
+                types = new_head_seed is not None and getattr(config, "type_vocab_size", 0) > 1
+                more = {"model_input_names": ["input_ids", "token_type_ids", "attention_mask"]} if types else {}
+                self.tokenizer = AutoTokenizer.from_pretrained(folder, **more)
                 self.model = AutoModelForSequenceClassification.from_pretrained(
                     folder, config=config, ignore_mismatched_sizes=new_head_seed is not None, dtype=torch.float32
                 )
@@ -86,7 +90,7 @@ class Reader(torch.nn.Module):
     def forward(self, pairs: Sequence[tuple[list[int], list[int]]]) -> torch.Tensor:
         """Logits [pairs], fp32: log-odds of a match, where the classifier has several outputs."""
         features = padded([ids for ids, _ in pairs], self.tokenizer.pad_token_id or 0, device())
-        if getattr(self.model.config, "type_vocab_size", 0) > 1:
+        if "token_type_ids" in self.tokenizer.model_input_names:
             features["token_type_ids"] = padded([types for _, types in pairs], 0, device())["input_ids"]
         logits = self.model(**features).logits.float()
         match = logits[:, self.match]
