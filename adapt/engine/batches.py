@@ -1,4 +1,4 @@
-"""Which rows an epoch takes and which of them share a batch: drawn afresh each epoch as a pure function of (seed, epoch)."""
+"""Which rows share a batch: shuffled afresh each epoch as a pure function of (seed, epoch)."""
 
 from __future__ import annotations
 
@@ -75,36 +75,3 @@ def gathered(
             used.add(positive)
             batches[-1] += rows_of[positive]
     return [batches[i] for i in rng.permutation(len(batches)) if len(batches[i]) > 1]
-
-
-def drawn(sources: Sequence[Sequence[int]], shares: Sequence[float], seed: int, epoch: int) -> list[list[int]]:
-    """Each source's rows for this epoch, so that the sources stand to each other as `shares` (which add up to 1).
-
-    The source that is scarcest for its share is used whole, of the others a part is drawn anew each epoch, without repeats.
-    """
-    total = min(len(rows) / share for rows, share in zip(sources, shares, strict=True))
-    found = []
-    for number, (rows, share) in enumerate(zip(sources, shares, strict=True)):
-        order = np.random.default_rng([seed, epoch, number]).permutation(len(rows))
-        found.append([rows[i] for i in sorted(order[: round(share * total)])])
-    return found
-
-
-def interleaved(batches: Sequence[Sequence[list[int]]]) -> list[list[int]]:
-    """The sources' batches in one list, each source spread evenly over it; a batch holds rows of one source."""
-    places = [((i + 0.5) / len(some), number, i) for number, some in enumerate(batches) for i in range(len(some))]
-    return [batches[number][i] for _, number, i in sorted(places)]
-
-
-def set_aside(keys: Sequence[Hashable], share: float, seed: int) -> tuple[list[int], list[int]]:
-    """(rows to train on, about `share` of the rows to hold out); rows with one key stay together."""
-    rows_of: dict[Hashable, list[int]] = {}
-    for row, key in enumerate(keys):
-        rows_of.setdefault(key, []).append(row)
-    groups, aside = list(rows_of.values()), []
-    for i in np.random.default_rng(seed).permutation(len(groups)):
-        if len(aside) >= round(share * len(keys)):
-            break
-        aside += groups[i]
-    held = set(aside)
-    return [row for row in range(len(keys)) if row not in held], sorted(aside)

@@ -35,11 +35,6 @@ def distances(left: torch.Tensor, right: torch.Tensor, kind: str = "squared") ->
     return DISTANCES[kind](F.normalize(left, dim=1), F.normalize(right, dim=1))
 
 
-def largest(kind: str, width: int) -> float:
-    """The largest distance of two unit vectors of that width: a margin has to lie below it."""
-    return {"squared": 4.0, "euclidean": 2.0, "cosine": 2.0, "manhattan": 2 * math.sqrt(width)}[kind]
-
-
 def triplet(
     table: torch.Tensor, target: torch.Tensor, rows: torch.Tensor, negatives: torch.Tensor, margin: float | None
 ) -> torch.Tensor:

@@ -1,145 +1,240 @@
-"""Train the bi-encoder on pairs, scored pairs or triplets."""
+"""Train the bi-encoder on pairs, triplets, scored or labelled pairs."""
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from adapt.job import Job
-from adapt.records import Encoder, EncoderFolder, Examples, kind_of_records
-from adapt.stages import PositiveFloat, PositiveInt, TrainingStage
+from adapt.records import CrossEncoderFolder, Encoder, EncoderFolder, Examples, kind_of_records
+from adapt.stages import NonNegativeFloat, PositiveFloat, PositiveInt, Share, TrainingStage
 
-LOSSES = {"mnrl": ("pairs", "triplets"), "triplet": ("triplets",), "cosent": ("scored",), "cosine": ("scored",)}
+Loss = Literal["mnrl", "triplet", "margin-mse", "cosent", "angle", "cosine", "contrastive", "online-contrastive", "softmax"]
+TAKES = {
+    "mnrl": ("pairs", "triplets"), "triplet": ("triplets",), "margin-mse": ("triplets",), "cosent": ("scored",),
+    "angle": ("scored",), "cosine": ("scored",), "contrastive": ("scored",), "online-contrastive": ("scored",),
+    "softmax": ("labelled",),
+}  # fmt: skip
+RANKS = ("mnrl", "triplet", "margin-mse")
+CONTRASTS = ("contrastive", "online-contrastive")
+MARGINS = {"triplet": 0.3, "contrastive": 0.5, "online-contrastive": 0.5}
+# Settings that only some losses heed: set for another one, they are a mistake.
+HEEDED = {
+    "scale": ("mnrl", "cosent", "angle"), "symmetric": ("mnrl",), "guide_margin": ("mnrl", "triplet"), "negatives": RANKS,
+    "guide_bound": ("mnrl", "triplet"), "in_batch": ("triplet",), "distance": ("triplet",), "soft_margin": ("triplet",),
+    "margin": tuple(MARGINS), "positives_from": ("mnrl", "triplet", *CONTRASTS),
+}  # fmt: skip
 
 
 class Finetune(TrainingStage):
-    """Train the bi-encoder on pairs, scored pairs or triplets.
+    """Train the bi-encoder on pairs, triplets, scored or labelled pairs.
 
-    mnrl: the positive against every other document of the batch and the hard negatives; a document that the data ties to the
-    anchor is never a negative. triplet: one hard negative, squared Euclidean distance. cosent, cosine: scored pairs.
+    mnrl: the positive against every other document of the batch and the hard negatives. triplet: nearer to the positive than
+    to a hard negative, or to one chosen in the batch. margin-mse: the teacher's score of the positive less that of a hard
+    negative. A document that the data tie to an anchor is never its negative, nor is one that a guide (an encoder, on request)
+    takes for a positive. cosent, angle, cosine, contrastive: scored pairs. softmax: labelled pairs. Several sources of
+    examples may have shares, {pairs: 0.5, pseudo: 0.5}: each epoch takes the scarcest whole and draws from the others.
     """
 
+    version: ClassVar[int] = 2
     product: ClassVar[str] = "finetuned"
     stand_ins: ClassVar = {"examples": ("triplets", "pairs", "silver", "gold")}
+    on_request: ClassVar = ("guide", "teacher")
     example: ClassVar[str] = (
         "adapt finetune --model all-MiniLM-L6-v2 --examples triplets.jsonl --loss mnrl --out tuned --max-steps 5"
     )
 
-    loss: Literal["mnrl", "triplet", "cosent", "cosine"] = Field("mnrl", description="what is minimised; see below")
+    loss: Loss = Field("mnrl", description="what is minimised; see below")
     batch_size: PositiveInt = Field(64, description="examples per step; for mnrl also the number of in-batch negatives")
-    negatives: int = Field(1, ge=0, description="hard negatives used for each triplet, drawn anew each epoch (mnrl, triplet)")
+    negatives: int = Field(1, ge=0, description="hard negatives of each triplet, drawn anew each epoch (mnrl, triplet, margin-mse)")
     batching: Literal["spread", "gathered"] = Field(
         "spread",
         description="spread: no two rows of a batch share a text; gathered: rows with one positive, and positives that are each "
         "other's hard negatives, share a batch, so that each text is encoded once (mnrl)",
     )
-    scale: PositiveFloat = Field(20.0, description="inverse temperature of the cosines (mnrl, cosent)")
-    margin: PositiveFloat = Field(0.3, description="squared distance by which the positive must be nearer, 0 to 4 (triplet)")
+    scale: PositiveFloat = Field(20.0, description="inverse temperature of the similarities (mnrl, cosent, angle)")
+    symmetric: bool = Field(False, description="also each positive's own anchor among all anchors (mnrl)")
+    distance: Literal["squared", "euclidean", "cosine", "manhattan"] = Field(
+        "squared", description="between unit vectors: at most 4, 2, 2, and 2√width (triplet)"
+    )
+    margin: PositiveFloat | None = Field(
+        None, description="distance by which the positive must be nearer (triplet, 0.3), or others be apart (contrastive, 0.5)"
+    )
+    soft_margin: bool = Field(False, description="log(1 + exp(difference)) in place of a margin (triplet)")
+    in_batch: Literal["none", "batch-hard", "semi-hard", "all"] = Field(
+        "none", description="negatives from the batch: the nearest, the nearest beyond the positive, or every document (triplet)"
+    )
+    guide_margin: NonNegativeFloat = Field(
+        0.05, description="a document that the guide scores above the positive's score less this is no negative (mnrl, triplet)"
+    )
+    guide_bound: Literal["relative", "absolute"] = Field(
+        "relative", description="guide_margin as a share of the positive's score, or as a cosine (mnrl, triplet)"
+    )
+    positives_from: Share | None = Field(
+        None, description="score from which a scored row is a pair (mnrl, triplet) or means the same (contrastive, 0.5)"
+    )
+    matryoshka: tuple[PositiveInt, ...] = Field(
+        (), description="shorter widths at which the loss is taken, too: a vector's first numbers become a vector of their own"
+    )
+    matryoshka_weights: tuple[PositiveFloat, ...] = Field((), description="weight of each of these widths; 1 unless given")
+    token_budget: PositiveInt | None = Field(
+        None, description="padded tokens held in memory at once: the same gradients for a third more time, at any batch size"
+    )
+    lora_rank: int = Field(0, ge=0, description="train low-rank adapters of the attention alone and merge them; 0 trains all")
+    shares: tuple[PositiveFloat, ...] = Field((), description="share of each source of examples in an epoch; they add up to 1")
+    mixing: Literal["mixed", "apart"] = Field("mixed", description="rows of all sources in a batch, or one source to a batch")
+    held_out: Share = Field(0.0, description="share of the examples kept aside; the weights with the lowest loss on it are kept")
+    patience: PositiveInt = Field(3, description="stop after so many looks at the held-out loss (ten in all) without a new best")
 
     def problems(self, kinds) -> list[str]:
-        kind = kinds.get("examples")
+        found = self._misfit(kinds["examples"]) if "examples" in kinds else []
         if self.batching == "gathered" and self.loss != "mnrl":
-            return [f"batching 'gathered' masks shared positives, which only loss 'mnrl' does; with '{self.loss}' use 'spread'"]
-        if kind and kind not in LOSSES[self.loss]:
-            fits = [name for name, wanted in LOSSES.items() if kind in wanted]
-            return [
-                f"loss '{self.loss}' takes {' or '.join(LOSSES[self.loss])}, but examples are {kind}. Try loss {' or '.join(fits)}"
-            ]
-        return []
+            found.append(
+                f"batching 'gathered' masks shared positives, which only loss 'mnrl' does; with '{self.loss}' use 'spread'"
+            )
+        for name, losses in HEEDED.items():
+            if self.loss not in losses and getattr(self, name) != type(self).model_fields[name].default:
+                found.append(f"'{name}' means nothing to loss '{self.loss}'; it is for {', '.join(losses)}")
+        if "guide" in kinds and not (self.loss == "mnrl" or self.in_batch != "none"):
+            found.append("a guide masks negatives of the batch: it is for loss 'mnrl', or 'triplet' with in_batch")
+        if self.loss == "margin-mse" and "teacher" not in kinds:
+            found.append("loss 'margin-mse' learns from a cross-encoder; name one as teacher")
+        if self.loss != "margin-mse" and "teacher" in kinds:
+            found.append(f"a teacher is for loss 'margin-mse', not '{self.loss}'")
+        if self.negatives == 0 and (self.loss == "margin-mse" or (self.loss == "triplet" and self.in_batch == "none")):
+            found.append(f"loss '{self.loss}' needs negatives of at least 1")
+        if self.distance != "manhattan":  # its bound depends on the model's width
+            found += self._too_wide(0)
+        if self.shares and not math.isclose(sum(self.shares), 1, abs_tol=1e-6):
+            found.append(f"shares must add up to 1, and {' + '.join(map(str, self.shares))} is {sum(self.shares):g}")
+        if self.matryoshka_weights and len(self.matryoshka_weights) != len(self.matryoshka):
+            found.append(f"{len(self.matryoshka_weights)} matryoshka_weights for {len(self.matryoshka)} widths; give one for each")
+        if self.held_out == 1:
+            found.append("held_out 1 leaves nothing to train on; 0.1 is usual")
+        return found
 
-    def run(self, model: EncoderFolder, examples: Examples, job: Job) -> EncoderFolder:
-        """The encoder after training, in `job.out / "model"`. Raises UserError where loss and examples do not fit."""
-        from adapt.engine.encoder import open_encoder, save_encoder
-        from adapt.engine.training import Group, epochs_of, fit, set_dropout, trainable
+    def _misfit(self, kind: str) -> list[str]:
+        """Why examples of that kind do not fit the loss."""
+        pairs = kind == "pairs" or (kind == "scored" and self.positives_from is not None)
+        if kind in TAKES[self.loss] or (pairs and (self.loss == "mnrl" or self.in_batch != "none")):
+            return []
+        fits = " or ".join(name for name, wanted in TAKES.items() if kind in wanted)
+        more = ""
+        if kind == "scored" and self.loss in ("mnrl", "triplet"):
+            more = ", or set positives_from, the score from which a row counts as a pair"
+        if kind == "pairs" and self.loss == "triplet":
+            more = ", or in_batch semi-hard, which finds negatives in the batch"
+        return [f"loss '{self.loss}' takes {' or '.join(TAKES[self.loss])}, but examples are {kind}. Try loss {fits}{more}"]
+
+    def _margin(self) -> float | None:
+        return None if self.soft_margin or self.loss not in MARGINS else self.margin or MARGINS[self.loss]
+
+    def _too_wide(self, width: int) -> list[str]:
+        """What is wrong with a margin that no two unit vectors of that width can meet, or with shorter widths."""
+        found = []
+        distance = "cosine" if self.loss in CONTRASTS else self.distance
+        largest = {"squared": 4.0, "euclidean": 2.0, "cosine": 2.0, "manhattan": 2 * math.sqrt(width)}[distance]
+        margin = self._margin()
+        if margin is not None and margin >= largest:
+            found.append(
+                f"margin {margin:g} can't be met: on unit vectors the {distance} distance is at most {largest:g}, so that the loss "
+                f"would never let go. Give less, or leave it out for {MARGINS[self.loss]}"
+            )
+        if width and any(short > width for short in self.matryoshka):
+            found.append(f"matryoshka {max(self.matryoshka)} is more than the model's own width, {width}")
+        return found
+
+    def run(
+        self,
+        model: EncoderFolder,
+        examples: Examples,
+        job: Job,
+        guide: EncoderFolder | None = None,
+        teacher: CrossEncoderFolder | None = None,
+    ) -> EncoderFolder:
+        """The encoder after training, in `job.out / "model"`. Raises UserError where settings and examples do not fit."""
+        import torch
+
+        from adapt.engine import lora, sources
+        from adapt.engine.device import autocast, seed_all
+        from adapt.engine.encoder import forward, open_encoder, save_encoder
+        from adapt.engine.examples import Ranked, Rated
+        from adapt.engine.gradient_cache import forward_cached
+        from adapt.engine.training import Group, HeldOut, epochs_of, fit, set_dropout, trainable
         from adapt.errors import UserError
+        from adapt.losses.classification import Classifier
+        from adapt.losses.matryoshka import matryoshka
 
-        wrong = self.problems({"examples": kind_of_records(examples)})
+        parts, kind = sources.split(examples), kind_of_records(examples)
+        given = {"guide": guide, "teacher": teacher}
+        wrong = self.problems({"examples": kind} | {name: "" for name, folder in given.items() if folder})
+        if self.shares and len(self.shares) != len(parts):
+            wrong.append(f"{len(self.shares)} shares for {len(parts)} sources of examples; give one for each")
+        if kind == "scored" and self.loss in RANKS and self.positives_from is not None and not wrong:
+            parts = sources.pairs_from(self.positives_from, parts)
+            if not all(parts):
+                wrong.append(f"a source of examples has no row that scores {self.positives_from} or more; lower positives_from")
+        encoder = open_encoder(model.path)
+        width = encoder.get_embedding_dimension() or 0
+        wrong += [] if wrong else self._too_wide(width)
         if wrong:
             raise UserError(wrong)
-        encoder = open_encoder(model.path)
         set_dropout(encoder, self.dropout)
-        prepare = _scored if kind_of_records(examples) == "scored" else _ranked
-        loss, batches = prepare(self, encoder, examples, job)
-        plan = epochs_of(batches, self.epochs, self.max_steps)
-        if not plan:
-            raise UserError(
-                f"finetune: {len(examples)} examples make no batch of two rows with different positives; give more varied pairs"
-            )
+        if self.lora_rank:
+            job.counts["adapted_layers"] = lora.attach(encoder, self.lora_rank, job.seed)
+        seed_all(job.seed)
+        classifier = Classifier(width).to(encoder.device) if self.loss == "softmax" else None
+        trained = torch.nn.ModuleDict({"encoder": encoder} | ({"classifier": classifier} if classifier else {}))
+        rows = [row for part in parts for row in part]
+        data: Ranked | Rated
+        if self.loss in RANKS:
+            data = Ranked(encoder, rows, self.max_length, self.negatives, self.batching == "gathered", job.seed)
+            if guide:
+                data.guided(guide.path, job)
+            if teacher:
+                data.taught(teacher.path, job)
+        else:
+            data = Rated(encoder, rows, self.max_length, job.seed)
+        objective = self._objective(classifier)
+        widths = {width: 1.0} | dict(zip(self.matryoshka, self.matryoshka_weights or [1.0] * len(self.matryoshka), strict=True))
+
+        def loss(epoch: int, rows: list[int], done: float) -> torch.Tensor:
+            batch, budget = data.batch(epoch, rows), self.token_budget
+            vectors = forward_cached(encoder, batch.ids, budget) if budget else forward(encoder, batch.ids)
+            with torch.autocast(vectors.device.type, enabled=False):  # a cosine in bf16 is wrong in its third digit
+                if self.matryoshka:
+                    return matryoshka(lambda part: objective(batch, part), vectors, widths)
+                return objective(batch, vectors)
+
+        kept, aside = sources.set_aside(data.first, self.held_out, job.seed)
+        epochs = sources.Epochs(sources.numbered(parts, kept), self.shares, self.mixing == "apart", job.seed)
+        plan = epochs_of(lambda epoch: epochs.batches(data, self.batch_size, epoch), self.epochs, self.max_steps)
+        unseen = data.batches(aside, self.batch_size, 0)
+        if not plan or (aside and not unseen):
+            which = f"{len(aside)} examples held out" if plan else f"{len(rows)} examples"
+            raise UserError(f"finetune: {which} make no batch of two rows with different positives; give more varied pairs")
+
+        def held_out_loss() -> float:
+            with autocast(self.precision):
+                return sum(float(loss(0, rows, 1.0)) * len(rows) for rows in unseen) / sum(map(len, unseen))
+
         fitted = fit(
-            encoder, loss, plan, [Group(trainable(encoder), self.learning_rate)], job,
+            trained, loss, plan, [Group(trainable(trained), self.learning_rate)], job,
             label=f"finetune {self.loss}", unit="examples", how=self.optimisation(),
+            held_out=HeldOut(held_out_loss, max(1, len(plan) // 10), self.patience) if aside else None,
         )  # fmt: skip
-        job.counts.update(examples=len(examples), **vars(fitted))
+        lora.merge(encoder)
+        job.counts.update(examples=len(rows), held_out=len(aside), rows_an_epoch=list(map(len, epochs.rows(0))), **vars(fitted))
         return Encoder(save_encoder(encoder, job.out / "model"))
 
+    def _objective(self, classifier):
+        """The loss of a batch's vectors, as these settings have it."""
+        from adapt.losses.objectives import Objective
 
-def _ranked(stage: Finetune, encoder, examples, job: Job):
-    """Loss and batches for pairs and triplets: every text of a batch is encoded once, its ties masked."""
-    import numpy as np
-    import torch
-
-    from adapt.engine.batches import gathered, without_repeats
-    from adapt.engine.encoder import forward, token_ids
-    from adapt.losses.embeddings import multiple_negatives, triplet
-    from adapt.search.known import positives_by_anchor
-    from adapt.text.clean import normalised
-
-    texts = list(dict.fromkeys(t for e in examples for t in (e.positive, *getattr(e, "negatives", ()))))
-    number = {text: i for i, text in enumerate(texts)}
-    names = [normalised(text) for text in texts]
-    documents = token_ids(encoder, texts, "document", stage.max_length)
-    anchors = token_ids(encoder, [e.anchor for e in examples], "query", stage.max_length)
-    positives = positives_by_anchor((e.anchor, e.positive) for e in examples)
-    # Two rows with the same anchor or the same positive would be each other's false negatives.
-    keys = [(("a", normalised(e.anchor)), ("p", normalised(e.positive))) for e in examples]
-
-    def negatives_of(epoch: int, row: int) -> list[str]:
-        found = getattr(examples[row], "negatives", ())
-        if len(found) <= stage.negatives:
-            return list(found)
-        return [found[i] for i in np.random.default_rng([job.seed, epoch, row]).permutation(len(found))[: stage.negatives]]
-
-    def loss(epoch: int, rows: list[int], done: float) -> torch.Tensor:
-        chosen = [negatives_of(epoch, row) for row in rows]
-        used = list(dict.fromkeys([number[examples[row].positive] for row in rows] + [number[t] for c in chosen for t in c]))
-        column = {document: i for i, document in enumerate(used)}
-        queries = forward(encoder, [anchors[row] for row in rows])
-        found = forward(encoder, [documents[i] for i in used])
-        target = torch.tensor([column[number[examples[row].positive]] for row in rows], device=found.device)
-        if stage.loss == "triplet":
-            flat = [(a, column[number[text]]) for a, some in enumerate(chosen) for text in some]
-            which = torch.tensor([a for a, _ in flat], device=found.device)
-            wrong = torch.tensor([j for _, j in flat], device=found.device)
-            return triplet(queries[which], found[target[which]], found[wrong], stage.margin)
-        own = [positives[normalised(examples[row].anchor)] for row in rows]
-        allowed = torch.tensor([[names[i] not in mine for i in used] for mine in own], device=found.device)
-        return multiple_negatives(queries, found, target, allowed, stage.scale)
-
-    if stage.batching == "gathered":
-        right = [normalised(e.positive) for e in examples]
-        wrong = [[normalised(text) for text in getattr(e, "negatives", ())] for e in examples]
-        return loss, lambda epoch: gathered(right, wrong, stage.batch_size, job.seed, epoch)
-    return loss, lambda epoch: without_repeats(keys, stage.batch_size, job.seed, epoch)
-
-
-def _scored(stage: Finetune, encoder, examples, job: Job):
-    """Loss and batches for scored pairs."""
-    import torch
-
-    from adapt.engine.batches import by_like_length
-    from adapt.engine.encoder import forward, token_ids
-    from adapt.losses.embeddings import cosent, cosine_mse
-
-    first = token_ids(encoder, [e.sentence1 for e in examples], max_length=stage.max_length)
-    second = token_ids(encoder, [e.sentence2 for e in examples], max_length=stage.max_length)
-    scores = torch.tensor([e.score for e in examples])
-    lengths = [max(len(a), len(b)) for a, b in zip(first, second, strict=True)]
-
-    def loss(epoch: int, rows: list[int], done: float) -> torch.Tensor:
-        found = forward(encoder, [first[i] for i in rows] + [second[i] for i in rows])
-        wanted = scores[rows].to(found.device)
-        left, right = found[: len(rows)], found[len(rows) :]
-        return cosent(left, right, wanted, stage.scale) if stage.loss == "cosent" else cosine_mse(left, right, wanted)
-
-    return loss, lambda epoch: by_like_length(lengths, stage.batch_size, job.seed, epoch)
+        return Objective(
+            self.loss, self.scale, self.symmetric, self.distance, self._margin(), self.in_batch, self.guide_margin,
+            self.guide_bound == "relative", 0.5 if self.positives_from is None else self.positives_from,
+            classifier,
+        )  # fmt: skip

@@ -35,7 +35,8 @@ def test_merged_output_equals_unmerged_and_the_rest_is_untouched(embedder):
     after = model.state_dict()
     assert after.keys() == before.keys() and all(p.requires_grad for p in model.parameters())
     changed = {name for name in after if not torch.equal(after[name], before[name])}
-    assert changed == {name for name in after if "attention" in name and name.endswith(("query.weight", "key.weight", "value.weight", "output.dense.weight"))}  # fmt: skip
+    adapted = ("query.weight", "key.weight", "value.weight", "attention.output.dense.weight")
+    assert changed == {name for name in after if name.endswith(adapted)}
 
 
 def test_adapters_compute_what_peft_computes(embedder):

@@ -1,51 +1,202 @@
+import json
 import random
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 
-from adapt import records, stages
+from adapt import stages
+from adapt.engine.cross_encoder import Reader
 from adapt.engine.encoder import embed
 from adapt.errors import UserError
 from adapt.job import Job
-from adapt.records import Encoder, Pair, ScoredPair
+from adapt.records import CrossEncoder, Encoder, Joined, Labelled, Pair, ScoredPair, Triplet
+
+Finetune = stages.find("finetune")
+
+
+@pytest.fixture
+def rows(texts):
+    """Twenty examples of each kind."""
+    rng = random.Random(3)
+    pairs = [Pair(t.text.split(".")[0], t.text) for t in texts]
+    return {
+        "pairs": pairs,
+        "triplets": [Triplet(p.anchor, p.positive, (texts[i - 1].text,)) for i, p in enumerate(pairs)],
+        "scored": [ScoredPair(p.anchor, rng.choice(texts).text, i % 2) for i, p in enumerate(pairs)],
+        "labelled": [Labelled(p.anchor, rng.choice(texts).text, i % 3) for i, p in enumerate(pairs)],
+    }
+
+
+@pytest.fixture(scope="module")
+def teacher(language_model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("teacher")
+    Reader(language_model, new_head_seed=2).save(folder)
+    return CrossEncoder(folder)
 
 
 @pytest.mark.parametrize(
-    ("loss", "kind"), [("mnrl", "pairs"), ("mnrl", "triplets"), ("triplet", "triplets"), ("cosent", "scored"), ("cosine", "scored")]
+    ("kind", "settings"),
+    [
+        ("pairs", {"loss": "mnrl"}),
+        ("triplets", {"loss": "mnrl"}),
+        ("triplets", {"loss": "mnrl", "symmetric": True, "matryoshka": (16, 8), "matryoshka_weights": (0.5, 2)}),
+        ("triplets", {"loss": "mnrl", "token_budget": 600, "lora_rank": 4}),
+        ("triplets", {"loss": "triplet", "margin": 0.5}),
+        ("triplets", {"loss": "triplet", "soft_margin": True, "distance": "manhattan", "in_batch": "batch-hard"}),
+        ("pairs", {"loss": "triplet", "margin": 0.5, "distance": "euclidean", "in_batch": "semi-hard"}),
+        ("pairs", {"loss": "triplet", "margin": 0.5, "distance": "cosine", "in_batch": "all"}),
+        ("triplets", {"loss": "margin-mse"}),
+        ("scored", {"loss": "cosent"}),
+        ("scored", {"loss": "angle", "matryoshka": (8,)}),
+        ("scored", {"loss": "cosine"}),
+        ("scored", {"loss": "contrastive"}),
+        ("scored", {"loss": "online-contrastive"}),
+        ("scored", {"loss": "mnrl", "positives_from": 0.5}),
+        ("labelled", {"loss": "softmax", "matryoshka": (16,)}),
+    ],
 )
-def test_finetuning_lowers_every_loss_on_what_fits_it(embedder, texts, loss, kind):
-    rng = random.Random(3)
-    pairs = [Pair(t.text.split(".")[0], t.text) for t in texts]
-    examples = {
-        "pairs": pairs,
-        "triplets": [records.Triplet(p.anchor, p.positive, (texts[i - 1].text,)) for i, p in enumerate(pairs)],
-        "scored": [ScoredPair(p.anchor, rng.choice(texts).text, i % 2) for i, p in enumerate(pairs)],
-    }[kind]
+def test_finetuning_lowers_every_loss_on_what_fits_it(embedder, rows, teacher, kind, settings):
     job = Job(1)
-    stage = stages.find("finetune")(loss=loss, epochs=15, batch_size=10, learning_rate=2e-3, margin=0.5)
-    stage.run(Encoder(embedder), examples, job)
+    more = {"teacher": teacher} if settings["loss"] == "margin-mse" else {}
+    made = Finetune(epochs=15, batch_size=10, learning_rate=2e-3, **settings).run(Encoder(embedder), rows[kind], job, **more)
     assert job.counts["last_loss"] < job.counts["first_loss"]
+    assert np.isfinite(embed(made.path, ["heart"], Job())).all()
 
 
-def test_a_loss_that_does_not_fit_is_refused(embedder):
-    with pytest.raises(UserError, match="loss 'cosent' takes scored, but examples are pairs"):
-        stages.find("finetune")(loss="cosent").run(Encoder(embedder), [Pair("a", "b")], Job())
+@pytest.mark.parametrize(
+    ("settings", "kinds", "problem"),
+    [
+        ({"loss": "cosent"}, "pairs", "loss 'cosent' takes scored, but examples are pairs. Try loss mnrl"),
+        ({}, "scored", "or set positives_from, the score from which a row counts as a pair"),
+        (
+            {"loss": "triplet"},
+            "pairs",
+            "loss 'triplet' takes triplets, but examples are pairs. Try loss mnrl, or in_batch semi-hard",
+        ),
+        ({}, "labelled", "Try loss softmax"),
+        ({"loss": "triplet", "margin": 4}, "triplets", "margin 4 can't be met: on unit vectors the squared distance is at most 4"),
+        ({"loss": "triplet", "margin": 2, "distance": "euclidean"}, "triplets", "the euclidean distance is at most 2"),
+        ({"loss": "triplet", "margin": 2.5, "distance": "cosine"}, "triplets", "the cosine distance is at most 2"),
+        ({"loss": "contrastive", "margin": 2}, "scored", "the cosine distance is at most 2"),
+        ({"symmetric": True, "loss": "triplet"}, "triplets", "'symmetric' means nothing to loss 'triplet'; it is for mnrl"),
+        ({"batching": "gathered", "loss": "triplet"}, "triplets", "use 'spread'"),
+        ({"loss": "margin-mse"}, "triplets", "learns from a cross-encoder; name one as teacher"),
+        ({"loss": "triplet", "negatives": 0}, "triplets", "needs negatives of at least 1"),
+        ({"shares": (0.5, 0.4)}, "pairs", r"shares must add up to 1, and 0.5 \+ 0.4 is 0.9"),
+        ({"shares": (0.5, 0.5)}, "pairs", "2 shares for 1 sources of examples"),
+        ({"matryoshka": (8,), "matryoshka_weights": (1, 2)}, "pairs", "2 matryoshka_weights for 1 widths"),
+        ({"matryoshka": (8, 64)}, "pairs", "matryoshka 64 is more than the model's own width, 32"),
+        ({"loss": "triplet", "distance": "manhattan", "margin": 11.4}, "triplets", "the manhattan distance is at most 11.3"),
+        ({"positives_from": 1.0}, "scored", "no row that scores 1.0 or more"),
+        ({"held_out": 1}, "pairs", "leaves nothing to train on"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_the_reason(embedder, settings, kinds, problem):
+    examples = {
+        "pairs": [Pair("a", "b")], "scored": [ScoredPair("a", "b", 0.5)], "labelled": [Labelled("a", "b", 1)],
+        "triplets": [Triplet("a", "b", ("c",))],
+    }[kinds]  # fmt: skip
+    with pytest.raises(UserError, match=problem):
+        Finetune(**settings).run(Encoder(embedder), examples, Job())
 
 
-def test_gathered_and_spread_batches_agree_on_what_is_a_negative(embedder, texts):
+def test_a_guide_or_teacher_that_no_setting_heeds_is_refused():
+    assert "a guide masks negatives" in Finetune(loss="triplet").problems({"examples": "triplets", "guide": "encoder"})[0]
+    assert "a teacher is for loss 'margin-mse'" in Finetune().problems({"examples": "pairs", "teacher": "cross-encoder"})[0]
+    assert not Finetune(loss="triplet", in_batch="semi-hard").problems({"examples": "pairs", "guide": "encoder"})
+    assert not Finetune(loss="triplet", margin=3.99).problems({"examples": "triplets"})
+
+
+def first_loss(embedder, examples, **more):
+    inputs = {name: more.pop(name) for name in ("guide", "teacher") if name in more}
+    job = Job(1)
+    Finetune(max_steps=1, **{"batch_size": 20} | more).run(Encoder(embedder), examples, job, **inputs)
+    return job.counts["first_loss"]
+
+
+def test_gathered_and_spread_batches_agree_on_what_is_a_negative(embedder, rows):
     """One batch of everything is the same either way, as long as no positive repeats."""
-    pairs = [Pair(t.text.split(".")[0], t.text) for t in texts]
-    losses = []
-    for batching in ("spread", "gathered"):
-        job = Job(1)
-        stages.find("finetune")(batching=batching, batch_size=20, max_steps=1).run(Encoder(embedder), pairs, job)
-        losses.append(job.counts["first_loss"])
+    losses = [first_loss(embedder, rows["pairs"], batching=batching) for batching in ("spread", "gathered")]
     assert losses[0] == pytest.approx(losses[1], abs=1e-5)
 
 
-def test_the_same_seed_makes_the_same_weights_and_another_does_not(embedder, texts):
-    pairs = [Pair(t.text.split(".")[0], t.text) for t in texts]
-    made = [stages.find("finetune")(max_steps=2, batch_size=8).run(Encoder(embedder), pairs, Job(seed)) for seed in (1, 1, 2)]
+def test_the_loss_of_a_batch_equals_the_formula_on_the_encoders_vectors(embedder, rows):
+    """A hard negative that is another row's positive counts once; nothing but the positive is masked here."""
+    anchors = embed(embedder, [t.anchor for t in rows["triplets"]], Job())
+    positives = embed(embedder, [t.positive for t in rows["triplets"]], Job())
+    logits = torch.tensor(20 * anchors @ positives.T)
+    wanted = torch.nn.functional.cross_entropy(logits, torch.arange(20)).item()
+    assert first_loss(embedder, rows["triplets"]) == pytest.approx(wanted, abs=1e-4)
+    near, far = (((anchors - other) ** 2).sum(1) for other in (positives, np.roll(positives, 1, axis=0)))
+    wanted = np.maximum(0, 0.3 + near - far).mean()
+    assert first_loss(embedder, rows["triplets"], loss="triplet") == pytest.approx(wanted, abs=1e-5)
+
+
+def test_a_guide_masks_negatives_and_one_that_doubts_all_leaves_none(embedder, rows):
+    guide = Encoder(embedder)
+    plain, guided, doubted = (
+        first_loss(embedder, rows["pairs"], **more)
+        for more in ({}, {"guide": guide}, {"guide": guide, "guide_margin": 2, "guide_bound": "absolute"})
+    )
+    assert 0 < guided < plain and doubted == pytest.approx(0, abs=1e-6)
+
+
+def test_a_token_budget_trains_the_same_weights(embedder, rows):
+    settings = {"max_steps": 3, "batch_size": 10, "learning_rate": 1e-3, "dropout": 0.0, "precision": "fp32"}
+    whole, cached = (
+        Finetune(token_budget=budget, **settings).run(Encoder(embedder), rows["triplets"], Job(1)) for budget in (None, 64)
+    )
+    words = ["heart falls", "kidney rises slow", "fever"]
+    np.testing.assert_allclose(embed(whole.path, words, Job()), embed(cached.path, words, Job()), atol=1e-4)
+
+
+def test_adapters_are_merged_into_an_ordinary_folder_and_touch_attention_alone(embedder, rows):
+    made = Finetune(lora_rank=2, max_steps=3, batch_size=10, learning_rate=1e-2).run(Encoder(embedder), rows["pairs"], Job(1))
+    base, tuned = load_file(embedder / "model.safetensors"), load_file(made.path / "model.safetensors")
+    assert base.keys() == tuned.keys()
+    changed = {name for name in base if not torch.equal(base[name], tuned[name])}
+    assert changed and all("attention" in name and name.endswith("weight") for name in changed)
+
+
+def test_shares_hold_in_every_epoch(embedder, rows):
+    examples = Joined([rows["pairs"][:15], rows["triplets"][15:]])
+    for mixing in ("mixed", "apart"):
+        job = Job(1)
+        Finetune(shares=(0.5, 0.5), mixing=mixing, epochs=2, batch_size=5).run(Encoder(embedder), examples, job)
+        assert job.counts["rows_an_epoch"] == [5, 5] and job.counts["rows"] == 20
+
+
+def test_only_rows_that_score_enough_are_positives(embedder, rows):
+    job = Job(1)
+    Finetune(positives_from=1.0, max_steps=1).run(Encoder(embedder), rows["scored"], job)
+    assert job.counts["examples"] == 10
+
+
+def test_held_out_examples_choose_the_weights(embedder, rows):
+    job = Job(1)
+    Finetune(held_out=0.2, epochs=10, batch_size=8, learning_rate=5e-3, patience=2).run(Encoder(embedder), rows["pairs"], job)
+    seen = json.loads((job.out / "training.json").read_text())["held_out"]
+    assert job.counts["held_out"] == 4 and job.counts["held_out_loss"] == min(loss for _, loss in seen)
+    assert job.counts["rows"] == job.counts["steps"] * 8
+
+
+def test_cosines_are_not_rounded_to_bf16_by_mixed_precision(embedder, rows, monkeypatch):
+    from adapt.losses import ranking
+
+    seen, real = [], ranking.multiple_negatives
+
+    def watched(anchors, documents, *more):
+        seen.append((torch.is_autocast_enabled("cpu"), (anchors @ documents.T).dtype))
+        return real(anchors, documents, *more)
+
+    monkeypatch.setattr(ranking, "multiple_negatives", watched)
+    Finetune(max_steps=1, precision="bf16").run(Encoder(embedder), rows["pairs"], Job(1))
+    assert seen == [(False, torch.float32)]
+
+
+def test_the_same_seed_makes_the_same_weights_and_another_does_not(embedder, rows):
+    made = [Finetune(max_steps=2, batch_size=8).run(Encoder(embedder), rows["pairs"], Job(seed)) for seed in (1, 1, 2)]
     bits = [(m.path / "model.safetensors").read_bytes() for m in made]
     assert bits[0] == bits[1] != bits[2]
-    assert np.isfinite(embed(made[0].path, ["heart"], Job())).all()
