@@ -49,7 +49,7 @@ class Doors(click.Group):
 
 
 def _order(word: str) -> tuple[int, str]:
-    chain = ("tsdae", "cross-encoder", "silver", "mine", "finetune")
+    chain = ("tsdae", "pairs", "cross-encoder", "silver", "mine", "finetune", "blend", "align")
     return (chain.index(word) if word in chain else len(chain), word)
 
 
@@ -213,6 +213,7 @@ def _data_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--json", "as_json", is_flag=True, help="print JSON"),
         click.option("--split", default="test", show_default=True, help="dev or test, of a recipe or a BEIR folder"),
+        click.option("--translation", help="parallel sentences: source, target"),
         click.option("--triplets", help="anchor, positive, negative"),
         click.option("--pairs", help="sentence1, sentence2, score: matching or not"),
         click.option("--retrieval", help="a BEIR folder"),
@@ -234,7 +235,7 @@ def _checks(recipe: str | None, split: str, **sources: str | None) -> dict[str, 
                 found[name] = (spec.kind, source)
     found.update({kind: (kind, source) for kind, source in sources.items() if source})
     if not found:
-        raise UserError("nothing to measure on: give --recipe, --sts, --retrieval, --pairs or --triplets")
+        raise UserError("nothing to measure on: give --recipe, --sts, --retrieval, --pairs, --triplets or --translation")
     return found
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from adapt import checks, models
 from adapt.checks import Measurement
-from adapt.checks.statistics import CORRELATIONS, Delta, compare
+from adapt.checks.statistics import STATISTICS, Delta, compare
 from adapt.errors import UserError
 from adapt.job import Event, Job, silent
 from adapt.records import CrossEncoder, Encoder
@@ -100,7 +100,7 @@ def deltas(
         for name in after
         if name in before
         for metric in after[name].metrics
-        if only(f"{name}.{metric}") and (metric in after[name].items or metric in CORRELATIONS or metric in ("ap", "auc"))
+        if only(f"{name}.{metric}") and (metric in after[name].items or metric in STATISTICS)
     }
 
 

@@ -36,12 +36,14 @@ class Measurement:
     """What a check found: metrics (0 to 1; correlations -1 to 1), and per item what they were computed from.
 
     `items[metric]` holds each item's own value where the metric is their mean; correlations are recomputed from
-    `items["gold"]` and `items["predicted"]`.
+    `items["gold"]` and `items["predicted"]`. `groups` names for each item what it shares with others (a passage that several
+    queries ask for): such items are no independent evidence.
     """
 
     metrics: Mapping[str, float]
     items: Mapping[str, Sequence[float]] = field(default_factory=dict)
     rows: int = 0
+    groups: Sequence[str] = ()
 
 
 class Check(Protocol):

@@ -1,4 +1,4 @@
-"""How well similarity tells pairs that belong together from pairs that do not: average precision and AUC."""
+"""How well similarity tells pairs that belong together from pairs that do not: average precision, AUC, best F1."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from adapt.checks import Measurement, Model
+from adapt.checks.statistics import auc, average_precision, best_f1
 from adapt.errors import UserError
 from adapt.files import read
 from adapt.records import ScoredPair
@@ -27,11 +28,10 @@ class Pairs:
         return [side for pair in data for side in (pair.sentence1, pair.sentence2)]
 
     def measure(self, data: list[ScoredPair], model: Model) -> Measurement:
-        from sklearn.metrics import average_precision_score, roc_auc_score
-
         gold = np.array([pair.score >= 0.5 for pair in data])
         predicted = np.asarray(model.score([(p.sentence1, p.sentence2) for p in data]), dtype=np.float64)
-        metrics = {"ap": float(average_precision_score(gold, predicted)), "auc": float(roc_auc_score(gold, predicted))}
+        metrics = {"ap": average_precision, "auc": auc, "f1": best_f1}
+        metrics = {name: float(of(gold, predicted, None)[0]) for name, of in metrics.items()}
         return Measurement(metrics, {"gold": gold.astype(float).tolist(), "predicted": predicted.tolist()}, len(data))
 
 

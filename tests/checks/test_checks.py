@@ -28,7 +28,7 @@ class Fake:
 
 
 def test_every_kind_is_found_by_name_and_by_ending():
-    assert set(checks.names()) == {"pairs", "retrieval", "sts", "triplets"}
+    assert set(checks.names()) >= {"pairs", "retrieval", "sts", "triplets"}
     assert checks.kind_of("general-sts") == "sts" and checks.kind_of("sts-general") is None
     for kind in checks.names():
         check = checks.find(kind)

@@ -4,7 +4,7 @@ from scipy.stats import spearmanr
 
 from adapt.checks import Measurement
 from adapt.checks.leakage import without_held_out
-from adapt.checks.statistics import compare, spearman
+from adapt.checks.statistics import auc, average_precision, best_f1, compare, holm, smallest_gain, spearman
 from adapt.records import Pair, Text
 
 
@@ -23,6 +23,63 @@ def test_a_resampled_spearman_equals_scipy_on_the_drawn_rows():
     counts = np.stack([np.bincount(row, minlength=60) for row in drawn]).astype(float)
     wanted = [spearmanr(gold[row], predicted[row]).statistic for row in drawn]
     np.testing.assert_allclose(spearman(gold, predicted, counts), wanted, atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_curves_equal_scikit_learn_on_the_drawn_rows_ties_included(seed):
+    from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
+
+    rng = np.random.default_rng(seed)
+    gold, predicted = rng.random(50) < 0.4, np.round(rng.random(50), 1)
+    drawn = rng.integers(0, 50, (4, 50))
+    counts = np.stack([np.bincount(row, minlength=50) for row in drawn]).astype(float)
+    for of, theirs in ((average_precision, average_precision_score), (auc, roc_auc_score)):
+        assert of(gold, predicted)[0] == pytest.approx(theirs(gold, predicted), abs=1e-12)
+        wanted = [theirs(gold[row], predicted[row]) for row in drawn]
+        np.testing.assert_allclose(of(gold, predicted, counts), wanted, atol=1e-12)
+    wanted = max(f1_score(gold, predicted >= bound) for bound in np.unique(predicted))
+    assert best_f1(gold, predicted)[0] == pytest.approx(wanted, abs=1e-12)
+
+
+def test_the_randomisation_test_matches_scipys():
+    from scipy.stats import permutation_test
+
+    rng = np.random.default_rng(8)
+    old = rng.random(60)
+    new = old + rng.normal(0.03, 0.15, 60)
+    theirs = permutation_test(
+        (new, old), lambda x, y: np.mean(x - y), permutation_type="samples", n_resamples=10_000, rng=np.random.default_rng(1)
+    ).pvalue
+    assert compare("m", means(old), means(new)).p == pytest.approx(theirs, abs=0.015)
+
+
+def test_holm_by_hand_and_as_in_the_textbook():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.5, 0.9]) == [1.0, 1.0] and holm([]) == []
+
+
+def test_queries_that_share_a_passage_are_drawn_together():
+    """Each value four times over is no more evidence than once; taken for independent, the interval would be half as wide."""
+    rng = np.random.default_rng(9)
+    old, new = rng.random(50), rng.random(50)
+    once = compare("m", means(old), means(new))
+    groups = [str(i) for i in range(50) for _ in range(4)]
+    old4, new4 = np.repeat(old, 4), np.repeat(new, 4)
+    grouped = [Measurement({"m": float(v.mean())}, {"m": list(v)}, groups=groups) for v in (old4, new4)]
+    together, apart = compare("m", *grouped), compare("m", means(old4), means(new4))
+    assert together.high - together.low == pytest.approx(once.high - once.low, rel=0.05)
+    assert apart.high - apart.low == pytest.approx((once.high - once.low) / 2, rel=0.1)
+
+
+def test_the_smallest_gain_is_seen_in_about_four_runs_of_five():
+    rng = np.random.default_rng(10)
+    seen = 0
+    for _ in range(200):
+        shared = rng.normal(0, 1, 100)
+        old, new = (np.sqrt(0.8) * shared + np.sqrt(0.2) * rng.normal(0, 1, 100) for _ in range(2))
+        gain = smallest_gain(means(old), "m")
+        seen += compare("m", means(old), means(new + gain), resamples=400).verdict() == "better"
+    assert 0.7 <= seen / 200 <= 0.9
 
 
 def test_the_interval_matches_scipys_paired_bootstrap():
@@ -56,6 +113,25 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say():
         delta = compare("m", means(old), means(new), seed=1, resamples=500)
         covered += delta.low <= 0 <= delta.high
     assert 0.91 <= covered / 300 <= 0.98
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["mean", "spearman"])
+def test_a_thousand_nulls_are_covered_as_said_and_raise_few_false_alarms(kind):
+    rng = np.random.default_rng(11)
+    covered = alarms = 0
+    for _ in range(1_000):
+        if kind == "mean":
+            shared = rng.random(150)
+            old, new = (means(np.clip(shared + rng.normal(0, 0.2, 150), 0, 1)) for _ in range(2))
+            delta = compare("m", old, new, seed=1, resamples=1_000)
+        else:
+            gold = rng.random(150)
+            old, new = (ranks(gold, gold + rng.normal(0, 0.4, 150)) for _ in range(2))
+            delta = compare("spearman", old, new, seed=1, resamples=500)
+        covered += delta.low <= 0 <= delta.high
+        alarms += delta.p < 0.05
+    assert 0.93 <= covered / 1_000 <= 0.97 and alarms / 1_000 <= 0.06
 
 
 def test_correlations_are_compared_on_the_same_drawn_rows():

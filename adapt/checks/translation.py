@@ -1,0 +1,50 @@
+"""How often a sentence's nearest neighbour in the other language is its translation, in both directions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from adapt.checks import Measurement, Model
+from adapt.files import read
+from adapt.records import Parallel
+
+BLOCK = 1024  # sentences compared with all others at once
+
+
+class Translation:
+    """Translation matching on parallel sentences (`source, target`, or two columns of text): accuracy both ways and their mean.
+
+    A row whose text another row repeats is right with any of them; between different texts that score the same the first wins.
+    """
+
+    main = "accuracy"
+
+    def read(self, source: Any, split: str = "") -> list[Parallel]:
+        return read(source, "parallel")
+
+    def held_out(self, data: list[Parallel]) -> list[str]:
+        return [side for row in data for side in (row.source, row.target)]
+
+    def measure(self, data: list[Parallel], model: Model) -> Measurement:
+        sources, targets = [row.source for row in data], [row.target for row in data]
+        left, right = model.embed(sources), model.embed(targets)
+        items = {
+            "accuracy_source_to_target": _hits(left, right, targets),
+            "accuracy_target_to_source": _hits(right, left, sources),
+        }
+        items["accuracy"] = (items["accuracy_source_to_target"] + items["accuracy_target_to_source"]) / 2
+        return Measurement(
+            {name: float(v.mean()) for name, v in items.items()}, {n: v.tolist() for n, v in items.items()}, len(data)
+        )
+
+
+def _hits(asking: np.ndarray, answering: np.ndarray, texts: list[str]) -> np.ndarray:
+    """1.0 for each row whose nearest answer has the text of its own, else 0.0; [n]."""
+    same = np.unique(np.array(texts, dtype=object).astype(str), return_inverse=True)[1]
+    best = [(asking[start : start + BLOCK] @ answering.T).argmax(1) for start in range(0, len(asking), BLOCK)]
+    return (same[np.concatenate(best)] == same).astype(float)
+
+
+CHECK = Translation()
