@@ -6,7 +6,7 @@ Both are measured on gold that training did not see and are kept beside the weig
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,7 +19,7 @@ from adapt.errors import UserError
 FILE = "calibration.json"
 FEWEST = 10  # rows below which neither a correlation nor a curve means anything
 ISOTONIC_FROM = 1_000  # rows; isotonic steps tie many scores on fewer (Niculescu-Mizil & Caruana 2005, section 5)
-RESAMPLES = 1_000
+RESAMPLES, BLOCK = 1_000, 50  # of the bootstrap, in all and at a time
 
 
 @dataclass(frozen=True)
@@ -98,25 +98,44 @@ def agreement(scores: Sequence[float] | np.ndarray, gold: Sequence[float] | np.n
     Percentile bootstrap over rows (Efron & Tibshirani 1993, ch. 13). A measure that the rows do not allow (all gold alike, no
     match or nothing else) is left out; {} for fewer than 10 rows.
     """
-    from scipy.stats import spearmanr
-    from sklearn.metrics import average_precision_score
-
     found, wanted = np.asarray(scores, dtype=np.float64), np.asarray(gold, dtype=np.float64)
     if len(found) < FEWEST:
         return {}
-    measures: dict[str, tuple[np.ndarray, Callable[[np.ndarray, np.ndarray], float]]] = {
-        "spearman": (wanted, lambda g, s: float(spearmanr(s, g).statistic) if np.ptp(s) else 0.0),
-        "ap": ((wanted >= 0.5).astype(int), lambda g, s: float(average_precision_score(g, s))),
-    }
     report: dict[str, Any] = {"rows": len(found)}
-    for name, (truth, measure) in measures.items():
+    for name, truth, measure in (("spearman", wanted, spearman), ("ap", (wanted >= 0.5).astype(float), average_precision)):
         if np.ptp(truth) == 0:
             continue
-        drawn = np.random.default_rng([seed, len(found)]).integers(0, len(found), (RESAMPLES, len(found)))
-        resampled = [measure(truth[rows], found[rows]) for rows in drawn if np.ptp(truth[rows])]
-        report[name] = measure(truth, found)
-        report[f"{name}_interval"] = np.quantile(resampled, [0.025, 0.975]).tolist()
+        rng, resampled = np.random.default_rng([seed, len(found)]), []
+        for _ in range(0, RESAMPLES, BLOCK):
+            rows = rng.integers(0, len(found), (BLOCK, len(found)))
+            rows = rows[np.ptp(truth[rows], axis=1) > 0]
+            resampled.append(measure(found[rows], truth[rows]))
+        report[name] = float(measure(found[None], truth[None])[0])
+        report[f"{name}_interval"] = np.quantile(np.concatenate(resampled), [0.025, 0.975]).tolist()
     return report
+
+
+def spearman(scores: np.ndarray, gold: np.ndarray) -> np.ndarray:
+    """Spearman's correlation of each row of two tables [r, n], ties at their mean rank; 0 where all scores are alike."""
+    from scipy.stats import rankdata
+
+    left, right = (ranks - ranks.mean(1, keepdims=True) for ranks in (rankdata(scores, axis=1), rankdata(gold, axis=1)))
+    below = np.sqrt((left**2).sum(1) * (right**2).sum(1))
+    return np.divide((left * right).sum(1), below, out=np.zeros(len(left)), where=below > 0)
+
+
+def average_precision(scores: np.ndarray, match: np.ndarray) -> np.ndarray:
+    """Average precision of each row of two tables [r, n], `match` 0 or 1: the mean, over matches, of the precision down to them.
+
+    Equal scores have no order: each counts with the precision at the end of its tie.
+    """
+    order = np.argsort(-scores, axis=1, kind="stable")
+    falling, hit = np.take_along_axis(scores, order, 1), np.take_along_axis(match, order, 1)
+    places = np.arange(scores.shape[1])
+    precision = np.cumsum(hit, axis=1) / (places + 1)
+    ends = np.where(np.diff(falling, axis=1, append=-np.inf) < 0, places, len(places))
+    end = np.minimum.accumulate(ends[:, ::-1], axis=1)[:, ::-1]
+    return (hit * np.take_along_axis(precision, end, 1)).sum(1) / hit.sum(1)
 
 
 # ---------------------------------------------------------------------------------------------- beside the weights

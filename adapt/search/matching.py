@@ -16,7 +16,11 @@ _FINE = 1_000  # bins of a density over 0 to 1
 
 def histogram(scores: np.ndarray, bins: int = BINS) -> np.ndarray:
     """How many scores lie in each of equal bins from 0 to 1, [bins]."""
-    return np.histogram(np.clip(scores, 0, 1), bins=bins, range=(0, 1))[0]
+    return np.bincount(_bin(scores, bins), minlength=bins)
+
+
+def _bin(scores: np.ndarray, bins: int) -> np.ndarray:
+    return np.minimum((np.clip(scores, 0, 1) * bins).astype(int), bins - 1)
 
 
 def distance(counts: np.ndarray, target: np.ndarray) -> float:
@@ -50,7 +54,7 @@ def allotted(available: np.ndarray, target: np.ndarray, total: int) -> np.ndarra
 
 def by_histogram(scores: np.ndarray, target: np.ndarray, total: int, rng: np.random.Generator) -> np.ndarray:
     """Row numbers, in order, of `total` scores whose histogram is as near to `target` [bins] as the scores allow."""
-    bins = np.minimum((np.clip(scores, 0, 1) * len(target)).astype(int), len(target) - 1)
+    bins = _bin(scores, len(target))
     take = allotted(np.bincount(bins, minlength=len(target)), target, total)
     order = rng.permutation(len(scores))
     chosen = [order[bins[order] == number][: take[number]] for number in range(len(target))]
@@ -86,7 +90,7 @@ def density(sample: np.ndarray, at: np.ndarray) -> np.ndarray:
     width = max(0.01, 0.9 * float(spread) * len(sample) ** -0.2)
     counts = histogram(sample, _FINE) / len(sample) * _FINE
     smooth = gaussian_filter1d(counts, width * _FINE, mode="reflect", truncate=6)
-    return smooth[np.minimum((np.clip(at, 0, 1) * _FINE).astype(int), _FINE - 1)]
+    return smooth[_bin(at, _FINE)]
 
 
 def inclusion(weights: np.ndarray, total: int) -> np.ndarray:

@@ -100,7 +100,7 @@ class Silver(Stage):
                 f"silver: {len(units)} units of text gave no candidate pair; give more texts, or widen min_words, max_words"
             )
         raw = self._scored(cross_encoder.path, units, pool, job)
-        scores = curve(raw)
+        scores = np.round(curve(raw), 6)  # as they are written
         wanted = np.array([pair.score for pair in gold or ()])
         rows = self._kept(pool, scores, wanted, job.seed)
         chosen, hash_ = pool.take(rows), weights_digest(cross_encoder.path)[:16]
@@ -112,12 +112,12 @@ class Silver(Stage):
             return SilverPair(
                 units[chosen.first[row]],
                 units[chosen.second[row]],
-                round(score, 6) if self.target_form == "scored" else float(score >= self.threshold),
+                score if self.target_form == "scored" else float(score >= self.threshold),
                 f"silver:{sampler}@{rank}" if rank else f"silver:{sampler}",
                 sampler,
                 rank,
                 round(float(raw[rows[row]]), 6),
-                round(score, 6),
+                score,
                 hash_,
             )
 
