@@ -83,10 +83,15 @@ class Ranked:
         positives = [self.number[self.examples[row].positive] for row in rows]
         wrong = [[self.number[text] for text in self._negatives(epoch, row)] for row in rows]
         documents = list(dict.fromkeys([*positives, *(number for some in wrong for number in some)]))
-        column = {number: i for i, number in enumerate(documents)}
+        column = {number: j for j, number in enumerate(documents)}
+        columns: dict[str, list[int]] = defaultdict(list)
+        for number, j in column.items():
+            columns[self.names[number]].append(j)
         right = [self.right[self.first[row]] for row in rows]
-        allowed = [[self.names[number] not in mine for number in documents] for mine in right]
-        own = [(i, column[number]) for i, some in enumerate(wrong) for number in some if allowed[i][column[number]]]
+        tied = {(i, j) for i, mine in enumerate(right) for name in mine for j in columns.get(name, ())}
+        allowed = torch.ones(len(rows), len(documents), dtype=torch.bool)
+        allowed[tuple(torch.tensor(sorted(tied)).T)] = False
+        own = [(i, column[number]) for i, some in enumerate(wrong) for number in some if (i, column[number]) not in tied]
         which, what = zip(*own, strict=True) if own else ((), ())
         here = device()
         return RankedBatch(
@@ -94,7 +99,7 @@ class Ranked:
             rows,
             documents,
             torch.tensor([column[number] for number in positives], device=here),
-            torch.tensor(allowed, device=here),
+            allowed.to(here),
             (torch.tensor(which, dtype=torch.long, device=here), torch.tensor(what, dtype=torch.long, device=here)),
             self.guide[0][rows] @ self.guide[1][documents].T if self.guide else None,
             self._margins([rows[i] for i in which], [documents[j] for j in what]) if self.scores else None,

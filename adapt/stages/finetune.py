@@ -111,6 +111,8 @@ class Finetune(TrainingStage):
             found.append(f"shares must add up to 1, and {' + '.join(map(str, self.shares))} is {sum(self.shares):g}")
         if self.matryoshka_weights and len(self.matryoshka_weights) != len(self.matryoshka):
             found.append(f"{len(self.matryoshka_weights)} matryoshka_weights for {len(self.matryoshka)} widths; give one for each")
+        if self.soft_margin and self.margin is not None:
+            found.append("soft_margin stands in place of a margin: give one of the two")
         if self.held_out == 1:
             found.append("held_out 1 leaves nothing to train on; 0.1 is usual")
         return found
@@ -123,7 +125,8 @@ class Finetune(TrainingStage):
         fits = " or ".join(name for name, wanted in TAKES.items() if kind in wanted)
         more = ""
         if kind == "scored" and self.loss in ("mnrl", "triplet"):
-            more = ", or set positives_from, the score from which a row counts as a pair"
+            and_in_batch = " (and in_batch semi-hard)" if self.loss == "triplet" else ""
+            more = f", or set positives_from, the score from which a row counts as a pair{and_in_batch}"
         if kind == "pairs" and self.loss == "triplet":
             more = ", or in_batch semi-hard, which finds negatives in the batch"
         return [f"loss '{self.loss}' takes {' or '.join(TAKES[self.loss])}, but examples are {kind}. Try loss {fits}{more}"]
@@ -223,7 +226,7 @@ class Finetune(TrainingStage):
         fitted = fit(
             trained, loss, plan, [Group(trainable(trained), self.learning_rate)], job,
             label=f"finetune {self.loss}", unit="examples", how=self.optimisation(),
-            held_out=HeldOut(held_out_loss, max(1, len(plan) // 10), self.patience) if aside else None,
+            held_out=HeldOut(held_out_loss, math.ceil(len(plan) / 10), self.patience) if aside else None,
         )  # fmt: skip
         lora.merge(encoder)
         job.counts.update(examples=len(rows), held_out=len(aside), rows_an_epoch=list(map(len, epochs.rows(0))), **vars(fitted))
