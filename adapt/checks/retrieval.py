@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from adapt.checks import Measurement, Model
+from adapt.checks.ranking import average_precision, ndcg, precision, recall, reciprocal_rank
 from adapt.errors import UserError, gathered
 from adapt.files import read, rows
 from adapt.records import Text
@@ -68,34 +69,9 @@ class Retrieval:
         return Measurement({m: float(np.mean(v)) for m, v in items.items()}, items, len(data.queries))
 
 
-def ndcg(ranked: np.ndarray, ideal: np.ndarray, k: int = 10) -> float:
-    """Discounted cumulative gain of the first k over that of the best order; gain = grade, discount log2(rank + 1).
-
-    `ranked`: grades in rank order; `ideal`: all grades of the query, largest first. As trec_eval's ndcg_cut.
-    """
-    discounts = 1 / np.log2(np.arange(2, k + 2))
-    best = float((ideal[:k] * discounts[: len(ideal[:k])]).sum())
-    return float((ranked[:k] * discounts[: len(ranked[:k])]).sum()) / best if best else 0.0
-
-
-def reciprocal_rank(ranked: np.ndarray, ideal: np.ndarray, k: int = 10) -> float:
-    """1 / rank of the first relevant among the first k; 0 where there is none."""
-    hits = np.flatnonzero(ranked[:k] > 0)
-    return 1.0 / (hits[0] + 1) if len(hits) else 0.0
-
-
-def recall(ranked: np.ndarray, ideal: np.ndarray, k: int = 100) -> float:
-    """Relevant among the first k over all relevant."""
-    return float((ranked[:k] > 0).sum() / max(1, (ideal > 0).sum()))
-
-
-def average_precision(ranked: np.ndarray, ideal: np.ndarray) -> float:
-    """Mean over all relevant of the precision at their rank; those not found count 0."""
-    hits = np.flatnonzero(ranked > 0)
-    return float((np.arange(1, len(hits) + 1) / (hits + 1)).sum() / max(1, (ideal > 0).sum()))
-
-
-METRICS = {"ndcg@10": ndcg, "mrr@10": reciprocal_rank, "recall@100": recall, "map": average_precision}
+METRICS = {
+    "ndcg@10": ndcg, "mrr@10": reciprocal_rank, "recall@100": recall, "map": average_precision, "precision@10": precision,
+}  # fmt: skip
 _PARTS = {"corpus": CORPUS, "queries": QUERIES, "qrels": QRELS}
 
 

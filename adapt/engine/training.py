@@ -132,7 +132,8 @@ def fit(
         start, losses, watch = saved["step"], saved["losses"], _Watch(saved["seen"], saved["best"])
         job.note(f"{label}: goes on at step {start} of {len(plan)}")
     module.train()
-    _set_checkpointing(module, how.gradient_checkpointing)
+    if how.gradient_checkpointing:
+        _set_checkpointing(module, True)
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     progress = job.progress(label, sum(len(rows) for _, rows in plan), unit)
     progress.advance(sum(len(rows) for _, rows in plan[:start]))
@@ -180,7 +181,8 @@ def fit(
         at, best = min(watch.seen, key=lambda pair: pair[1])
         job.counts.update(held_out_loss=best, best_step=at)
         job.note(f"{label}: held-out loss {best:.4f} after step {at}, the best of {len(watch.seen)}; its weights are kept")
-    _set_checkpointing(module, False)
+    if how.gradient_checkpointing:
+        _set_checkpointing(module, False)
     module.eval()
     (job.out / "training.json").write_text(json.dumps({"losses": losses, "held_out": watch.seen}) + "\n", encoding="utf-8")
     tenth = max(1, len(losses) // 10)
@@ -196,10 +198,11 @@ def fit(
 def _set_checkpointing(module: torch.nn.Module, on: bool) -> None:
     """Recompute activations in the backward pass, or keep them: less memory for about a third more time."""
     for part in module.modules():
-        if isinstance(part, PreTrainedModel) and on and part.supports_gradient_checkpointing:
-            part.gradient_checkpointing_enable({"use_reentrant": False})
-        elif isinstance(part, PreTrainedModel) and part.is_gradient_checkpointing and not on:
-            part.gradient_checkpointing_disable()
+        if isinstance(part, PreTrainedModel) and part.supports_gradient_checkpointing:
+            if on:
+                part.gradient_checkpointing_enable({"use_reentrant": False})
+            else:
+                part.gradient_checkpointing_disable()
 
 
 def _decayed(groups: Sequence[Group], weight_decay: float) -> Iterable[dict[str, Any]]:

@@ -1,0 +1,44 @@
+"""How well a linear probe tells topics apart from the vectors alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from adapt.checks import Measurement, Model
+from adapt.checks.topics import read_topics
+from adapt.records import Text
+
+FOLDS = 5
+
+
+class Classification:
+    """Texts with a topic (`text` and `group`, `topic` or `label`): logistic regression on the vectors, in five folds.
+
+    Each text is judged by a probe that did not see it. Accuracy, and F1 averaged over the topics.
+    """
+
+    main = "accuracy"
+
+    def read(self, source: Any, split: str = "") -> list[Text]:
+        return read_topics(source, at_least=FOLDS)
+
+    def held_out(self, data: list[Text]) -> list[str]:
+        return [text.text for text in data]
+
+    def measure(self, data: list[Text], model: Model) -> Measurement:
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.metrics import f1_score
+        from sklearn.model_selection import StratifiedKFold, cross_val_predict
+
+        gold = np.array([text.group for text in data])
+        vectors = model.embed([text.text for text in data]).astype(np.float64)
+        folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
+        found = cross_val_predict(LogisticRegression(max_iter=1_000), vectors, gold, cv=folds)
+        hits = (found == gold).astype(float)
+        metrics = {"accuracy": float(hits.mean()), "f1": float(f1_score(gold, found, average="macro"))}
+        return Measurement(metrics, {"accuracy": hits.tolist()}, len(data))
+
+
+CHECK = Classification()

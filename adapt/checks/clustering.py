@@ -1,0 +1,55 @@
+"""Whether texts of one topic lie together: V-measure of k-means clusters against the topics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from adapt.checks import Measurement, Model
+from adapt.checks.topics import read_topics
+from adapt.records import Text
+
+STARTS = 10  # k-means is run so often, from other starts; the mean is what is told
+
+
+class Clustering:
+    """Texts with a topic (`text` and `group`, `topic` or `label`): as many k-means clusters as there are topics.
+
+    V-measure (Rosenberg & Hirschberg 2007), the harmonic mean of homogeneity and completeness, as MTEB's clustering has it;
+    and how much more alike texts of one topic are than texts of two (`separation`, a difference of mean cosines).
+    """
+
+    main = "v_measure"
+
+    def read(self, source: Any, split: str = "") -> list[Text]:
+        return read_topics(source, at_least=2)
+
+    def held_out(self, data: list[Text]) -> list[str]:
+        return [text.text for text in data]
+
+    def measure(self, data: list[Text], model: Model) -> Measurement:
+        from sklearn.cluster import KMeans
+        from sklearn.metrics import v_measure_score
+
+        topics, gold = np.unique([text.group for text in data], return_inverse=True)
+        vectors = model.embed([text.text for text in data]).astype(np.float64)
+        found = [
+            v_measure_score(gold, KMeans(len(topics), n_init=1, random_state=start).fit_predict(vectors)) for start in range(STARTS)
+        ]
+        own, other = _likeness(vectors, gold)
+        metrics = {"v_measure": float(np.mean(found)), "separation": float(np.mean(own - other))}
+        return Measurement(metrics, {"separation": (own - other).tolist()}, len(data))
+
+
+def _likeness(vectors: np.ndarray, gold: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each text's mean cosine with the other texts of its topic, and with all texts of other topics."""
+    sums = np.zeros((gold.max() + 1, vectors.shape[1]))
+    np.add.at(sums, gold, vectors)
+    sizes = np.bincount(gold)
+    own = ((vectors * sums[gold]).sum(1) - (vectors**2).sum(1)) / np.maximum(1, sizes[gold] - 1)
+    other = (vectors * (sums.sum(0) - sums[gold])).sum(1) / np.maximum(1, len(gold) - sizes[gold])
+    return own, other
+
+
+CHECK = Clustering()

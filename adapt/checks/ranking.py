@@ -1,0 +1,37 @@
+"""What a ranking is worth: each a function of the grades in rank order and of all grades of the query, largest first."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def ndcg(ranked: np.ndarray, ideal: np.ndarray, k: int = 10) -> float:
+    """Discounted cumulative gain of the first k over that of the best order; gain = grade, discount log2(rank + 1).
+
+    `ranked`: grades in rank order; `ideal`: all grades of the query, largest first. As trec_eval's ndcg_cut.
+    """
+    discounts = 1 / np.log2(np.arange(2, k + 2))
+    best = float((ideal[:k] * discounts[: len(ideal[:k])]).sum())
+    return float((ranked[:k] * discounts[: len(ranked[:k])]).sum()) / best if best else 0.0
+
+
+def reciprocal_rank(ranked: np.ndarray, ideal: np.ndarray, k: int = 10) -> float:
+    """1 / rank of the first relevant among the first k; 0 where there is none."""
+    hits = np.flatnonzero(ranked[:k] > 0)
+    return 1.0 / (hits[0] + 1) if len(hits) else 0.0
+
+
+def recall(ranked: np.ndarray, ideal: np.ndarray, k: int = 100) -> float:
+    """Relevant among the first k over all relevant."""
+    return float((ranked[:k] > 0).sum() / max(1, (ideal > 0).sum()))
+
+
+def average_precision(ranked: np.ndarray, ideal: np.ndarray) -> float:
+    """Mean over all relevant of the precision at their rank; those not found count 0."""
+    hits = np.flatnonzero(ranked > 0)
+    return float((np.arange(1, len(hits) + 1) / (hits + 1)).sum() / max(1, (ideal > 0).sum()))
+
+
+def precision(ranked: np.ndarray, ideal: np.ndarray, k: int = 10) -> float:
+    """Relevant among the first k over k."""
+    return float((ranked[:k] > 0).sum() / k)

@@ -1,0 +1,70 @@
+"""How high the right passages stand when each query ranks its own short list: MAP, MRR@10, nDCG@10."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from adapt.checks import Measurement, Model
+from adapt.checks.ranking import average_precision, ndcg, reciprocal_rank
+from adapt.errors import UserError, gathered
+from adapt.files import rows
+
+METRICS = {"map": average_precision, "mrr@10": reciprocal_rank, "ndcg@10": ndcg}
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A query with its own candidates: those that answer it, and those that do not."""
+
+    query: str
+    positives: tuple[str, ...]
+    negatives: tuple[str, ...]
+
+
+class Reranking:
+    """Rows `query, positive: [texts], negative: [texts]` (MTEB's reranking layout), as JSONL or Parquet.
+
+    A candidate that ties with a positive stands above it, so that a model that tells nothing apart gets nothing for it.
+    """
+
+    main = "map"
+
+    def read(self, source: Any, split: str = "") -> list[Listed]:
+        found, problems = [], []
+        for where, row in rows(source):
+            query, sides = row.get("query"), [_texts(row.get(name)) for name in ("positive", "negative")]
+            if not isinstance(query, str) or not query.strip() or not all(sides):
+                problems.append(f"{where}: needs query (text), positive and negative (lists of texts)")
+            else:
+                found.append(Listed(query.strip(), *sides))
+        if problems or not found:
+            raise UserError(gathered(problems) or f"{source}: holds no rows; expected query, positive, negative")
+        return found
+
+    def held_out(self, data: list[Listed]) -> list[str]:
+        return [text for row in data for text in (row.query, *row.positives)]
+
+    def measure(self, data: list[Listed], model: Model) -> Measurement:
+        queries = model.embed([row.query for row in data], "query")
+        texts = list(dict.fromkeys(text for row in data for text in (*row.positives, *row.negatives)))
+        vectors = model.embed(texts, "document")
+        place = {text: number for number, text in enumerate(texts)}
+        items: dict[str, list[float]] = {name: [] for name in METRICS}
+        for query, row in zip(queries, data, strict=True):
+            grades = np.array([0.0] * len(row.negatives) + [1.0] * len(row.positives))
+            scores = vectors[[place[text] for text in (*row.negatives, *row.positives)]] @ query
+            ranked = grades[np.argsort(-np.round(scores.astype(np.float64), 6), kind="stable")]
+            for name, value in METRICS.items():
+                items[name].append(value(ranked, np.sort(grades)[::-1]))
+        return Measurement({name: float(np.mean(v)) for name, v in items.items()}, items, len(data))
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    values = [value] if isinstance(value, str) else list(value) if isinstance(value, (list, tuple, np.ndarray)) else []
+    return tuple(text.strip() for text in values if isinstance(text, str) and text.strip())
+
+
+CHECK = Reranking()

@@ -1,0 +1,22 @@
+"""Texts with a topic each, as clustering and classification read them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from adapt.errors import UserError
+from adapt.files import read
+from adapt.records import Text
+
+
+def read_topics(source: Any, at_least: int) -> list[Text]:
+    """Texts whose `group` is their topic; topics of fewer than `at_least` texts are left out. Raises UserError for less than two."""
+    data = [text for text in read(source, "texts") if text.group]
+    sizes = Counter(text.group for text in data)
+    kept = [text for text in data if sizes[text.group] >= at_least]
+    if len({text.group for text in kept}) < 2:
+        raise UserError(
+            f"{source}: needs texts of two topics or more, {at_least} texts of each, in columns text and topic (or group)"
+        )
+    return kept
