@@ -65,16 +65,12 @@ def by_density(scores: np.ndarray, gold: np.ndarray, total: int, rng: np.random.
     """Row numbers, in order, of `total` scores that follow gold's distribution: the paper's KDE sampling.
 
     A row is kept with probability min(1, c · p_gold(s) / p_candidates(s)), both densities by kernels. The paper has c = 1 and
-    keeps as many as it happens to; here c is what gives `total` rows, drawn systematically (Madow 1949): exactly that many.
+    keeps as many as it happens to; here c is what gives `total` rows, exactly.
     """
     if total >= len(scores):
         return np.arange(len(scores))
     ratio = density(gold, scores) / np.maximum(density(scores, scores), 1e-12)
-    keep = inclusion(ratio, total)
-    order = rng.permutation(len(scores))
-    ends = np.cumsum(keep[order])
-    points = np.minimum(np.arange(total) + rng.random(), ends[-1] * (1 - 1e-12))
-    return np.sort(order[np.searchsorted(ends, points, side="right")])
+    return systematic(inclusion(ratio, total), rng)
 
 
 def density(sample: np.ndarray, at: np.ndarray) -> np.ndarray:
@@ -103,6 +99,14 @@ def inclusion(weights: np.ndarray, total: int) -> np.ndarray:
     # With the heaviest k certain, the others share what is left; the smallest k for which none of them goes beyond 1 is right.
     c = (total - np.arange(total)) / rest[:total]
     return np.minimum(1.0, c[(c * falling[:total] <= 1).argmax()] * weights)
+
+
+def systematic(probabilities: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Row numbers, in order, each drawn with its own probability, and exactly as many as these sum to (Madow 1949)."""
+    order = rng.permutation(len(probabilities))
+    ends = np.cumsum(probabilities[order])
+    points = np.minimum(np.arange(round(ends[-1])) + rng.random(), ends[-1] * (1 - 1e-12))
+    return np.sort(order[np.searchsorted(ends, points, side="right")])
 
 
 def drawn(histograms: Mapping[str, np.ndarray], width: int = 24) -> str:

@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from adapt.search.matching import allotted, by_density, by_histogram, density, distance, drawn, histogram, inclusion
+from adapt.search.matching import allotted, by_density, by_histogram, density, distance, drawn, histogram, inclusion, systematic
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -84,13 +84,14 @@ def test_kde_sampling_follows_gold_and_takes_exactly_as_many():
     assert len(rows) == 1_000 == len(set(rows.tolist())) and (np.diff(rows) > 0).all()
     before, after = (ks_2samp(s, gold, method="asymp").statistic for s in (scores, scores[rows]))
     assert before > 0.4 and after < 0.05
-    # Each row's share of many draws is the probability that the paper's rule gives it, with c for as many as are wanted.
-    small, times = scores[:60], 4_000
-    drawn_rows = [by_density(small, gold, 20, np.random.default_rng(i)) for i in range(times)]
-    seen = np.bincount(np.concatenate(drawn_rows), minlength=60) / times
-    ratio = density(gold, small) / density(small, small)
-    np.testing.assert_allclose(seen, inclusion(ratio, 20), atol=0.06)
-    assert by_density(small, gold, 100, rng).tolist() == list(range(60))
+    assert by_density(scores[:60], gold, 100, rng).tolist() == list(range(60))
+
+
+def test_a_systematic_draw_keeps_every_rows_own_probability():
+    keep = inclusion(np.random.default_rng(1).exponential(size=60) ** 2, 20)
+    rows = [systematic(keep, np.random.default_rng(seed)) for seed in range(4_000)]
+    assert {len(set(row.tolist())) for row in rows} == {20}
+    np.testing.assert_allclose(np.bincount(np.concatenate(rows), minlength=60) / 4_000, keep, atol=0.04)
 
 
 def test_a_drawn_histogram_has_a_line_for_each_tenth():
