@@ -2,139 +2,200 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
 from adapt.job import Job
-from adapt.records import CrossEncoderFolder, EncoderFolder, Pairs, Texts, Triplet, Triplets
-from adapt.stages import PositiveInt, Share, Stage
+from adapt.records import CrossEncoder, CrossEncoderFolder, Encoder, EncoderFolder, Pairs, Texts, Triplet, Triplets
+from adapt.stages import NonNegativeFloat, PositiveInt, Share, Stage
+from adapt.text.stems import Language
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from adapt.search.analysis import Suspects
+    from adapt.search.hits import Hits
 
 Finder = Literal["bm25", "dense"]
-RRF = 60  # Cormack, Clarke & Büttcher (2009): the constant of reciprocal rank fusion
 
 
 class Mine(Stage):
     """Find hard negatives: passages that look right for a query but are not.
 
-    Never a negative: the query itself, anything that the pairs tie to it (in either direction, through each other), and
-    near-copies of these. Positive-aware filter as in NV-Retriever (https://arxiv.org/abs/2407.15831): a hit that scores above
-    `max_share` of the positive's score may be an unlabelled positive and is passed over. No pair is lost for want of negatives.
+    Never a negative: the query itself, anything that the pairs tie to it (in either direction, through each other), near-copies
+    of these, passages of the same group or document. Positive-aware filter as in NV-Retriever
+    (https://arxiv.org/abs/2407.15831, TopK-PercPos): a hit that scores above `max_share` of the positive's score may be an
+    unlabelled positive and is passed over; a cross_encoder judges by the same bounds, on calibrated scores, what the cosine let
+    through. A `miner` takes the model's place in search and filter. No pair is lost for want of negatives. Beside the triplets:
+    suspected.csv (hits to review), analysis.json and hardest.csv.
     """
 
+    version: ClassVar[int] = 2
     product: ClassVar[str] = "triplets"
     stand_ins: ClassVar = {"corpus": ("texts",)}
-    on_request: ClassVar = ("cross_encoder",)  # a filter of its own, worth naming: it may know nothing of queries and passages
+    # Worth naming: a labeller may know nothing of queries and passages; another model's view costs another encoding.
+    on_request: ClassVar = ("cross_encoder", "miner")
     example: ClassVar[str] = "adapt mine --pairs pairs.jsonl --corpus passages.jsonl --model all-MiniLM-L6-v2 --out triplets.jsonl"
 
-    finders: tuple[Finder, ...] = Field(("bm25", "dense"), description="who searches; several are fused by reciprocal rank")
+    finders: tuple[Finder, ...] = Field(("bm25", "dense"), min_length=1, description="who searches")
+    fusion: Literal["rrf", "quota"] = Field(
+        "rrf", description="several finders: fused by reciprocal rank, or each with a number of negatives of its own"
+    )
+    quotas: tuple[PositiveInt, ...] = Field((), description="fusion quota: negatives of each finder; none given means equal shares")
     negatives: PositiveInt = Field(4, description="hard negatives for each pair")
-    range_min: int = Field(0, ge=0, description="best-ranked hits to pass over, counted before any filter")
-    range_max: PositiveInt = Field(50, description="how deep to look, counted before any filter")
+    range_min: int = Field(0, ge=0, description="best hits of each finder to pass over, counted before any filter")
+    range_max: PositiveInt = Field(50, description="how deep each finder looks, counted before any filter")
     max_share: Share | None = Field(
         0.95, description="a hit above this share of the positive's similarity is passed over; null trusts the labels and keeps all"
     )
+    margin: NonNegativeFloat | None = Field(None, description="a hit must score lower than the positive by at least this")
+    max_score: float | None = Field(None, description="a hit of a higher cosine is passed over")
+    min_score: float | None = Field(None, description="a hit of a lower cosine is passed over: too easy")
+    max_judged: Share | None = Field(
+        0.5,
+        description="a hit that the cross_encoder scores higher is passed over: a positive, to it; null leaves it to the shares",
+    )
+    within_group: bool = Field(
+        False, description="let passages of the pair's own group be negatives; where each question has one right passage"
+    )
     strategy: Literal["top", "random"] = Field("top", description="take the best hits that are left, or draw among them")
+    language: Language = Field("english", description="whose word endings bm25 takes off; scripts without spaces need none")
+
+    def problems(self, kinds) -> list[str]:
+        found = []
+        if self.range_min >= self.range_max:
+            found.append(f"range_min {self.range_min} leaves nothing up to range_max {self.range_max}; raise range_max")
+        if len(set(self.finders)) < len(self.finders):
+            found.append("finders names one twice")
+        if self.quotas and self.fusion != "quota":
+            found.append("quotas are for fusion 'quota'; with 'rrf' leave them out")
+        elif self.quotas and (len(self.quotas) != len(self.finders) or sum(self.quotas) != self.negatives):
+            found.append(f"quotas {list(self.quotas)}: give one for each of {len(self.finders)} finders, {self.negatives} in all")
+        if "cross_encoder" in kinds and self.max_judged is None and self.max_share is None and self.margin is None:
+            found.append("cross_encoder has no bound to judge by; set max_judged, max_share or margin")
+        return found
 
     def run(
-        self, pairs: Pairs, model: EncoderFolder, job: Job, corpus: Texts = (), cross_encoder: CrossEncoderFolder | None = None
+        self,
+        pairs: Pairs,
+        model: EncoderFolder,
+        job: Job,
+        corpus: Texts = (),
+        cross_encoder: CrossEncoderFolder | None = None,
+        miner: EncoderFolder | None = None,
     ) -> Triplets:
-        """A triplet for every pair; those without a fair hit get a random passage, and are counted."""
-        import numpy as np
+        """A triplet for every pair; those without a fair hit get a random passage, and are counted. Raises UserError."""
+        from adapt.errors import UserError
+        from adapt.search import analysis
 
-        from adapt.engine.encoder import embed
-        from adapt.search.known import Related
-        from adapt.text.clean import normalised
-
-        pool = _pool(pairs, corpus)
-        place = {normalised(text): number for number, text in enumerate(pool)}
-        anchors = {pair.anchor: None for pair in pairs}
-        row_of = {text: number for number, text in enumerate(anchors)}
-        related = Related((pair.anchor, pair.positive) for pair in pairs)
-        copies = related.tie_near_copies(list(dict.fromkeys(pair.positive for pair in pairs)), pool)
-        families = np.array([related.family(text) for text in pool])
-        vectors = embed(model.path, pool, job, role="document", label="mining pool")
-        queries = embed(model.path, list(anchors), job, role="query", label="mining queries")
-        fused = self._search(pool, list(anchors), vectors, queries, job)
-
-        suspected, hits = 0, []
-        for pair in pairs:
-            row, own = row_of[pair.anchor], related.family(pair.anchor)
-            bound = self._bound(float(queries[row] @ vectors[place[normalised(pair.positive)]]))
-            others = [(j, origin) for j, origin in fused[row] if families[j] != own]
-            hits.append([(j, origin) for j, origin in others if float(queries[row] @ vectors[j]) <= bound])
-            suspected += len(others) - len(hits[-1])
-        if cross_encoder is not None:
-            hits = self._judged(pairs, hits, pool, cross_encoder, job)
-
-        rng = np.random.default_rng(job.seed)
-        triplets, random = [], 0
-        for pair, found in zip(pairs, hits, strict=True):
-            if self.strategy == "random":
-                found = [found[i] for i in rng.permutation(len(found))]
-            chosen = found[: self.negatives]
-            if not chosen:
-                strangers = np.flatnonzero(families != related.family(pair.anchor))
-                if not len(strangers):
-                    continue
-                chosen, random = [(int(rng.choice(strangers)), "random")], random + 1
-            origin = " ".join(origin for _, origin in chosen)
-            triplets.append(Triplet(pair.anchor, pair.positive, tuple(pool[j] for j, _ in chosen), origin))
-        job.counts.update(pairs=len(pairs), pool=len(pool), near_copies=copies, suspected_positives=suspected, random=random)
+        wrong = self.problems({"cross_encoder": "cross-encoder"} if cross_encoder else {})
+        if wrong:
+            raise UserError(wrong)
+        hits, suspects = self._search(pairs, corpus, miner or model, job), analysis.Suspects()
+        lists = [self._fair(hits, pair, suspects, job.seed) for pair in range(len(pairs))]
+        chosen, judged = self._chosen(hits, lists, cross_encoder, suspects, job)
+        origins = [[hits.origin(pair, place) for place in own] for pair, own in enumerate(chosen)]
+        short, random = sum(0 < len(own) < self.negatives for own in chosen), 0
+        for pair, own in enumerate(chosen):
+            if not own:
+                own += self._random(hits, pair, judged, job)
+                origins[pair] += ["random"] * len(own)
+                random += len(own)
+        triplets = [
+            Triplet(pair.anchor, pair.positive, tuple(hits.pool[place] for place in own), " ".join(found))
+            for pair, own, found in zip(pairs, chosen, origins, strict=True)
+            if own
+        ]
+        if not triplets:
+            raise UserError(f"mine: all {len(hits.pool)} passages belong with every query; give a corpus with other passages")
+        seen = analysis.write(job.out, hits, chosen, origins, suspects, judged, job.seed)
+        job.counts.update(
+            pairs=len(pairs), pool=len(hits.pool), near_copies=hits.known.near_copies, suspected_positives=len(suspects),
+            short=short, random=random, left_out=len(pairs) - len(triplets), overlap=seen["overlap with positives"]["negatives"],
+        )  # fmt: skip
         job.note(
-            f"mine: {len(triplets):,} triplets from a pool of {len(pool):,}; {suspected:,} hits passed over as possible positives, "
-            f"{random:,} pairs got a random negative"
+            f"mine: {len(triplets):,} triplets from a pool of {len(hits.pool):,}; {len(suspects):,} hits passed over as possible "
+            f"positives (see suspected.csv), {short:,} pairs got fewer than {self.negatives}, {random:,} a random negative"
         )
         return triplets
 
-    def _bound(self, positive: float) -> float:
-        """The highest similarity that a negative may have; written so that it lies below a negative similarity, too."""
-        return float("inf") if self.max_share is None else positive - (1 - self.max_share) * abs(positive)
+    def _search(self, pairs: Pairs, corpus: Texts, miner: Encoder, job: Job) -> Hits:
+        """What each finder has found, up to rank `range_max`. The pool is the corpus and all positives, each text once."""
+        import numpy as np
 
-    def _search(self, pool, anchors, vectors, queries, job: Job) -> list[list[tuple[int, str]]]:
-        """For each anchor (document, finder@rank), best first, ranks `range_min` to `range_max` of the fused list."""
+        from adapt.engine.encoder import embed
         from adapt.search import bm25, dense
+        from adapt.search.hits import Hits
+        from adapt.search.known import Known
+        from adapt.text.clean import normalised
 
+        pool = list({normalised(text): text for text in [*(t.text for t in corpus), *(p.positive for p in pairs)]}.values())
+        anchors = {text: row for row, text in enumerate(dict.fromkeys(pair.anchor for pair in pairs))}
+        known = Known(pairs, corpus, pool, self.within_group)
+        vectors = embed(miner.path, pool, job, role="document", label="mining pool")
+        queries = embed(miner.path, list(anchors), job, role="query", label="mining queries")
         job.note(f"mine: searching {len(pool):,} passages for {len(anchors):,} queries with {' and '.join(self.finders)}")
-        found = {}
-        if "bm25" in self.finders:
-            found["bm25"] = bm25.top(pool, anchors, self.range_max)[0]
-        if "dense" in self.finders:
-            found["dense"] = dense.top(queries, vectors, self.range_max)[0]
-        fused = []
-        for row in range(len(anchors)):
-            points: dict[int, float] = {}
-            origins: dict[int, str] = {}
-            for finder, hits in found.items():
-                for rank, j in enumerate(hits[row].tolist(), 1):
-                    points[j] = points.get(j, 0.0) + 1 / (RRF + rank)
-                    origins[j] = f"{origins[j]}+{finder}@{rank}" if j in origins else f"{finder}@{rank}"
-            order = sorted(points, key=lambda j: (-round(points[j], 9), j))
-            fused.append([(j, origins[j]) for j in order[self.range_min : self.range_max]])
-        return fused
+        ranked: dict[str, np.ndarray] = {}
+        for finder in self.finders:
+            if finder == "dense":
+                ranked[finder] = dense.top(queries, vectors, self.range_max)[0]
+            else:
+                found, scores = bm25.top(pool, list(anchors), self.range_max, self.language)
+                ranked[finder] = np.where(scores > 0, found, -1)  # a hit shares a word
+        return Hits(pairs, pool, known, [anchors[pair.anchor] for pair in pairs], queries, vectors, ranked, self.range_min)
 
-    def _judged(
-        self, pairs: Pairs, hits: list[list[tuple[int, str]]], pool, cross_encoder, job: Job
-    ) -> list[list[tuple[int, str]]]:
-        """The hits that a cross-encoder scores below the bound set by the positive's score; one call for all pairs."""
+    def _bound(self, positive: float, most: float | None) -> float:
+        """The highest score that a negative may have beside this positive, `most` at the most; right below zero, too."""
+        share = float("inf") if self.max_share is None else positive - (1 - self.max_share) * abs(positive)
+        margin = float("inf") if self.margin is None else positive - self.margin
+        return min(share, margin, float("inf") if most is None else most)
+
+    def _fair(self, hits: Hits, pair: int, suspects: Suspects, seed: int) -> list[np.ndarray]:
+        """The hits whose cosine is within bounds, in the order of choice: one list for each quota."""
+        import numpy as np
+
+        from adapt.search.fusion import reciprocal_rank
+
+        positive = float(hits.cosines(pair, [hits.positive(pair)])[0])
+        highest = self._bound(positive, self.max_score)
+        lowest = -float("inf") if self.min_score is None else self.min_score
+        found = [hits.of(pair, finder) for finder in self.finders]
+        places = np.unique(np.concatenate([own for own, _ in found]))
+        cosines = hits.cosines(pair, places)
+        suspects.add(pair, places[cosines > highest], cosines[cosines > highest], positive, "cosine")
+        fair = places[(cosines <= highest) & (cosines >= lowest)]
+        found = [(own[np.isin(own, fair)], ranks[np.isin(own, fair)]) for own, ranks in found]
+        lists = [reciprocal_rank(found)] if self.fusion == "rrf" else [own for own, _ in found]
+        if self.strategy == "random":
+            lists = [own[np.random.default_rng([seed, pair, i]).permutation(len(own))] for i, own in enumerate(lists)]
+        return lists
+
+    def _chosen(
+        self, hits: Hits, lists: list[list[np.ndarray]], cross_encoder: CrossEncoder | None, suspects: Suspects, job: Job
+    ) -> tuple[list[list[int]], dict[tuple[int, int], float]]:
+        """Each pair's negatives, and the cross-encoder's scores of (query, place)."""
+        from adapt.search.fusion import by_quota
+        from adapt.search.judge import judged
+
+        each, more = divmod(self.negatives, len(lists[0]))
+        quotas = self.quotas or [each + (number < more) for number in range(len(lists[0]))]
+        if cross_encoder is None:
+            return [by_quota(own, quotas) for own in lists], {}
         from adapt.engine.cross_encoder import predict
 
-        hits = [found[: 4 * self.negatives] for found in hits]
-        asked = [
-            (pair.anchor, text)
-            for pair, found in zip(pairs, hits, strict=True)
-            for text in (pair.positive, *(pool[j] for j, _ in found))
-        ]
-        scores = iter(predict(cross_encoder.path, asked, job, label="mining filter"))
-        kept = []
-        for found in hits:
-            bound = self._bound(float(next(scores)))
-            kept.append([hit for hit in found if float(next(scores)) <= bound])
-        return kept
+        def ask(texts: list[tuple[str, str]]) -> np.ndarray:
+            return predict(cross_encoder.path, texts, job, label="mining filter", calibrated=True)
 
+        return judged(hits, lists, quotas, ask, lambda positive: self._bound(positive, self.max_judged), suspects)
 
-def _pool(pairs: Pairs, corpus: Texts) -> list[str]:
-    """Every passage that may become a negative, each text once: the corpus and all positives."""
-    from adapt.text.clean import normalised
+    def _random(self, hits: Hits, pair: int, judged: dict[tuple[int, int], float], job: Job) -> list[int]:
+        """A passage drawn for a pair that has no hit, one that nobody passed over if possible; none where all belong with it."""
+        import numpy as np
 
-    return list({normalised(text): text for text in [*(t.text for t in corpus), *(p.positive for p in pairs)]}.values())
+        strangers = hits.strangers(pair)
+        bound = self._bound(float(hits.cosines(pair, [hits.positive(pair)])[0]), self.max_score)
+        fair = strangers[hits.cosines(pair, strangers) <= bound]
+        fair = fair[[(hits.rows[pair], place) not in judged for place in fair.tolist()]]
+        drawn = fair if len(fair) else strangers
+        return [int(np.random.default_rng([job.seed, pair]).choice(drawn))] if len(drawn) else []
