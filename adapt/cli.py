@@ -14,7 +14,7 @@ from typing import Any, Literal
 import click
 from pydantic import ValidationError
 
-from adapt import __version__, stages, yaml_lines
+from adapt import __version__, checks, stages, yaml_lines
 from adapt.errors import UserError, WorkFailed
 
 QUIET = {
@@ -23,6 +23,18 @@ QUIET = {
     "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
     "TOKENIZERS_PARALLELISM": "false",
     "HF_HUB_DISABLE_TELEMETRY": "1",
+}
+
+
+DATA_OF = {
+    "classification": "texts with a topic each",
+    "clustering": "texts with a topic each",
+    "pairs": "sentence1, sentence2, score: matching or not",
+    "reranking": "query, positive, negative (lists)",
+    "retrieval": "a BEIR folder",
+    "sts": "sentence1, sentence2, score",
+    "translation": "parallel sentences: source, target",
+    "triplets": "anchor, positive, negative",
 }
 
 
@@ -210,18 +222,12 @@ def report_command(run: Path) -> None:
 
 
 def _data_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    for option in (
-        click.option("--json", "as_json", is_flag=True, help="print JSON"),
-        click.option("--split", default="test", show_default=True, help="dev or test, of a recipe or a BEIR folder"),
-        click.option("--translation", help="parallel sentences: source, target"),
-        click.option("--triplets", help="anchor, positive, negative"),
-        click.option("--pairs", help="sentence1, sentence2, score: matching or not"),
-        click.option("--retrieval", help="a BEIR folder"),
-        click.option("--sts", help="sentence1, sentence2, score"),
-        click.option("--recipe", help="all checks of a recipe"),
-    ):
-        command = option(command)
-    return command
+    """An option for the data of every kind of check."""
+    for kind in reversed(checks.names()):
+        command = click.option(f"--{kind}", help=DATA_OF.get(kind, f"data for the check '{kind}'"))(command)
+    command = click.option("--recipe", help="all checks of a recipe")(command)
+    command = click.option("--split", default="test", show_default=True, help="dev or test, of a recipe or a BEIR folder")(command)
+    return click.option("--json", "as_json", is_flag=True, help="print JSON")(command)
 
 
 def _checks(recipe: str | None, split: str, **sources: str | None) -> dict[str, tuple[str, Any]]:
@@ -235,7 +241,7 @@ def _checks(recipe: str | None, split: str, **sources: str | None) -> dict[str, 
                 found[name] = (spec.kind, source)
     found.update({kind: (kind, source) for kind, source in sources.items() if source})
     if not found:
-        raise UserError("nothing to measure on: give --recipe, --sts, --retrieval, --pairs, --triplets or --translation")
+        raise UserError(f"nothing to measure on: give --recipe or {', '.join(f'--{kind}' for kind in checks.names())}")
     return found
 
 

@@ -14,7 +14,7 @@ FOLDS = 5
 
 
 class Classification:
-    """Texts with a topic (`text` and `group`, `topic` or `label`): logistic regression on the vectors, in five folds.
+    """Texts with a topic (columns `text` and `topic` or `group`): logistic regression on the vectors, in five folds.
 
     Each text is judged by a probe that did not see it. Accuracy, and F1 averaged over the topics.
     """

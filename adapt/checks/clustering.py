@@ -14,7 +14,7 @@ STARTS = 10  # k-means is run so often, from other starts; the mean is what is t
 
 
 class Clustering:
-    """Texts with a topic (`text` and `group`, `topic` or `label`): as many k-means clusters as there are topics.
+    """Texts with a topic (columns `text` and `topic` or `group`): as many k-means clusters as there are topics.
 
     V-measure (Rosenberg & Hirschberg 2007), the harmonic mean of homogeneity and completeness, as MTEB's clustering has it;
     and how much more alike texts of one topic are than texts of two (`separation`, a difference of mean cosines).

@@ -11,7 +11,7 @@ from adapt.records import Text
 
 
 def read_topics(source: Any, at_least: int) -> list[Text]:
-    """Texts whose `group` is their topic; topics of fewer than `at_least` texts are left out. Raises UserError for less than two."""
+    """Texts whose `group` is their topic; topics of fewer than `at_least` texts are left out. Raises UserError below two."""
     data = [text for text in read(source, "texts") if text.group]
     sizes = Counter(text.group for text in data)
     kept = [text for text in data if sizes[text.group] >= at_least]
