@@ -15,7 +15,10 @@ from adapt.engine.device import device, seed_all
 from adapt.engine.encoder import forward, padded, quiet
 from adapt.errors import UserError
 
-WORKS = "BERT, RoBERTa, XLM-RoBERTa, CamemBERT, ELECTRA, ERNIE, BigBird, RemBERT"
+INSTEAD = (
+    "Use objective: mlm (any encoder with a masked-language head) or objective: simcse (any encoder) in the same stage; "
+    "denoising works with BERT, RoBERTa, XLM-RoBERTa, CamemBERT, ELECTRA, ERNIE, BigBird, RemBERT."
+)
 
 
 class Denoising(torch.nn.Module):
@@ -26,7 +29,7 @@ class Denoising(torch.nn.Module):
     """
 
     def __init__(self, encoder: SentenceTransformer, folder: Path, *, tied: bool, seed: int, decoder_layers: int | None = None):
-        """Raises UserError for architectures whose decoder can't attend to the sentence vector."""
+        """Raises UserError for architectures that have no decoder."""
         super().__init__()
         seed_all(seed)  # cross-attention and the language-model head are new in most checkpoints
         self.encoder = encoder
@@ -39,7 +42,7 @@ class Denoising(torch.nn.Module):
             with quiet():
                 self.decoder = AutoModelForCausalLM.from_pretrained(folder, config=config, dtype=torch.float32)
         except (ValueError, AttributeError) as error:
-            raise UserError(f"{folder}: TSDAE can't build a decoder for '{type(body).__name__}'. It works with {WORKS}.") from error
+            raise UserError(f"{folder}: TSDAE can't build a decoder for '{type(body).__name__}'. {INSTEAD}") from error
         if tied:
             _tie(body, getattr(self.decoder, self.decoder.base_model_prefix))
         self.encoder_frozen = False
@@ -66,14 +69,25 @@ class Denoising(torch.nn.Module):
         logits = _head(self.decoder)(hidden[real])
         return F.cross_entropy(logits.float(), targets["input_ids"][real])
 
-    def sees_its_input(self, ids: Sequence[Sequence[int]]) -> bool:
-        """Whether the loss depends on the sentence vectors at all; in decoder-only models it does not, and nothing else says so."""
+    def check_that_it_sees_its_input(self, ids: Sequence[Sequence[int]]) -> None:
+        """Raise UserError unless the loss depends on what the encoder reads; in decoder-only models nothing else says so.
+
+        Asked is the gradient at the encoder's input, past the first token: a causal encoder's first vector, which is what CLS
+        pooling takes, knows nothing of the rest.
+        """
         self.eval()
-        with torch.no_grad():
-            vectors = forward(self.encoder, ids)
-        vectors.requires_grad_()
-        (slope,) = torch.autograd.grad(self.restore(vectors, ids), vectors, allow_unused=True)
-        return slope is not None and bool(slope.abs().max() > 0)
+        read: list[torch.Tensor] = []
+        body: Any = self.encoder[0].auto_model
+        hook = body.get_input_embeddings().register_forward_hook(lambda module, given, found: read.append(found))
+        try:
+            slopes = torch.autograd.grad(self(ids, ids), read, allow_unused=True)
+        except TypeError:  # a decoder that takes no encoder_hidden_states at all
+            slopes = ()
+        finally:
+            hook.remove()
+        if not any(slope is not None and slope[:, 1:].any() for slope in slopes):
+            name = type(body).__name__
+            raise UserError(f"the loss of '{name}' does not depend on what it reads, so denoising would teach nothing. {INSTEAD}")
 
 
 def _tie(encoder: Any, decoder: torch.nn.Module) -> None:
@@ -96,4 +110,4 @@ def _head(decoder: torch.nn.Module) -> torch.nn.Module:
         if isinstance(head, torch.nn.Module):
             before = getattr(decoder, "generator_predictions", None)
             return torch.nn.Sequential(before, head) if before is not None else head
-    raise UserError(f"TSDAE can't find the language-model head of '{type(decoder).__name__}'. It works with {WORKS}.")
+    raise UserError(f"TSDAE can't find the language-model head of '{type(decoder).__name__}'. {INSTEAD}")

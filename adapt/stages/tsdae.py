@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
 from adapt.job import Job
 from adapt.records import Encoder, EncoderFolder, Texts
 from adapt.stages import NonNegativeFloat, PositiveFloat, PositiveInt, Share, TrainingStage
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+Objective = Callable[[int, list[int]], tuple["torch.Tensor", int]]  # (epoch, rows) → (mean loss, over how many things)
+Lesson = tuple["torch.nn.Module", Objective]
 
 
 class Tsdae(TrainingStage):
@@ -17,34 +26,62 @@ class Tsdae(TrainingStage):
     On a plain language model this follows Wang, Reimers & Gurevych (2021): encoder and decoder tied, CLS vector. A base that
     is an embedder already is treated gently, since the paper's way ruins it: a decoder of its own learns to read the frozen
     encoder first, then both move, the encoder slowly and held near the base's vectors of the undamaged texts.
+
+    Encoders that no decoder can be built for learn from the same sentences with `objective: mlm` (name the masked words) or
+    `objective: simcse` (find the same sentence, read with other dropout).
     """
 
+    version: ClassVar[int] = 2
     product: ClassVar[str] = "tsdae"
     stand_ins: ClassVar = {"texts": ("corpus",)}
     example: ClassVar[str] = "adapt tsdae --model all-MiniLM-L6-v2 --texts passages.jsonl --out speaks-medical --max-steps 20"
 
+    objective: Literal["denoise", "mlm", "simcse"] = Field(
+        "denoise", description="restore deleted words (TSDAE), name masked ones, or tell each sentence from all others"
+    )
     start: Literal["auto", "raw", "tuned"] = Field(
         "auto", description="how the base is treated: raw (a language model), tuned (an embedder), auto finds out"
     )
-    deletion_ratio: Share = Field(0.6, description="share of words deleted from each sentence")
+    tied: bool | None = Field(None, description="encoder and decoder share weights; where not set: yes when raw, no when tuned")
+    pooling: Literal["base", "cls", "mean", "max"] = Field(
+        "base", description="how token vectors become one; base: as the base has it, CLS for a raw language model"
+    )
+    deletion_ratio: Share = Field(0.6, description="share of words deleted from each sentence (denoise)")
+    masked: Share = Field(0.15, description="share of words masked in each sentence (mlm)")
+    scale: PositiveFloat = Field(20.0, description="factor on cosines, one over the temperature (simcse)")
     learning_rate: PositiveFloat | None = Field(None, description="of the encoder; 3e-5 when raw, 1e-5 when tuned")  # type: ignore[assignment]
-    decoder_learning_rate: PositiveFloat = Field(2e-4, description="of the decoder, where it has weights of its own (tuned)")
-    frozen: Share = Field(0.35, description="share of the steps in which only the decoder learns (tuned)")
+    decoder_learning_rate: PositiveFloat = Field(2e-4, description="of an untied decoder, and of a new head (mlm, tuned)")
+    frozen: Share = Field(0.35, description="share of the steps in which only the decoder or head learns (tuned)")
     anchor: NonNegativeFloat = Field(1.0, description="weight of the pull towards the base's vector of the clean text (tuned)")
-    decoder_layers: PositiveInt | None = Field(None, description="layers that the decoder keeps (tuned); all where not set")
+    decoder_layers: PositiveInt | None = Field(None, description="layers that an untied decoder keeps; all where not set")
+    dropout: Share | None = Field(None, description="dropout while training; 0.1 for simcse, which lives by it, else 0")  # type: ignore[assignment]
     min_words: PositiveInt = Field(5, description="shorter sentences are left out")
     max_words: PositiveInt = Field(100, description="longer sentences are left out")
     max_length: PositiveInt = Field(128, description="tokens per sentence; the rest is cut")
+    held_out: Share = Field(0.0, description="share of sentences kept apart to stop early by their loss; 0 trains to the end")
+    patience: PositiveInt = Field(3, description="answers in a row without gain after which training stops; asked 20 times in all")
+
+    def problems(self, kinds: Mapping[str, str]) -> list[str]:
+        found = []
+        if self.objective == "simcse" and self.held_out:
+            found.append("held_out needs objective denoise or mlm: without dropout simcse's two views are the same")
+        if self.objective == "simcse" and self.dropout == 0:
+            found.append("objective simcse needs dropout above 0: it is all that its two views differ by")
+        if self.held_out > 0.5:
+            found.append(f"held_out {self.held_out}: more than half of the sentences would teach nothing")
+        return found
 
     def run(self, model: EncoderFolder, texts: Texts, job: Job) -> EncoderFolder:
-        """The encoder after training, in `job.out / "model"`, pooling as the base. Raises UserError if nothing is left to read."""
+        """The encoder after training, in `job.out / "model"`. Raises UserError if nothing is left to read."""
         from adapt.engine.encoder import is_tuned, open_encoder, save_encoder
 
         sentences = self._sentences(texts, job)
         tuned = self.start == "tuned" or (self.start == "auto" and is_tuned(model.path))
         job.note(f"tsdae: {len(sentences):,} sentences; the base is treated as {'tuned' if tuned else 'raw'}")
         encoder = open_encoder(model.path)
-        fitted = self._train(encoder, model, sentences, tuned, job)
+        if self.pooling != "base":
+            _pool(encoder, self.pooling)
+        fitted = self._train(encoder, model, _read(encoder, sentences, self.max_length), tuned, job)
         job.counts.update(sentences=len(sentences), treated_as="tuned" if tuned else "raw", **vars(fitted))
         return Encoder(save_encoder(encoder, job.out / "model"))
 
@@ -63,63 +100,143 @@ class Tsdae(TrainingStage):
             )
         return kept
 
-    def _train(self, encoder, model: Encoder, sentences: list[str], tuned: bool, job: Job):
+    def _train(self, encoder, model: Encoder, read: _Read, tuned: bool, job: Job):
         import numpy as np
         import torch
 
+        from adapt.engine import processes
         from adapt.engine.batches import by_like_length
-        from adapt.engine.encoder import embed, forward, token_ids
+        from adapt.engine.encoder import forward, open_encoder
         from adapt.engine.training import Group, epochs_of, fit, set_dropout, trainable
-        from adapt.errors import UserError
-        from adapt.losses.denoising import WORKS, Denoising
-        from adapt.text.noise import delete_words, word_units
 
-        module = Denoising(encoder, model.path, tied=not tuned, seed=job.seed, decoder_layers=self.decoder_layers)
-        originals = token_ids(encoder, sentences, max_length=self.max_length)
-        if not module.sees_its_input(originals[:4]):
-            raise UserError(
-                f"{model.path}: the decoder does not see the sentence vector, so denoising would teach nothing. TSDAE works with "
-                f"{WORKS}."
-            )
-        encoded = encoder.tokenizer(sentences, truncation=True, max_length=self.max_length)
-        units = [_fitted(word_units(encoded.word_ids(i)), len(ids)) for i, ids in enumerate(originals)]
-        set_dropout(module, self.dropout)
+        lesson = {"denoise": self._denoise, "mlm": self._mask, "simcse": self._tell_apart}[self.objective]
+        module, objective = lesson(encoder, model, read, tuned, job)
+        set_dropout(module, self.dropout if self.dropout is not None else 0.1 if self.objective == "simcse" else 0.0)
+        apart, rows = np.split(np.random.default_rng(job.seed).permutation(len(read.ids)), [round(self.held_out * len(read.ids))])
+        lengths = [len(read.ids[i]) for i in rows]
         plan = epochs_of(
-            lambda epoch: by_like_length([len(ids) for ids in originals], self.batch_size, job.seed, epoch),
+            lambda epoch: [rows[b].tolist() for b in by_like_length(lengths, self.batch_size, job.seed, epoch)],
             self.epochs,
             self.max_steps,
         )
-        anchored = tuned and self.anchor > 0
-        used = sorted({row for _, rows in plan for row in rows})
-        base = (
-            dict(zip(used, embed(model.path, [sentences[i] for i in used], job, label="anchors"), strict=True)) if anchored else {}
-        )
-
-        def loss(epoch: int, rows: list[int], done: float) -> torch.Tensor:
-            module.encoder_frozen = tuned and done < self.frozen
-            noisy = [
-                delete_words(np.asarray(originals[i]), units[i], self.deletion_ratio, job.seed, epoch, i).tolist() for i in rows
-            ]
-            clean = [originals[i] for i in rows]
-            value = module(noisy, clean)
-            if anchored and not module.encoder_frozen:
-                wanted = torch.from_numpy(np.stack([base[i] for i in rows])).to(value.device)
-                value = value + self.anchor * (1 - torch.cosine_similarity(forward(encoder, clean), wanted)).mean()
-            return value
-
         body = trainable(encoder)
         inside = {id(p) for _, p in body}
         rest = [(n, p) for n, p in trainable(module) if id(p) not in inside]
+        frozen = self.frozen if tuned and rest else 0.0
+        base = open_encoder(model.path) if tuned and self.anchor else None
+
+        def loss(epoch: int, batch: list[int], done: float) -> tuple[torch.Tensor, int]:
+            if frozen:
+                module.encoder_frozen = done < frozen  # type: ignore[assignment]
+            value, weight = objective(epoch, batch)
+            if base is not None and done >= frozen:
+                clean = read.clean(batch)
+                with torch.no_grad():
+                    wanted = forward(base, clean)
+                pull = (1 - torch.cosine_similarity(forward(encoder, clean), wanted)).mean()
+                # A mean over texts beside one over tokens: scaled so that several processes add both up right.
+                texts, tokens = len(batch) / processes.total(len(batch)), weight / processes.total(weight)
+                value = value + self.anchor * pull * (texts / tokens if processes.count() > 1 else 1.0)
+            return value, weight
+
         rate = self.learning_rate or (1e-5 if tuned else 3e-5)
-        groups = [Group(body, rate, self.frozen if tuned else 0.0), Group(rest, self.decoder_learning_rate if tuned else rate)]
+        groups = [Group(body, rate, frozen), Group(rest, self.decoder_learning_rate if tuned else rate)]
         return fit(
             module, loss, plan, groups, job,
-            label="tsdae", unit="sentences", how=self.optimisation(),
+            label="tsdae", unit="sentences", how=self.optimisation(), splits=self.objective != "simcse",
+            held_out=self._held_out(objective, apart.tolist(), len(plan)),
         )  # fmt: skip
 
+    def _held_out(self, objective: Objective, apart: list[int], steps: int):
+        """The objective on sentences that are not trained on; their noise is that of epoch 0, each time the same."""
+        from adapt.engine.device import autocast
+        from adapt.engine.training import HeldOut
 
-def _fitted(units, count: int):
-    """Word units for exactly `count` tokens: a prompt's tokens come first and are never deleted."""
+        if not apart:
+            return None
+
+        def mean_loss() -> float:
+            total = weights = 0.0
+            for start in range(0, len(apart), self.batch_size):
+                with autocast(self.precision):
+                    value, weight = objective(0, apart[start : start + self.batch_size])
+                total, weights = total + float(value) * weight, weights + weight
+            return total / weights
+
+        return HeldOut(mean_loss, every=max(1, steps // 20), patience=self.patience)
+
+    def _denoise(self, encoder, model: Encoder, read: _Read, tuned: bool, job: Job) -> Lesson:
+        from adapt.losses.denoising import Denoising
+        from adapt.text.noise import delete_words
+
+        tied = self.tied if self.tied is not None else not tuned
+        module = Denoising(encoder, model.path, tied=tied, seed=job.seed, decoder_layers=self.decoder_layers)
+        module.check_that_it_sees_its_input(read.clean(range(min(4, len(read.ids)))))
+
+        def objective(epoch: int, batch: list[int]) -> tuple[torch.Tensor, int]:
+            noisy = [delete_words(read.ids[i], read.units[i], self.deletion_ratio, job.seed, epoch, i).tolist() for i in batch]
+            return module(noisy, read.clean(batch)), sum(len(read.ids[i]) - 1 for i in batch)
+
+        return module, objective
+
+    def _mask(self, encoder, model: Encoder, read: _Read, tuned: bool, job: Job) -> Lesson:
+        import numpy as np
+
+        from adapt.losses.masked import Masked
+        from adapt.text.noise import mask_words
+
+        module = Masked(encoder, model.path, seed=job.seed)
+        mask = encoder.tokenizer.mask_token_id
+        ordinary = np.setdiff1d(np.arange(len(encoder.tokenizer)), encoder.tokenizer.all_special_ids)
+
+        def objective(epoch: int, batch: list[int]) -> tuple[torch.Tensor, int]:
+            noisy, chosen = zip(
+                *(mask_words(read.ids[i], read.units[i], self.masked, mask, ordinary, job.seed, epoch, i) for i in batch),
+                strict=True,
+            )
+            return module([ids.tolist() for ids in noisy], read.clean(batch), chosen), int(sum(c.sum() for c in chosen))
+
+        return module, objective
+
+    def _tell_apart(self, encoder, model: Encoder, read: _Read, tuned: bool, job: Job) -> Lesson:
+        from adapt.engine.encoder import forward
+        from adapt.losses.simcse import simcse
+
+        def objective(epoch: int, batch: list[int]) -> tuple[torch.Tensor, int]:
+            first, second = forward(encoder, read.clean(batch) * 2).chunk(2)
+            return simcse(first, second, self.scale), len(batch)
+
+        return encoder, objective
+
+
+@dataclass(frozen=True)
+class _Read:
+    """Sentences as the encoder reads them: token ids, and to which word each token belongs (-1: none; see `word_units`)."""
+
+    ids: list[np.ndarray]
+    units: list[np.ndarray]
+
+    def clean(self, rows: Iterable[int]) -> list[list[int]]:
+        return [self.ids[i].tolist() for i in rows]
+
+
+def _read(encoder, sentences: list[str], max_length: int) -> _Read:
     import numpy as np
 
-    return np.concatenate([np.full(max(0, count - len(units)), -1), units])[:count]
+    from adapt.engine.encoder import prompt_of
+    from adapt.text.noise import word_units
+
+    prompt = prompt_of(encoder, "")
+    texts = [prompt + sentence for sentence in sentences]
+    limit = min(max_length, encoder.max_seq_length or max_length)
+    tokens = encoder.tokenizer(texts, truncation=True, max_length=limit, return_offsets_mapping=True)
+    units = [word_units(t, tokens.word_ids(i), tokens["offset_mapping"][i], len(prompt)) for i, t in enumerate(texts)]
+    return _Read([np.asarray(ids) for ids in tokens["input_ids"]], units)
+
+
+def _pool(encoder, mode: str) -> None:
+    """Take the sentence vector another way than the base does."""
+    from sentence_transformers.sentence_transformer.modules.pooling import Pooling
+
+    place = next(i for i, part in enumerate(encoder) if isinstance(part, Pooling))
+    encoder[place] = Pooling(encoder[place].embedding_dimension, mode)

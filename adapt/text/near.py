@@ -1,4 +1,4 @@
-"""Find texts that are nearly the same: MinHash over word 5-grams, every candidate verified.
+"""Find texts that are nearly the same: MinHash over 5-grams of words (characters, in scripts without spaces), verified.
 
 Broder (1997), On the resemblance and containment of documents; banding as in Leskovec, Rajaraman & Ullman, ch. 3.
 """
@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from adapt.text.clean import words
+from adapt.text.clean import normalised, words
+from adapt.text.scripts import is_unspaced
 
 SHINGLE = 5
 BANDS, ROWS = 32, 4  # a pair at Jaccard 0.8 becomes a candidate with probability 1 - (1 - 0.8^4)^32 > 0.9999
@@ -18,10 +19,10 @@ _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
 def shingles(text: str) -> frozenset[int]:
-    """Hashes of a text's word 5-grams; a shorter text is one shingle, so that it only equals itself."""
+    """Hashes of a text's 5-grams; a shorter text is one shingle, so that it only equals itself."""
     import xxhash
 
-    tokens = words(text)
+    tokens = [token for word in words(text) for token in (word if is_unspaced(word) else (word,))]
     grams = [" ".join(tokens[i : i + SHINGLE]) for i in range(max(1, len(tokens) - SHINGLE + 1))]
     return frozenset(xxhash.xxh32_intdigest(gram.encode()) for gram in grams)
 
@@ -67,5 +68,10 @@ def near(left: Sequence[str], right: Sequence[str], threshold: float = 0.8) -> I
 
 def first_of_each(texts: Sequence[str], threshold: float = 0.8) -> list[int]:
     """Indices of the texts that are no near-duplicate of an earlier one, in order."""
-    dropped = {j for i, j, _ in near(texts, texts, threshold) if i < j}
-    return [i for i in range(len(texts)) if i not in dropped]
+    first: dict[str, int] = {}
+    for index, text in enumerate(texts):  # a sentence that a corpus repeats a thousand times would make a million pairs
+        first.setdefault(normalised(text), index)
+    places = list(first.values())
+    unlike = [texts[i] for i in places]
+    dropped = {j for i, j, _ in near(unlike, unlike, threshold) if i < j}
+    return [place for j, place in enumerate(places) if j not in dropped]

@@ -1,4 +1,4 @@
-"""Delete words from a text, as a pure function of (seed, epoch, row): a resumed run sees the same noise.
+"""Delete or mask words of a text, as a pure function of (seed, epoch, row): a resumed run sees the same noise.
 
 Wang, Reimers & Gurevych (2021), TSDAE (https://arxiv.org/abs/2104.06979): deletion alone, ratio 0.6, is the best noise.
 The ratio is the share of words **deleted**. sentence-transformers' current loss docstring and examples keep a word when
@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from adapt.text.scripts import is_unspaced
+
 
 def kept(count: int, share: float, seed: int, epoch: int, row: int) -> np.ndarray:
     """Which of `count` words stay: a boolean array with each word deleted with probability `share`, at least one kept."""
@@ -21,16 +23,24 @@ def kept(count: int, share: float, seed: int, epoch: int, row: int) -> np.ndarra
     return keep
 
 
-def word_units(word_ids: Sequence[int | None]) -> np.ndarray:
-    """For each token the number of the word it belongs to, -1 for special tokens.
+def word_units(text: str, word_ids: Sequence[int | None], offsets: Sequence[tuple[int, int]], first: int = 0) -> np.ndarray:
+    """For each token the number of the word it belongs to, -1 for special tokens and for what stands before character `first`.
 
-    Where a tokenizer sees hardly any word boundary (Chinese, Japanese or Thai under a sentence-piece model), every token is
-    a unit of its own: deleting "words" would delete all or nothing.
+    Words are the tokenizer's own (`word_ids`, with `offsets` into `text`), parted at spaces where it parts nothing. Where a
+    script has no spaces a word is one token, or the tokens of one character: there a tokenizer takes a whole sentence for a
+    word, and deleting "words" would delete all or nothing.
     """
-    units = np.array([-1 if word is None else word for word in word_ids], dtype=np.int64)
-    real = units >= 0
-    if real.sum() >= 4 * max(1, len(np.unique(units[real]))):
-        units[real] = np.arange(real.sum())
+    units = np.full(len(word_ids), -1, dtype=np.int64)
+    unit, word, end = -1, None, 0
+    for token, (found, (start, stop)) in enumerate(zip(word_ids, offsets, strict=True)):
+        if found is None or stop <= first:
+            continue
+        spaced = any(character.isspace() for character in text[end : start + 1])
+        # One character before the token is looked at too: scripts change inside a word. A mere space belongs to what follows.
+        unspaced = start >= end and is_unspaced(text[max(0, start - 1) : stop]) and not text[max(0, start - 1) : start].isspace()
+        if unit < 0 or found != word or spaced or unspaced:
+            unit += 1
+        units[token], word, end = unit, found, stop
     return units
 
 
@@ -40,3 +50,21 @@ def delete_words(ids: np.ndarray, units: np.ndarray, share: float, seed: int, ep
     stays = np.ones(len(ids), dtype=bool)
     stays[units >= 0] = kept(len(names), share, seed, epoch, row)[numbers]
     return ids[stays]
+
+
+def mask_words(
+    ids: np.ndarray, units: np.ndarray, share: float, mask: int, ordinary: np.ndarray, seed: int, epoch: int, row: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """(token ids with whole words masked, which tokens were chosen), both [n]; at least one word is chosen.
+
+    Of the chosen tokens 80 % become `mask`, 10 % one of the `ordinary` ids, 10 % stay as they are. Devlin et al. (2019), BERT
+    (https://arxiv.org/abs/1810.04805), with its later whole-word masking.
+    """
+    rng = np.random.default_rng([seed, epoch, row])
+    names, numbers = np.unique(units[units >= 0], return_inverse=True)
+    draws = rng.random(len(names))
+    chosen = np.zeros(len(ids), dtype=bool)
+    chosen[units >= 0] = ((draws < share) | (draws == draws.min(initial=1.0)))[numbers]
+    fate, other = rng.random(len(ids)), rng.choice(ordinary, len(ids))
+    masked = np.where(chosen & (fate < 0.8), mask, ids)
+    return np.where(chosen & (fate >= 0.9), other, masked), chosen

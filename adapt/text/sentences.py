@@ -1,17 +1,26 @@
 """Split texts into sentences with a Punkt model trained on those very texts: no download, any domain.
 
-Kiss & Strunk (2006), Unsupervised Multilingual Sentence Boundary Detection.
+Kiss & Strunk (2006), Unsupervised Multilingual Sentence Boundary Detection. Punkt looks for a full stop and a space; where a
+script has its own full stop (。！？ and the like), or, as Thai, ends a sentence with a mere space, the text is cut there too.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from adapt.text.clean import clean
+from adapt.text.scripts import count_words
 
 # What a small corpus can't teach: abbreviations of academic, medical and legal prose.
 ABBREVIATIONS = ("fig figs vs mg ml no nos e.g i.e dr mr mrs ms prof et al etc approx ca cf eq ref refs resp sec ch vol pp").split()
 TRAINING_CHARACTERS = 5_000_000  # Punkt's counts are stable long before this
+_CLOSING = "」』”’）】》〉\"')"
+_OTHER_ENDS = re.compile(
+    rf"(?<=[。！？｡．।॥။។؟۔])(?![。！？｡．{_CLOSING}])\s*"  # East Asian, Devanagari, Burmese, Khmer, Arabic, Urdu
+    rf"|(?<=[。！？｡．][{_CLOSING}])(?![。！？｡．{_CLOSING}])\s*"  # a closing bracket belongs to what it closes
+    r"|(?<=[\u0e00-\u0e7f])\s+(?=[\u0e00-\u0e7f])"  # Thai
+)
 
 
 def splitter(texts: Sequence[str]):
@@ -32,12 +41,16 @@ def splitter(texts: Sequence[str]):
 
 
 def sentences(texts: Sequence[str], min_words: int = 1, max_words: int = 10_000) -> list[tuple[int, str]]:
-    """(index of the text, sentence) for every sentence of `min_words` to `max_words` words, in order."""
+    """(index of the text, sentence) for every sentence of `min_words` to `max_words` words, in order.
+
+    Words are counted by `count_words`: in a script without spaces two characters are a word.
+    """
     cleaned = [clean(text) for text in texts]
     punkt = splitter(cleaned)
     return [
         (index, sentence)
         for index, text in enumerate(cleaned)
-        for sentence in punkt.tokenize(text)
-        if min_words <= len(sentence.split()) <= max_words
+        for part in punkt.tokenize(text)
+        for sentence in _OTHER_ENDS.split(part)
+        if sentence and min_words <= count_words(sentence) <= max_words
     ]

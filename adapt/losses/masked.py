@@ -1,0 +1,69 @@
+"""Masked-language modelling of an encoder's own body (Devlin et al. 2019, BERT, https://arxiv.org/abs/1810.04805)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from sentence_transformers import SentenceTransformer
+from transformers import AutoConfig, AutoModelForMaskedLM
+from transformers.modeling_outputs import BaseModelOutput
+
+from adapt.engine.device import device, seed_all
+from adapt.engine.encoder import padded, quiet
+from adapt.errors import UserError
+
+
+class Masked(torch.nn.Module):
+    """An encoder's body and a head that names the words behind its masks.
+
+    The head is the checkpoint's where it has one; otherwise it is new, and tied to the encoder's word embeddings where the
+    architecture ties them. `encoder_frozen` holds the body still while a new head learns.
+    """
+
+    def __init__(self, encoder: SentenceTransformer, folder: Path, *, seed: int):
+        """Raises UserError for architectures without a masked-language head, and tokenizers without a mask."""
+        super().__init__()
+        seed_all(seed)  # the head is new in most embedders
+        self.encoder = encoder
+        body: Any = encoder[0].auto_model
+        if encoder.tokenizer.mask_token_id is None:
+            raise UserError(f"{folder}: the tokenizer has no mask token; objective: simcse works with any encoder")
+        try:
+            with quiet():
+                config = AutoConfig.from_pretrained(folder)
+                self.head = AutoModelForMaskedLM.from_pretrained(folder, config=config, dtype=torch.float32)
+        except (ValueError, AttributeError) as error:
+            name = type(body).__name__
+            raise UserError(f"{folder}: '{name}' has no masked-language head; objective: simcse works with any encoder") from error
+        if getattr(config, "tie_word_embeddings", True):
+            self.head.get_output_embeddings().weight = body.get_input_embeddings().weight
+        self.encoder_frozen = False
+        self.given = _Given()
+        setattr(self.head, self.head.base_model_prefix, self.given)
+        self.to(device())
+
+    def forward(self, masked: Sequence[Sequence[int]], originals: Sequence[Sequence[int]], chosen: Sequence[Any]) -> torch.Tensor:
+        """Mean cross-entropy over the chosen tokens: ids with masks, original ids, and which tokens count; all [texts, tokens]."""
+        pad = self.encoder.tokenizer.pad_token_id or 0
+        features = padded(masked, pad, device())
+        targets = padded(originals, pad, device())["input_ids"]
+        counts = padded([[int(c) for c in row] for row in chosen], 0, device())["input_ids"].bool()
+        body: Any = self.encoder[0].auto_model
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.encoder_frozen):
+            hidden = body(**features)[0]
+        self.given.hidden = hidden[counts][None]  # the head is most of the work: never spend it on tokens that don't count
+        logits = self.head(input_ids=targets[counts][None]).logits[0]
+        return F.cross_entropy(logits.float(), targets[counts])
+
+
+class _Given(torch.nn.Module):
+    """Stands in a model for its body, with hidden states that are there already: what remains is the head, whatever its name."""
+
+    hidden: torch.Tensor | None = None
+
+    def forward(self, *args: Any, **kwargs: Any) -> BaseModelOutput:
+        return BaseModelOutput(last_hidden_state=self.hidden)
