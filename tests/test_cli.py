@@ -53,7 +53,7 @@ def test_every_stage_is_a_command_with_every_setting_an_option():
         (["report", "nowhere"], "holds no results.json"),
         (["init", "x"], "nothing to start from"),
         (["finetune", "--model", "m", "--examples", "e.csv", "--out", "o", "--epochs", "0"], "--epochs"),
-        (["run", "smoke", "--nproc", "2"], "not supported"),
+        (["run", "smoke", "--nproc", "0"], "--nproc"),
     ],
 )
 def test_wrong_input_is_one_clear_message_and_exit_code_2(args, words, tmp_path):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from adapt.checks import Measurement, Model
-from adapt.checks.statistics import auc, average_precision, best_f1
+from adapt.checks.statistics import STATISTICS
 from adapt.errors import UserError
 from adapt.files import read
 from adapt.records import ScoredPair
@@ -30,8 +30,7 @@ class Pairs:
     def measure(self, data: list[ScoredPair], model: Model) -> Measurement:
         gold = np.array([pair.score >= 0.5 for pair in data])
         predicted = np.asarray(model.score([(p.sentence1, p.sentence2) for p in data]), dtype=np.float64)
-        metrics = {"ap": average_precision, "auc": auc, "f1": best_f1}
-        metrics = {name: float(of(gold, predicted, None)[0]) for name, of in metrics.items()}
+        metrics = {name: float(STATISTICS[name](gold, predicted, None)[0]) for name in ("ap", "auc", "f1")}
         return Measurement(metrics, {"gold": gold.astype(float).tolist(), "predicted": predicted.tolist()}, len(data))
 
 

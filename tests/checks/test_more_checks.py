@@ -35,7 +35,7 @@ def test_reranking_agrees_with_sentence_transformers(embedder):
 
 
 def test_a_model_that_tells_nothing_apart_ranks_the_positive_last():
-    blind = Fake(dict.fromkeys("qpnm", [1, 0]))
+    blind = Fake({text: [1, 0] for text in "qpnm"})
     found = checks.find("reranking").measure([Listed("q", ("p",), ("n", "m"))], blind)
     assert found.metrics["map"] == pytest.approx(1 / 3)
 
