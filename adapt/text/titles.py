@@ -15,13 +15,13 @@ from itertools import accumulate
 
 from adapt.text.clean import clean
 from adapt.text.sections import is_label, sections
-from adapt.text.sentences import splitter
 
 MOST_WORDS = 40  # of a title
 LEAST_WORDS = 3
 EVIDENCE = 4.0  # nats by which the split must explain the capitals better than no title does
 COMMON = 0.5  # share of the texts that must show a run-in title before any is believed: in other corpora they are accidents
 _FINAL = re.compile(r"[.;:,]$")
+_SENTENCE = re.compile(r"(?<=[^\s.][^\s.][.?!])\s+(?![a-z])")  # near enough for counts: no initials, no e.g.
 _WORD = re.compile(r"[^\W\d_][\w'-]*")
 
 
@@ -32,9 +32,7 @@ def titled(texts: Sequence[str]) -> list[tuple[str, str]]:
     a first sentence when it is a short question. Titles run into the text are believed where most of the other texts show one.
     """
     texts = ["\n".join(map(clean, text.splitlines())).strip().lstrip("# ") for text in texts]
-    plain = [clean(text) for text in texts]
-    punkt = splitter(plain)
-    split = [punkt.tokenize(text) or [""] for text in plain]
+    split = [_SENTENCE.split(clean(text)) for text in texts]
     habits = _Habits(sentence for sentences in split for sentence in sentences[1:])
     sure = [_first_line(text) or _before_sections(text) or _question(s) for text, s in zip(texts, split, strict=True)]
     run_in = ["" if title else habits.title(sentences[0]) for title, sentences in zip(sure, split, strict=True)]
