@@ -160,12 +160,15 @@ class Mine(Stage):
         positive = float(hits.cosines(pair, [hits.positive(pair)])[0])
         highest = self._bound(positive, self.max_score)
         lowest = -float("inf") if self.min_score is None else self.min_score
-        found = [hits.of(pair, finder) for finder in self.finders]
-        places = np.unique(np.concatenate([own for own, _ in found]))
-        cosines = hits.cosines(pair, places)
-        suspects.add(pair, places[cosines > highest], cosines[cosines > highest], positive, "cosine")
-        fair = places[(cosines <= highest) & (cosines >= lowest)]
-        found = [(own[np.isin(own, fair)], ranks[np.isin(own, fair)]) for own, ranks in found]
+        found: list[tuple[np.ndarray, np.ndarray]] = []
+        high: dict[int, float] = {}
+        for finder in self.finders:
+            places, ranks = hits.of(pair, finder)
+            cosines = hits.cosines(pair, places)
+            high.update(zip(places[cosines > highest].tolist(), cosines[cosines > highest].tolist(), strict=True))
+            within = (cosines <= highest) & (cosines >= lowest)
+            found.append((places[within], ranks[within]))
+        suspects.add(pair, np.array(list(high)), np.array(list(high.values())), positive, "cosine")
         lists = [reciprocal_rank(found)] if self.fusion == "rrf" else [own for own, _ in found]
         if self.strategy == "random":
             lists = [own[np.random.default_rng([seed, pair, i]).permutation(len(own))] for i, own in enumerate(lists)]

@@ -80,7 +80,8 @@ def test_range_min_counts_raw_ranks_not_what_the_margin_left(monkeypatch):
     points = Points({"q": (1, 0), "p": on_arc(0.8)[0], **dict(zip(names, on_arc(0.9, 0.79, 0.6, 0.5, 0.4, 0.3), strict=True))})
     corpus = [Text(name, name) for name in names]
     settings = {"negatives": 2, "margin": 0.05, "max_share": None, "range_min": 2}
-    # Raw ranks: too near, p, near, third, fourth ...: two are passed over, near is within the margin.
+    # Raw ranks: too near, p, near, third, fourth ...: the positive counts, and so does what the margin takes.
+    assert mined(monkeypatch, points, [Pair("q", "p")], corpus, **settings | {"margin": None})["q", "p"] == ("near", "third")
     assert mined(monkeypatch, points, [Pair("q", "p")], corpus, **settings)["q", "p"] == ("third", "fourth")
     theirs = peer(points, [Pair("q", "p")], corpus, num_negatives=2, absolute_margin=0.05, range_min=2)
     assert theirs["q", "p"] == ("fifth", "sixth")
