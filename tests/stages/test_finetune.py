@@ -135,6 +135,16 @@ def test_the_loss_of_a_batch_equals_the_formula_on_the_encoders_vectors(embedder
     assert first_loss(embedder, rows["triplets"], loss="triplet") == pytest.approx(wanted, abs=1e-5)
 
 
+@pytest.mark.parametrize("threshold", [None, 0.8])
+def test_a_score_of_half_means_the_same_unless_positives_from_says_otherwise(embedder, rows, threshold):
+    scored = [ScoredPair(e.sentence1, e.sentence2, (0.1, 0.5, 0.7, 0.9)[i % 4]) for i, e in enumerate(rows["scored"])]
+    first, second = (embed(embedder, [getattr(e, side) for e in scored], Job()) for side in ("sentence1", "sentence2"))
+    distance, same = 1 - (first * second).sum(1), np.array([e.score >= (threshold or 0.5) for e in scored])
+    wanted = np.where(same, distance**2, np.maximum(0, 0.5 - distance) ** 2).mean() / 2
+    found = first_loss(embedder, scored, loss="contrastive", positives_from=threshold)
+    assert found == pytest.approx(wanted, abs=1e-5)
+
+
 def test_a_guide_masks_negatives_and_one_that_doubts_all_leaves_none(embedder, rows):
     guide = Encoder(embedder)
     plain, guided, doubted = (
