@@ -241,7 +241,7 @@ class _Reader:
                 self.say((*path, key), f"step '{step_id}': unknown setting '{key}'.{hint}")
         for name in names:
             # {pairs: 0.5, pseudo: 0.5}: several sources, each with its share
-            if isinstance(given.get(name), dict) and "shares" in stage_class.model_fields:
+            if name == "examples" and isinstance(given.get(name), dict) and "shares" in stage_class.model_fields:
                 given["shares"] = tuple(given[name].values())
         try:
             stage = stage_class.model_validate({k: v for k, v in given.items() if k in stage_class.model_fields})

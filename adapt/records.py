@@ -10,7 +10,9 @@ from typing import Annotated, Any
 
 @dataclass(frozen=True)
 class Text:
-    """A piece of raw text: one document, passage or sentence. `group` names what belongs together (a topic, a case).
+    """A piece of raw text: one document, passage or sentence.
+
+    `group` names what is about the very same thing (a case, a disease) and is never another's negative; `topic` is a wider field.
 
     Where the data names a title, `text` begins with it: `title`, a space, the body.
     """
@@ -20,6 +22,7 @@ class Text:
     group: str = ""
     origin: str = ""
     title: str = ""
+    topic: str = ""
 
     @property
     def body(self) -> str:
@@ -35,6 +38,7 @@ class Pair:
     positive: str
     group: str = ""
     origin: str = ""
+    topic: str = ""
 
 
 @dataclass(frozen=True)

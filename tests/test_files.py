@@ -11,7 +11,7 @@ from adapt.records import Labelled, Pair, Parallel, ScoredPair, Text, Triplet
 from .conftest import SAMPLES
 
 RECORDS = [
-    ("texts", [Text("a", "first text", "topic"), Text("b", "zweiter Text, größer")]),
+    ("texts", [Text("a", "first text", topic="topic"), Text("b", "zweiter Text, größer")]),
     ("texts", [Text("a", "Heart It pumps.", title="Heart"), Text("b", "no title"), Text("c", "Alone", title="Alone")]),
     ("pairs", [Pair("question?", "an answer, with comma"), Pair("other", 'an "answer"', "g")]),
     ("scored", [ScoredPair("left", "right", 0.25, "silver:bm25@2"), ScoredPair("NA", "0012", 1.0)]),

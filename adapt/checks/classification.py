@@ -32,7 +32,7 @@ class Classification:
         from sklearn.metrics import f1_score
         from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
-        gold = np.array([text.group for text in data])
+        gold = np.array([text.topic for text in data])
         vectors = model.embed([text.text for text in data]).astype(np.float64)
         folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
         found = cross_val_predict(LogisticRegression(max_iter=1_000), vectors, gold, cv=folds)

@@ -32,7 +32,7 @@ class Clustering:
         from sklearn.cluster import KMeans
         from sklearn.metrics import v_measure_score
 
-        topics, gold = np.unique([text.group for text in data], return_inverse=True)
+        topics, gold = np.unique([text.topic for text in data], return_inverse=True)
         vectors = model.embed([text.text for text in data]).astype(np.float64)
         found = [
             v_measure_score(gold, KMeans(len(topics), n_init=1, random_state=start).fit_predict(vectors)) for start in range(STARTS)

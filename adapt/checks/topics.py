@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 from adapt.errors import UserError
@@ -11,11 +12,12 @@ from adapt.records import Text
 
 
 def read_topics(source: Any, at_least: int) -> list[Text]:
-    """Texts whose `group` is their topic; topics of fewer than `at_least` texts are left out. Raises UserError below two."""
-    data = [text for text in read(source, "texts") if text.group]
-    sizes = Counter(text.group for text in data)
-    kept = [text for text in data if sizes[text.group] >= at_least]
-    if len({text.group for text in kept}) < 2:
+    """Texts with a topic (or a group); topics of fewer than `at_least` texts are left out. Raises UserError below two."""
+    read_in = [replace(text, topic=text.topic or text.group) for text in read(source, "texts")]
+    data = [text for text in read_in if text.topic]
+    sizes = Counter(text.topic for text in data)
+    kept = [text for text in data if sizes[text.topic] >= at_least]
+    if len({text.topic for text in kept}) < 2:
         raise UserError(
             f"{source}: needs texts of two topics or more, {at_least} texts of each, in columns text and topic (or group)"
         )

@@ -22,7 +22,7 @@ POSITIVE = ("positive", "passage", "answer", "document")
 PREMISE, HYPOTHESIS = ("premise", "sentence1"), ("hypothesis", "sentence2")
 LABEL = ("label", "gold_label")
 CLICKED, CLICKS = ("clicked", "document", "passage", "text"), ("clicks", "count")
-GROUP = ("group", "topic", "focus")
+GROUP = ("group", "focus")
 EXTRAS = {"", "id", "_id", "origin", "group"}  # columns that are no sentence of a parallel text
 
 LABELS = {"entailment": 0, "neutral": 1, "contradiction": 2, "0": 0, "1": 1, "2": 2}  # numbers as SNLI and MNLI have them
@@ -127,11 +127,13 @@ def _as_text(row: Row, number: int) -> Text:
     title = title.strip() if isinstance(title, str) else ""
     text = "" if title and row.get("text") == "" else _string(row, ("text",))
     name = _optional(row, "_id", "id") or str(number)
-    return Text(name, f"{title} {text}".strip(), _optional(row, "group", "topic"), _optional(row, "origin"), title)
+    return Text(name, f"{title} {text}".strip(), _optional(row, *GROUP), _optional(row, "origin"), title, _optional(row, "topic"))
 
 
 def _as_pair(row: Row, number: int) -> Pair:
-    return Pair(_string(row, ANCHOR), _string(row, POSITIVE), _optional(row, *GROUP), _optional(row, "origin"))
+    return Pair(
+        _string(row, ANCHOR), _string(row, POSITIVE), _optional(row, *GROUP), _optional(row, "origin"), _optional(row, "topic")
+    )
 
 
 def _as_scored(row: Row, number: int) -> ScoredPair:

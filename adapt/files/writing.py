@@ -7,7 +7,6 @@ import gzip
 import json
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ def as_row(record: Any) -> dict[str, Any]:
 
     A text's title stands in a column of its own, and `text` holds the rest: reading joins them again.
     """
-    row = {name: value for name, value in asdict(record).items() if value != "" or name == "text"}
+    row = {name: value for name, value in vars(record).items() if value != "" or name == "text"}
     if isinstance(record, Text):
         row["text"] = record.body
     negatives = row.pop("negatives", None)

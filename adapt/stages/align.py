@@ -52,7 +52,7 @@ class Align(TrainingStage):
         sources, targets = [row.source for row in parallel], [row.target for row in parallel]
         wanted = torch.from_numpy(embed((teacher or model).path, sources, job, label="teacher"))
         encoder = open_encoder(model.path)
-        width = encoder.get_sentence_embedding_dimension()
+        width = encoder.get_embedding_dimension()
         if wanted.shape[1] != width:
             raise UserError(
                 f"align: the teacher's vectors have {wanted.shape[1]} numbers, the model's {width}; name one of the same width"

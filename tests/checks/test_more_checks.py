@@ -54,9 +54,9 @@ def test_reranking_rows_are_read_and_bad_ones_told(tmp_path):
 def topics():
     """Three topics around three directions, the last two near each other."""
     rng = np.random.default_rng(3)
-    texts = [Text(f"{i}", f"text {i}", group="abc"[i % 3]) for i in range(60)]
+    texts = [Text(f"{i}", f"text {i}", topic="abc"[i % 3]) for i in range(60)]
     centres = {"a": [1, 0, 0], "b": [0, 1, 0.0], "c": [0, 0.8, 0.6]}
-    vectors = {t.text: rng.normal(centres[t.group], 0.25) for t in texts}
+    vectors = {t.text: rng.normal(centres[t.topic], 0.25) for t in texts}
     return texts, Fake({text: v / np.linalg.norm(v) for text, v in vectors.items()})
 
 
@@ -67,7 +67,7 @@ def test_clustering_by_brute_force_and_scikit_learn(topics):
     texts, model = topics
     found = checks.find("clustering").measure(texts, model)
     vectors = model.embed([t.text for t in texts]).astype(np.float64)
-    gold = [t.group for t in texts]
+    gold = [t.topic for t in texts]
     wanted = np.mean([v_measure_score(gold, KMeans(3, n_init=1, random_state=s).fit_predict(vectors)) for s in range(10)])
     assert found.metrics["v_measure"] == pytest.approx(wanted, abs=1e-9)
     cosines = vectors @ vectors.T
@@ -82,7 +82,7 @@ def test_a_probe_judges_each_text_unseen(topics):
     found = checks.find("classification").measure(texts, model)
     assert found.metrics["accuracy"] == np.mean(found.items["accuracy"]) and 0.8 < found.metrics["accuracy"] <= 1
     rng = np.random.default_rng(0)
-    lost = [Text(t.id, t.text, group="abc"[rng.integers(3)]) for t in texts]  # topics that the vectors know nothing of
+    lost = [Text(t.id, t.text, topic="abc"[rng.integers(3)]) for t in texts]  # topics that the vectors know nothing of
     assert checks.find("classification").measure(lost, model).metrics["accuracy"] < 0.6
 
 

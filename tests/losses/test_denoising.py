@@ -49,8 +49,17 @@ def test_tied_halves_share_their_parameters_and_untied_ones_do_not(language_mode
 
 def test_the_loss_sees_the_noisy_input(language_model):
     encoder = open_encoder(language_model)
+    Denoising(encoder, language_model, tied=False, seed=0).check_that_it_sees_its_input(ids(encoder, TEXTS))
+
+
+def test_a_loss_that_does_not_depend_on_what_is_read_is_refused(language_model, monkeypatch):
+    """A decoder that never looks at the sentence vector, as decoder-only models are: no error says so, only the slope does."""
+    encoder = open_encoder(language_model)
     module = Denoising(encoder, language_model, tied=False, seed=0)
-    assert module.sees_its_input(ids(encoder, TEXTS))
+    restore = module.restore
+    monkeypatch.setattr(module, "restore", lambda vectors, originals: restore(vectors.detach() * 0, originals))
+    with pytest.raises(UserError, match=r"does not depend on what it reads.*objective: mlm.*simcse"):
+        module.check_that_it_sees_its_input(ids(encoder, TEXTS))
 
 
 def test_a_frozen_encoder_gets_no_gradient(language_model):

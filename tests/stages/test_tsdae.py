@@ -37,3 +37,58 @@ def test_tsdae_learns_to_restore(language_model, texts):
 def test_tsdae_without_a_usable_sentence_says_so(embedder):
     with pytest.raises(UserError, match="min_words"):
         stages.find("tsdae")().run(Encoder(embedder), [Text("1", "Too short.")], Job())
+
+
+@pytest.mark.parametrize("objective", ["mlm", "simcse"])
+def test_other_objectives_lower_their_loss(language_model, texts, objective):
+    job = Job(1)
+    rate = 3e-3 if objective == "mlm" else 1e-3
+    stages.find("tsdae")(objective=objective, epochs=20, batch_size=8, learning_rate=rate).run(Encoder(language_model), texts, job)
+    assert job.counts["last_loss"] < job.counts["first_loss"] - (0.2 if objective == "mlm" else 0.05)
+
+
+def test_an_encoder_without_a_decoder_is_sent_to_an_objective_that_works(tmp_path, language_model, texts):
+    from transformers import MPNetConfig, MPNetModel
+
+    config = MPNetConfig(
+        vocab_size=200, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32, max_position_embeddings=80
+    )
+    MPNetModel(config).save_pretrained(tmp_path)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (tmp_path / name).write_bytes((language_model / name).read_bytes())
+    with pytest.raises(UserError, match="objective: mlm"):
+        stages.find("tsdae")(max_steps=1).run(Encoder(tmp_path), texts, Job(1))
+    for objective in ("mlm", "simcse"):
+        stages.find("tsdae")(objective=objective, max_steps=1).run(Encoder(tmp_path), texts, Job(1))
+
+
+@pytest.mark.parametrize("start", ["raw", "tuned"])
+def test_a_killed_run_goes_on_to_the_same_bits_decoder_and_all(embedder, texts, tmp_path, monkeypatch, start):
+    from adapt.engine import training
+
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", -1.0)
+    stage = stages.find("tsdae")(start=start, epochs=2, batch_size=8, dropout=0.1)
+
+    def job(name, tell=lambda event: None):
+        (tmp_path / name).mkdir(exist_ok=True)
+        return Job(1, tmp_path / f"{name}-out", tmp_path / name, tell)
+
+    def interrupt(event):
+        if event.kind == "progress" and event.text == "tsdae" and event.data["done"] >= 60:
+            raise KeyboardInterrupt
+
+    for name in ("whole", "cut"):
+        (tmp_path / f"{name}-out").mkdir()
+    whole = stage.run(Encoder(embedder), texts, job("whole"))
+    with pytest.raises(KeyboardInterrupt):
+        stage.run(Encoder(embedder), texts, job("cut", interrupt))
+    assert (tmp_path / "cut" / "checkpoint.pt").is_file()
+    again = stage.run(Encoder(embedder), texts, job("cut"))
+    assert (whole.path / "model.safetensors").read_bytes() == (again.path / "model.safetensors").read_bytes()
+
+
+def test_held_out_loss_is_watched_with_fixed_noise(language_model, texts):
+    job = Job(1)
+    stage = stages.find("tsdae")(held_out=0.2, epochs=4, batch_size=8, learning_rate=1e-3)
+    stage.run(Encoder(language_model), texts, job)
+    assert job.counts["held_out_loss"] > 0 and job.counts["best_step"] >= 1
