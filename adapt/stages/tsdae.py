@@ -236,7 +236,5 @@ def _read(encoder, sentences: list[str], max_length: int) -> _Read:
 
 def _pool(encoder, mode: str) -> None:
     """Take the sentence vector another way than the base does."""
-    from sentence_transformers.sentence_transformer.modules.pooling import Pooling
-
-    place = next(i for i, part in enumerate(encoder) if isinstance(part, Pooling))
-    encoder[place] = Pooling(encoder[place].embedding_dimension, mode)
+    place, pooling = next((i, part) for i, part in enumerate(encoder) if hasattr(part, "pooling_mode"))
+    encoder[place] = type(pooling)(pooling.embedding_dimension, mode)
