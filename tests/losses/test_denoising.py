@@ -53,6 +53,16 @@ def test_the_probe_passes_a_decoder_that_sees_what_the_encoder_read(language_mod
         Denoising(encoder, language_model, tied=tied, seed=0).check_that_it_sees_its_input(ids(encoder, TEXTS))
 
 
+def test_a_loss_that_does_not_depend_on_what_is_read_is_refused(language_model, monkeypatch):
+    """A decoder that never looks at the sentence vector, as decoder-only models are: no error says so, only the slope does."""
+    encoder = open_encoder(language_model)
+    module = Denoising(encoder, language_model, tied=False, seed=0)
+    restore = module.restore
+    monkeypatch.setattr(module, "restore", lambda vectors, originals: restore(vectors.detach() * 0, originals))
+    with pytest.raises(UserError, match=r"does not depend on what it reads.*objective: mlm.*simcse"):
+        module.check_that_it_sees_its_input(ids(encoder, TEXTS))
+
+
 def test_a_frozen_encoder_gets_no_gradient(language_model):
     encoder = open_encoder(language_model)
     module = Denoising(encoder, language_model, tied=False, seed=0, decoder_layers=1)
