@@ -350,7 +350,7 @@ def stage_command(word: str) -> click.Command:
         options.append(click.Option([_flag(want.name)], required=want.required, multiple=data, help=what_it_is))
     options.append(click.Option(["--out"], required=True, type=click.Path(path_type=Path), help=what))
     for name, info in stage.model_fields.items():
-        shown = "" if info.default is None else f"  [default: {_plain(info.default)}]"
+        shown = "" if info.default in (None, ()) else f"  [default: {_plain(info.default)}]"
         kind, multiple = _click_type(info.annotation)
         options.append(click.Option([_flag(name)], type=kind, multiple=multiple, help=f"{info.description}{shown}"))
     options.append(click.Option(["--seed"], type=int, default=13, show_default=True, help="for every random choice"))

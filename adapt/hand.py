@@ -28,7 +28,9 @@ def run_stage(
     inputs, kinds = {}, {}
     for want in stage.inputs():
         if want.name in sources:
-            inputs[want.name], kinds[want.name] = _open(sources[want.name], want.kinds)
+            # A file may be read as several kinds (NLI rows): as one that the settings are for, where there is one.
+            fit = tuple(kind for kind in want.kinds if not stage.problems({want.name: kind}))
+            inputs[want.name], kinds[want.name] = _open(sources[want.name], fit or want.kinds)
     problems = stage.problems(kinds)
     if problems:
         raise UserError(problems)

@@ -100,6 +100,8 @@ def make(recipe: Recipe, store: Store, until: str | None = None, fresh: Sequence
             "seed": recipe.seed,
             "inputs": {param: list(keys) for param, keys in inputs.items()},
         }
+        if step.stage.makes() == "pairs":
+            entry["held_out"] = _held_out(digests)
         key = key_of(entry)
         due = step.id in fresh or bool(again & {k for keys in inputs.values() for k in keys})
         line = _line(step.id, entry, step.stage.makes(), store, _rows(step, inputs, counts), due)
@@ -137,12 +139,16 @@ def _data_line(recipe: Recipe, name: str, store: Store, digests: Mapping[str, Ma
         "file": file_digest(recipe.data[name]),
         "limit": recipe.limit,
         "seed": recipe.seed if recipe.limit else None,
-        "held_out": sorted(d for splits in digests.values() for d in splits.values()),
+        "held_out": _held_out(digests),
         "version": READING,
     }
     rows = count_rows(recipe.data[name])
     rows = min(rows, recipe.limit) if rows is not None and recipe.limit else rows
     return _line(f"data-{name}", entry, DATA[name], store, rows, False)
+
+
+def _held_out(digests: Mapping[str, Mapping[str, str]]) -> list[str]:
+    return sorted(digest for splits in digests.values() for digest in splits.values())
 
 
 def _gate_entry(recipe: Recipe, after: str, before: str, base: str, digests: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:

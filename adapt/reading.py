@@ -231,7 +231,8 @@ class _Reader:
         stage_class = stages.find(word)
         names = {i.name for i in stage_class.inputs()}
         given = {k.replace("-", "_"): v for k, v in settings.items()}
-        step_id = str(given.pop("id", word))
+        # A stage that is called as data are (pairs) goes by what it makes, so that the data keep their name.
+        step_id = str(given.pop("id", stage_class.product if word in DATA else word))
         if step_id in used:
             self.say(path, f"two steps are called '{step_id}'; give one an id of its own: {{id: ...}}")
         for key in settings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -173,6 +174,11 @@ class _Running:
         else:
             inputs = {name: self._input(keys) for name, keys in (line.inputs or {}).items()}
             made = line.step.stage.run(**inputs, job=job)
+            if line.kind == "pairs":
+                # A long text may hold a short held-out passage and still be unlike it; a pair cut out of it is not.
+                clean = leakage.without_held_out(made, self._held_out())
+                made = clean.kept
+                job.counts.update(held_out_exact=clean.exact, held_out_nearly=clean.nearly)
         if line.kind in FILES:
             files.write(made, out / FILES[line.kind])
             job.counts["rows"] = len(made)
@@ -189,8 +195,10 @@ class _Running:
         """One of the recipe's data: read, limited, without repeats and without what the checks hold out."""
         import numpy as np
 
-        found = files.read(self.recipe.data[name], planning.DATA[name])
+        left_out: Counter[str] = Counter()
+        found = files.read(self.recipe.data[name], planning.DATA[name], left_out)
         read = len(found)
+        job.counts.update(left_out)
         found = list({leakage.sides(record): record for record in found}.values())
         repeats = read - len(found)
         if self.recipe.limit and len(found) > self.recipe.limit:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from adapt.records import Pair, ScoredPair, Text, Triplet
+from adapt.records import Labelled, Pair, Parallel, ScoredPair, Text, Triplet
 from adapt.text.clean import normalised
 from adapt.text.near import near
 
@@ -28,7 +28,9 @@ def sides(record: Any) -> tuple[str, ...]:
         return (record.anchor, record.positive)
     if isinstance(record, Triplet):
         return (record.anchor, record.positive)
-    assert isinstance(record, ScoredPair)
+    if isinstance(record, Parallel):
+        return (record.source, record.target)
+    assert isinstance(record, (ScoredPair, Labelled))
     return (record.sentence1, record.sentence2)
 
 

@@ -120,6 +120,14 @@ def _legacy_pooling(config: dict[str, Any]) -> dict[str, Any]:
     return legacy | {"include_prompt": config.get("include_prompt", True)}
 
 
+def set_pooling(model: SentenceTransformer, mode: str) -> None:
+    """Take the sentence vector another way than the model does: cls, mean or max."""
+    from sentence_transformers.sentence_transformer.modules.pooling import Pooling
+
+    place = next(i for i, part in enumerate(model) if isinstance(part, Pooling))
+    model[place] = Pooling(model[place].embedding_dimension, mode)
+
+
 def prompt_of(model: SentenceTransformer, role: str) -> str:
     """The text that the model wants before a `query`, a `document`, or ("") any other text."""
     prompts = model.prompts or {}

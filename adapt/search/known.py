@@ -103,11 +103,3 @@ def _sources(corpus: Sequence[Text]) -> list[int]:
     """The number of the source of each row: ids of different files have nothing to do with each other."""
     sizes = corpus.sizes if isinstance(corpus, Joined) else [len(corpus)]
     return [number for number, size in enumerate(sizes) for _ in range(size)]
-
-
-def positives_by_anchor(pairs: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
-    """Every anchor's own positives, both normalised."""
-    table: dict[str, set[str]] = defaultdict(set)
-    for anchor, positive in pairs:
-        table[normalised(anchor)].add(normalised(positive))
-    return table

@@ -73,14 +73,14 @@ class Tsdae(TrainingStage):
 
     def run(self, model: EncoderFolder, texts: Texts, job: Job) -> EncoderFolder:
         """The encoder after training, in `job.out / "model"`. Raises UserError if nothing is left to read."""
-        from adapt.engine.encoder import is_tuned, open_encoder, save_encoder
+        from adapt.engine.encoder import is_tuned, open_encoder, save_encoder, set_pooling
 
         sentences = self._sentences(texts, job)
         tuned = self.start == "tuned" or (self.start == "auto" and is_tuned(model.path))
         job.note(f"tsdae: {len(sentences):,} sentences; the base is treated as {'tuned' if tuned else 'raw'}")
         encoder = open_encoder(model.path)
         if self.pooling != "base":
-            _pool(encoder, self.pooling)
+            set_pooling(encoder, self.pooling)
         fitted = self._train(encoder, model, _read(encoder, sentences, self.max_length), tuned, job)
         job.counts.update(sentences=len(sentences), treated_as="tuned" if tuned else "raw", **vars(fitted))
         return Encoder(save_encoder(encoder, job.out / "model"))
@@ -232,9 +232,3 @@ def _read(encoder, sentences: list[str], max_length: int) -> _Read:
     tokens = encoder.tokenizer(texts, truncation=True, max_length=limit, return_offsets_mapping=True)
     units = [word_units(t, tokens.word_ids(i), tokens["offset_mapping"][i], len(prompt)) for i, t in enumerate(texts)]
     return _Read([np.asarray(ids) for ids in tokens["input_ids"]], units)
-
-
-def _pool(encoder, mode: str) -> None:
-    """Take the sentence vector another way than the base does."""
-    place, pooling = next((i, part) for i, part in enumerate(encoder) if hasattr(part, "pooling_mode"))
-    encoder[place] = type(pooling)(pooling.embedding_dimension, mode)
