@@ -68,3 +68,9 @@ def test_no_path_of_a_machine_and_no_figure_without_its_recipe():
     for file in [README, *sorted((ROOT / "recipes").glob("*.yaml"))]:
         assert not re.search(r"/(home|root|work|tmp|Users)/", file.read_text(encoding="utf-8")), file
     assert set(recipe.shipped()) == {file.stem for file in (ROOT / "recipes").glob("*.yaml")}
+
+
+def test_every_test_that_the_table_of_methods_names_is_there():
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "README.md").read_text(encoding="utf-8")))
+    there = {name for file in (ROOT / "tests").rglob("test_*.py") for name in re.findall(r"def (test_\w+)", file.read_text())}
+    assert len(named) > 20 and not named - there
