@@ -170,8 +170,12 @@ def _in_processes(count: int) -> int:
     """This very command again, in `count` processes under torchrun; its exit code."""
     import subprocess
 
+    given = list(sys.argv[1:])
+    if "--nproc" in given:  # torchrun would take it for an option of its own
+        del given[given.index("--nproc") : given.index("--nproc") + 2]
+    given = [word for word in given if not word.startswith("--nproc=")]
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
-    return subprocess.run([*launcher, "-m", "adapt", *sys.argv[1:]]).returncode
+    return subprocess.run([*launcher, "-m", "adapt", *given]).returncode
 
 
 @cli.command("recipes")

@@ -30,7 +30,10 @@ def run_stage(
         if want.name in sources:
             # A file may be read as several kinds (NLI rows): as one that the settings are for, where there is one.
             fit = tuple(kind for kind in want.kinds if not stage.problems({want.name: kind}))
-            inputs[want.name], kinds[want.name] = _open(sources[want.name], fit or want.kinds)
+            try:
+                inputs[want.name], kinds[want.name] = _open(sources[want.name], fit or want.kinds)
+            except UserError:  # it holds another kind, of which the problems below say more
+                inputs[want.name], kinds[want.name] = _open(sources[want.name], want.kinds)
     problems = stage.problems(kinds)
     if problems:
         raise UserError(problems)
