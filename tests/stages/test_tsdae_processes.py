@@ -1,0 +1,67 @@
+"""Several processes train one TSDAE model, and a checkpoint without its decoder is not gone on from."""
+
+import random
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import multiprocessing
+
+from adapt import stages
+from adapt.engine import training
+from adapt.job import Job
+from adapt.records import Encoder, Text
+
+from ..conftest import sentence
+
+# Pooled otherwise than the base, so that the anchor pulls from the first step on.
+SETTINGS = {"batch_size": 8, "max_steps": 2, "frozen": 0.0, "learning_rate": 1e-3, "pooling": "cls", "anchor": 5.0}
+
+
+def train(rank, count, base, texts, out, settings):
+    """One of `count` processes; each keeps its own weights, for only the first writes the model."""
+    from adapt.engine import encoder
+
+    torch.set_num_threads(1)
+    training.CHECKPOINT_SECONDS = -1.0  # a checkpoint after the first step
+    encoder.save_encoder = lambda model, folder: save_file(dict(model.state_dict()), out / f"{count}-{rank}.safetensors")
+    if count > 1:
+        torch.distributed.init_process_group("gloo", init_method=f"file://{out}/meet", rank=rank, world_size=count)
+    job = Job(3, out / f"out-{count}-{rank}", out / f"work-{count}-{rank}")
+    job.out.mkdir()
+    job.work.mkdir()
+    stages.find("tsdae")(**settings).run(Encoder(base), texts, job)
+    if count > 1:
+        torch.distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("objective", ["denoise", "mlm"])
+def test_two_processes_train_the_one_model_that_one_process_trains(embedder, tmp_path, objective):
+    settings = SETTINGS | {"objective": objective}
+    rng = random.Random(5)  # sentences of many lengths: the two halves of a batch hold unlike numbers of tokens
+    texts = [Text(str(i), sentence(rng, rng.randint(5, 30))) for i in range(24)]
+    for count in (1, 2):
+        multiprocessing.spawn(train, (count, embedder, texts, tmp_path, settings), nprocs=count)
+    left, right = (load_file(tmp_path / f"2-{rank}.safetensors") for rank in (0, 1))
+    assert all(torch.equal(left[name], right[name]) for name in left)
+    one, two = (torch.load(tmp_path / f"work-{count}-0" / "checkpoint.pt", weights_only=True) for count in (1, 2))
+    assert one["step"] == two["step"] == 1 and two["losses"] == pytest.approx(one["losses"], abs=1e-5)
+    # Gradients, not weights: Adam divides by a gradient's size, and makes much of rounding where that is nearly nothing.
+    slopes = [(one["optimizer"]["state"][i]["exp_avg"], two["optimizer"]["state"][i]["exp_avg"]) for i in one["optimizer"]["state"]]
+    assert len(slopes) > 20 and sum(float(slope.abs().max()) > 1e-4 for slope, _ in slopes) > 10
+    for alone, together in slopes:
+        torch.testing.assert_close(together, alone, atol=1e-6, rtol=1e-4)
+
+
+def test_a_checkpoint_without_the_decoder_is_noticed(embedder, texts, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", -1.0)
+    job = Job(3, tmp_path, tmp_path)
+    stage = stages.find("tsdae")(**SETTINGS)
+    stage.run(Encoder(embedder), texts, job)
+    saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert any(name.startswith("decoder.") for name in saved["module"])
+    saved["module"] = {name: value for name, value in saved["module"].items() if not name.startswith("decoder.")}
+    torch.save(saved, tmp_path / "checkpoint.pt")
+    with pytest.raises(RuntimeError, match=r"Missing key.*decoder\."):
+        stage.run(Encoder(embedder), texts, job)
