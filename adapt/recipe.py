@@ -16,7 +16,7 @@ from adapt.stages import Stage
 PACKAGE = Path(__file__).parent
 DATA = {
     "texts": "texts", "corpus": "texts", "gold": "scored", "scored": "scored", "pairs": "pairs", "triplets": "triplets",
-    "labelled": "labelled", "parallel": "parallel",
+    "labelled": "labelled", "parallel": "parallel", "replay": "pairs",
 }  # fmt: skip
 TOP = ("name", "description", "model", "seed", "data", "checks", "gate", "stages", "sweep")
 

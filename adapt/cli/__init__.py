@@ -1,0 +1,85 @@
+"""The front door: prints, never thinks. Every stage's command is read from the stage itself."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import click
+
+from adapt import __version__, stages
+from adapt.cli import measuring, running, using
+from adapt.cli.by_hand import stage_command
+from adapt.errors import UserError, WorkFailed
+
+QUIET = {
+    "TRANSFORMERS_VERBOSITY": "error",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+}
+
+
+class Doors(click.Group):
+    """The fixed commands and one for every stage."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*("run",), *sorted(stages.names(), key=_order), *(n for n in super().list_commands(ctx) if n != "run")]
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name in stages.names():
+            return stage_command(name)
+        command = super().get_command(ctx, name)
+        if command is not None:
+            command.short_help = (command.help or "").splitlines()[0]
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args and self.get_command(ctx, args[0]) is None:
+            from adapt.errors import did_you_mean
+
+            raise click.UsageError(f"no command '{args[0]}'.{did_you_mean(args[0], self.list_commands(ctx))}")
+        return super().resolve_command(ctx, args)
+
+
+def _order(word: str) -> tuple[int, str]:
+    chain = ("tsdae", "pairs", "cross-encoder", "silver", "mine", "finetune", "blend", "align")
+    return (chain.index(word) if word in chain else len(chain), word)
+
+
+@click.group(cls=Doors, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="adapt")
+def cli() -> None:
+    """Make any text-embedding model good at your domain.
+
+    \b
+    adapt run medical-recipe      the whole chain, on the corpus and model that ship
+    adapt init mydomain --texts notes.jsonl --pairs pairs.jsonl
+    """
+
+
+for room in (running, measuring, using):
+    for command in room.COMMANDS:
+        cli.add_command(command)
+
+
+def main() -> None:
+    """Run the command line; user errors exit with 2, failed work with 1, neither with a traceback."""
+    os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
+    import warnings
+
+    warnings.filterwarnings("ignore")
+    try:
+        cli()
+    except UserError as error:
+        for problem in error.problems:
+            click.echo(f"error: {problem}", err=True)
+        sys.exit(2)
+    except WorkFailed as error:
+        click.echo(f"failed: {error}", err=True)
+        sys.exit(1)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)

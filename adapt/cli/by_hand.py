@@ -1,0 +1,82 @@
+"""One stage by hand: its command, read from the stage."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+from pydantic import ValidationError
+
+from adapt import stages, yaml_lines
+from adapt.cli.voice import voice
+from adapt.errors import UserError
+
+
+def stage_command(word: str) -> click.Command:
+    """The command of a stage: an option for each input and setting, as the stage declares them."""
+    stage = stages.find(word)
+    made = stage.makes()
+    what = "folder of the model" if made.endswith("encoder") else "file for the result (.jsonl, .csv, .parquet ...)"
+    options: list[click.Parameter] = []
+    for want in stage.inputs():
+        kinds = " or ".join(want.kinds)
+        data = not want.kinds[0].endswith("encoder")
+        what_it_is = f"{kinds}: a file or folder; may be given again" if data else f"{kinds}: a folder or name"
+        options.append(click.Option([_flag(want.name)], required=want.required, multiple=data, help=what_it_is))
+    options.append(click.Option(["--out"], required=True, type=click.Path(path_type=Path), help=what))
+    for name, info in stage.model_fields.items():
+        shown = "" if info.default in (None, ()) else f"  [default: {_plain(info.default)}]"
+        kind, multiple = _click_type(info.annotation)
+        options.append(click.Option([_flag(name)], type=kind, multiple=multiple, help=f"{info.description}{shown}"))
+    options.append(click.Option(["--seed"], type=int, default=13, show_default=True, help="for every random choice"))
+    options.append(click.Option(["--force"], is_flag=True, help="replace what stands at --out"))
+
+    def go(out: Path, seed: int, force: bool, **given: Any) -> None:
+        _one_stage(stage, out, seed, force, given)
+
+    first, _, more = inspect.cleandoc(stage.__doc__ or "").partition("\n")
+    doc = f"{first}\n{more}\n\n\b\n{stage.example}"
+    return click.Command(word, callback=go, params=options, help=doc, short_help=stage.help())
+
+
+def _one_stage(stage_class: type[stages.Stage], out: Path, seed: int, force: bool, given: dict[str, Any]) -> None:
+    from adapt.hand import run_stage
+
+    names = {want.name for want in stage_class.inputs()}
+    settings = {k: yaml_lines.scalar(v) if v == "null" else v for k, v in given.items() if k not in names and v not in (None, ())}
+    try:
+        stage = stage_class.model_validate(settings)
+    except ValidationError as error:
+        raise UserError([f"{_flag(str(p['loc'][0]))}: {p['msg']} (got {p['input']!r})" for p in error.errors()]) from None
+    sources = {k: v for k, v in given.items() if k in names and v not in (None, ())}
+    if out.exists() and not force:
+        raise UserError(f"{out}: is there already; give another --out, or --force to replace it")
+    counts = run_stage(stage, sources, out, seed, voice())
+    click.echo(f"{out}: " + "  ".join(f"{k} {_plain(v)}" for k, v in counts.items()))
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return ", ".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
+
+
+def _click_type(annotation: Any) -> tuple[Any, bool]:
+    """(click's type, whether it may be given several times) for a field's annotation; pydantic checks the bounds."""
+    args = [a for a in typing.get_args(annotation) if a is not type(None)]
+    if typing.get_origin(annotation) is Literal:
+        return click.Choice([str(a) for a in args]), False
+    if typing.get_origin(annotation) is tuple:
+        return _click_type(args[0])[0], True
+    if type(None) in typing.get_args(annotation):
+        return str, False  # a value, or null
+    if typing.get_origin(annotation) is typing.Annotated:
+        return _click_type(args[0])
+    return {bool: bool, int: int, float: float}.get(annotation, str), False

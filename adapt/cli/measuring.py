@@ -1,0 +1,97 @@
+"""Commands that measure models."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from adapt import checks
+from adapt.cli.voice import voice
+from adapt.errors import UserError
+
+DATA_OF = {
+    "classification": "texts with a topic each",
+    "clustering": "texts with a topic each",
+    "pairs": "sentence1, sentence2, score: matching or not",
+    "reranking": "query, positive, negative (lists)",
+    "retrieval": "a BEIR folder",
+    "sts": "sentence1, sentence2, score",
+    "translation": "parallel sentences: source, target",
+    "triplets": "anchor, positive, negative",
+}
+
+
+def _data_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """An option for the data of every kind of check."""
+    for kind in reversed(checks.names()):
+        command = click.option(f"--{kind}", help=DATA_OF.get(kind, f"data for the check '{kind}'"))(command)
+    command = click.option("--recipe", help="all checks of a recipe")(command)
+    command = click.option("--split", default="test", show_default=True, help="dev or test, of a recipe or a BEIR folder")(command)
+    return click.option("--json", "as_json", is_flag=True, help="print JSON")(command)
+
+
+def _checks(recipe: str | None, split: str, **sources: str | None) -> dict[str, tuple[str, Any]]:
+    """{name: (kind, source)} of what the options name."""
+    found: dict[str, tuple[str, Any]] = {}
+    if recipe:
+        from adapt import reading
+
+        for name, spec in reading.load(recipe).checks.items():
+            if (source := getattr(spec, split, None)) is not None:
+                found[name] = (spec.kind, source)
+    found.update({kind: (kind, source) for kind, source in sources.items() if source})
+    if not found:
+        raise UserError(f"nothing to measure on: give --recipe or {', '.join(f'--{kind}' for kind in checks.names())}")
+    return found
+
+
+@click.command("check")
+@click.option("--model", required=True, help="a model's folder or name")
+@_data_options
+def check_command(model: str, recipe: str | None, split: str, as_json: bool, **sources: str | None) -> None:
+    """Measure a model.
+
+    \b
+    adapt check --model all-MiniLM-L6-v2 --sts sts-test.csv --retrieval test
+    adapt check --model runs/medical-recipe/model --recipe medical-recipe --split dev
+    """
+    from adapt.measure import measure_all
+
+    found = measure_all(model, _checks(recipe, split, **sources), split, voice())
+    if as_json:
+        click.echo(json.dumps({name: {"rows": m.rows, **m.metrics} for name, m in found.items()}, indent=2))
+        return
+    for name, measured in found.items():
+        shown = "  ".join(f"{metric} {value:.4f}" for metric, value in measured.metrics.items())
+        click.echo(f"{name:<20} {measured.rows:>6,} rows  {shown}")
+
+
+@click.command("compare")
+@click.option("--model", "pair", multiple=True, required=True, help="give twice: the model before, the model after")
+@_data_options
+def compare_command(pair: tuple[str, ...], recipe: str | None, split: str, as_json: bool, **sources: str | None) -> None:
+    """Compare two models item by item: differences, 95 % intervals, verdicts.
+
+    \b
+    adapt compare --model all-MiniLM-L6-v2 --model tuned --sts sts-test.csv
+    adapt compare --model all-MiniLM-L6-v2 --model runs/medical-recipe/model --recipe medical-recipe
+    """
+    from adapt import console
+    from adapt.measure import measure_all
+    from adapt.results import compared
+
+    if len(pair) != 2:
+        raise UserError(f"compare takes two models: --model before --model after (got {len(pair)})")
+    wanted = _checks(recipe, split, **sources)
+    before, after = (measure_all(name, wanted, split, voice()) for name in pair)
+    found = compared(before, after, {})
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+    else:
+        console.Voice().out.print(console.test_table(found))
+
+
+COMMANDS = (check_command, compare_command)

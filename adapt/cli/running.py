@@ -1,0 +1,134 @@
+"""Commands around a recipe: carry it out, list those that ship, write one, show what came of it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command("run")
+@click.argument("recipe")
+@click.option("--out", type=click.Path(path_type=Path), help="run folder; runs/<name> where not given")
+@click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="change a setting: stages.finetune.epochs=2")
+@click.option("--until", metavar="STEP", help="stop after this step")
+@click.option("--fresh", multiple=True, metavar="STEP", help="do this step again, and what depends on it")
+@click.option("--dry-run", is_flag=True, help="print the plan and do nothing")
+@click.option(
+    "--seeds", type=click.IntRange(1), default=1, show_default=True, help="carry it out with so many seeds, and tell the spread"
+)
+@click.option(
+    "--nproc", type=click.IntRange(1), default=1, show_default=True, help="processes that train one model, one for each GPU"
+)
+def run_command(
+    recipe: str, out: Path | None, overrides: tuple[str, ...], until: str | None, fresh: tuple[str, ...], dry_run: bool, seeds: int,
+    nproc: int,
+) -> None:  # fmt: skip
+    """Carry out a recipe: the name of one that ships, or a path.
+
+    \b
+    adapt run medical-recipe
+    adapt run medical-recipe --dry-run --set stages.finetune.learning_rate=2e-5
+    """
+    from adapt import console, crew, reading
+
+    loaded = reading.load(recipe, overrides)
+    folder = out or Path("runs") / loaded.name
+    voice = console.Voice()
+    if dry_run:
+        from adapt.plan import all_lines
+        from adapt.store import Store
+
+        voice.out.print(console.plan_table(all_lines(loaded, Store(folder), until, fresh)))
+        return
+    if nproc > 1 and not crew.started():
+        sys.exit(_in_processes(nproc))
+    if not crew.of_this_process().leads:
+        voice.mute()
+    from adapt.report import write_report
+    from adapt.runner import run, run_seeds
+
+    if seeds > 1:
+        results, spread = run_seeds(loaded, folder, seeds, tell=voice)
+    else:
+        results, spread = run(loaded, folder, until=until, fresh=fresh, tell=voice), []
+    if not crew.of_this_process().leads:
+        return
+    report = write_report(folder)
+    if results["sweep"]:
+        voice.out.print("\nSweep, decided on dev data:")
+        voice.out.print(console.sweep_table(results["sweep"]))
+    voice.out.print("\nOn dev data, after each step (change against the model before, in points):")
+    voice.out.print(console.dev_table(results))
+    if results["test"]:
+        voice.out.print("\nOn test data, base against final:")
+        voice.out.print(console.test_table(results["test"]))
+    if spread:
+        voice.out.print(f"\nChange on test data over {seeds} seeds:")
+        voice.out.print(console.spread_table(spread))
+    voice.out.print(f"\n{results['verdict']['word']}: {results['verdict']['sentence']}")
+    speed = results["speed"]
+    voice.out.print(
+        f"speed of the final model: {speed['latency_ms_p50']:.1f} ms a query (median), {speed['texts_per_second']:.0f} texts/s"
+    )
+    voice.out.print(f"took {console.clock(results['seconds'])}; model: {folder / 'model'}; report: {report}")
+
+
+def _in_processes(count: int) -> int:
+    """This very command again, in `count` processes under torchrun; its exit code."""
+    import subprocess
+
+    given = list(sys.argv[1:])
+    if "--nproc" in given:  # torchrun would take it for an option of its own
+        del given[given.index("--nproc") : given.index("--nproc") + 2]
+    given = [word for word in given if not word.startswith("--nproc=")]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
+    return subprocess.run([*launcher, "-m", "adapt", *given]).returncode
+
+
+@click.command("recipes")
+def recipes_command() -> None:
+    """List the recipes that ship.
+
+    \b
+    adapt recipes
+    """
+    from adapt import recipe, yaml_lines
+
+    for name, file in recipe.shipped().items():
+        click.echo(f"{name:<18} {yaml_lines.load(file)[0].get('description', '')}")
+
+
+@click.command("init")
+@click.argument("name")
+@click.option("--texts", help="raw texts of the domain")
+@click.option("--pairs", help="questions and the passages that answer them: anchor, positive")
+@click.option("--gold", help="sentence pairs scored 0 to 1: sentence1, sentence2, score")
+@click.option("--model", default="all-MiniLM-L6-v2", show_default=True, help="the base model")
+def init_command(name: str, texts: str | None, pairs: str | None, gold: str | None, model: str) -> None:
+    """Write NAME/recipe.yaml, a commented recipe for your own files, with dev and test data set aside.
+
+    \b
+    adapt init mydomain --texts notes.jsonl --pairs pairs.jsonl
+    """
+    from adapt.init import init
+
+    for line in init(Path(name), texts=texts, pairs=pairs, gold=gold, model=model):
+        click.echo(line)
+
+
+@click.command("report")
+@click.argument("run", type=click.Path(path_type=Path))
+def report_command(run: Path) -> None:
+    """Write RUN/report.html again, from RUN/results.json.
+
+    \b
+    adapt report runs/medical-recipe
+    """
+    from adapt.report import write_report
+
+    click.echo(write_report(run))
+
+
+COMMANDS = (run_command, recipes_command, init_command, report_command)

@@ -1,0 +1,45 @@
+"""Commands that use a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from adapt.cli.voice import voice
+
+
+@click.command("embed")
+@click.option("--model", required=True, help="a model's folder or name")
+@click.option("--texts", required=True, help="texts to encode")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help=".npy (vectors alone) or .parquet (id, text, vector)")
+def embed_command(model: str, texts: str, out: Path) -> None:
+    """Encode texts into unit vectors.
+
+    \b
+    adapt embed --model all-MiniLM-L6-v2 --texts passages.jsonl --out vectors.npy
+    """
+    from adapt.embed import embed_file
+
+    count, width = embed_file(model, texts, out, voice())
+    click.echo(f"{out}: {count:,} vectors of {width}")
+
+
+@click.command("search")
+@click.option("--model", required=True, help="a model's folder or name")
+@click.option("--corpus", required=True, help="texts to search")
+@click.option("--top", default=5, show_default=True, type=click.IntRange(1), help="how many to show")
+@click.argument("query")
+def search_command(model: str, corpus: str, top: int, query: str) -> None:
+    """Search a corpus with a query.
+
+    \b
+    adapt search --model all-MiniLM-L6-v2 --corpus passages.jsonl "can I drink wine with this antibiotic"
+    """
+    from adapt.embed import search_file
+
+    for score, text in search_file(model, corpus, query, top, voice()):
+        click.echo(f"{score:.3f}  {text.id}  {text.text[:160]}")
+
+
+COMMANDS = (embed_command, search_command)
