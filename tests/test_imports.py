@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parent.parent / "adapt"
 LEVELS = {
     "errors": 0, "text": 1, "job": 1, "records": 1, "files": 2, "models": 2, "yaml_lines": 2, "search": 3, "engine": 3,
     "losses": 4, "crew": 4, "stages": 5, "checks": 5, "store": 5, "recipe": 6, "reading": 7, "measure": 7, "plan": 7, "gate": 7,
-    "embed": 7, "hand": 7, "init": 7, "results": 8, "report": 8, "runner": 9, "console": 9, "cli": 10, "__main__": 11,
+    "embed": 7, "hand": 7, "init": 7, "results": 8, "report": 8, "evidence": 8, "runner": 9, "console": 9, "cli": 10, "__main__": 11,
     "__init__": 10,
 }  # fmt: skip
 HEAVY = {
