@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 if TYPE_CHECKING:
     import numpy as np
 
-BESIDE = {"statistics", "leakage", "speed", "ranking", "topics"}  # files of this folder that are no kind of check
+BESIDE = {"statistics", "leakage", "speed", "ranking", "topics", "groups"}  # files of this folder that are no kind of check
 
 
 class Model(Protocol):
@@ -33,17 +33,19 @@ class Model(Protocol):
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a check found: metrics (0 to 1; correlations -1 to 1), and per item what they were computed from.
+    """What a check found: metrics (0 to 1; correlations and cosines -1 to 1), and per item what they were computed from.
 
     `items[metric]` holds each item's own value where the metric is their mean; correlations are recomputed from
     `items["gold"]` and `items["predicted"]`. `groups` names for each item what it shares with others (a passage that several
-    queries ask for): such items are no independent evidence.
+    queries ask for): such items are no independent evidence. `topics` names each item's wider field, "" where it is unknown;
+    empty where no item has one.
     """
 
     metrics: Mapping[str, float]
     items: Mapping[str, Sequence[float]] = field(default_factory=dict)
     rows: int = 0
     groups: Sequence[str] = ()
+    topics: Sequence[str] = ()
 
 
 class Check(Protocol):

@@ -8,13 +8,17 @@ import numpy as np
 
 from adapt.checks import Measurement, Model
 from adapt.checks.statistics import STATISTICS
+from adapt.checks.topics import topics_of
 from adapt.errors import UserError
 from adapt.files import read
 from adapt.records import ScoredPair
 
 
 class Pairs:
-    """Binary pairs on `sentence1, sentence2, score` (a score of 0.5 and more counts as a match), or NLI rows."""
+    """Binary pairs on `sentence1, sentence2, score` (a score of 0.5 and more counts as a match), or NLI rows.
+
+    Average precision, AUC, and the best F1 with the similarity from which it calls a pair a match.
+    """
 
     main = "ap"
 
@@ -31,7 +35,24 @@ class Pairs:
         gold = np.array([pair.score >= 0.5 for pair in data])
         predicted = np.asarray(model.score([(p.sentence1, p.sentence2) for p in data]), dtype=np.float64)
         metrics = {name: float(STATISTICS[name](gold, predicted, None)[0]) for name in ("ap", "auc", "f1")}
-        return Measurement(metrics, {"gold": gold.astype(float).tolist(), "predicted": predicted.tolist()}, len(data))
+        metrics["f1_threshold"] = best_threshold(gold, predicted)
+        items = {"gold": gold.astype(float).tolist(), "predicted": predicted.tolist()}
+        return Measurement(metrics, items, len(data), topics=topics_of(data))
+
+
+def best_threshold(gold: np.ndarray, predicted: np.ndarray) -> float:
+    """The score from which calling a pair a match gives the highest F1: midway to the next lower score, as ST has it.
+
+    Of several the highest. Where all pairs are called matches it is the lowest score.
+    """
+    scores = np.unique(predicted)[::-1]
+    order = np.sort(-predicted), np.sort(-predicted[gold])
+    called, right = (np.searchsorted(side, -scores, side="right") for side in order)
+    best = int((2 * right / (called + gold.sum())).argmax())
+    if best + 1 == len(scores):
+        return float(scores[best])
+    middle = (scores[best] + scores[best + 1]) / 2
+    return float(middle if middle > scores[best + 1] else scores[best])  # neighbours in floating point have no middle
 
 
 CHECK = Pairs()

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from adapt.checks import Measurement, Model
+from adapt.checks.groups import sharing
 from adapt.checks.ranking import average_precision, ndcg, reciprocal_rank
+from adapt.checks.topics import topics_of
 from adapt.errors import UserError, gathered
 from adapt.files import rows
 
@@ -22,6 +24,7 @@ class Listed:
     query: str
     positives: tuple[str, ...]
     negatives: tuple[str, ...]
+    topic: str = ""
 
 
 class Reranking:
@@ -39,7 +42,7 @@ class Reranking:
             if not isinstance(query, str) or not query.strip() or not all(sides):
                 problems.append(f"{where}: needs query (text), positive and negative (lists of texts)")
             else:
-                found.append(Listed(query.strip(), *sides))
+                found.append(Listed(query.strip(), sides[0], sides[1], str(row.get("topic") or "")))
         if problems or not found:
             raise UserError(gathered(problems) or f"{source}: holds no rows; expected query, positive, negative")
         return found
@@ -59,7 +62,8 @@ class Reranking:
             ranked = grades[np.argsort(-np.round(scores.astype(np.float64), 6), kind="stable")]
             for name, value in METRICS.items():
                 items[name].append(value(ranked, np.sort(grades)[::-1]))
-        return Measurement({name: float(np.mean(v)) for name, v in items.items()}, items, len(data))
+        metrics = {name: float(np.mean(values)) for name, values in items.items()}
+        return Measurement(metrics, items, len(data), sharing([row.positives for row in data]), topics_of(data))
 
 
 def _texts(value: Any) -> tuple[str, ...]:

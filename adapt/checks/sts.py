@@ -1,4 +1,4 @@
-"""How well similarity scores follow human ones: Spearman's and Pearson's correlation."""
+"""How well similarity scores follow human ones: Spearman's and Pearson's correlation, and Spearman's within bands of scores."""
 
 from __future__ import annotations
 
@@ -8,12 +8,20 @@ import numpy as np
 
 from adapt.checks import Measurement, Model
 from adapt.checks.statistics import pearson, spearman
+from adapt.checks.topics import topics_of
 from adapt.files import read
 from adapt.records import ScoredPair
 
+BANDS = ("low", "middle", "high")
+ENOUGH = 20  # rows of a band below which a correlation says nothing
+
 
 class Sts:
-    """Semantic textual similarity on `sentence1, sentence2, score`."""
+    """Semantic textual similarity on `sentence1, sentence2, score`.
+
+    `spearman_low`, `_middle` and `_high` are the correlations within each third of the range of human scores: a model may tell
+    unrelated from alike, and put the alike in no order. A band with fewer than 20 rows, or with one score only, has none.
+    """
 
     main = "spearman"
 
@@ -27,7 +35,20 @@ class Sts:
         gold = np.array([pair.score for pair in data])
         predicted = np.asarray(model.score([(p.sentence1, p.sentence2) for p in data]), dtype=np.float64)
         metrics = {"spearman": float(spearman(gold, predicted)[0]), "pearson": float(pearson(gold, predicted)[0])}
-        return Measurement(metrics, {"gold": gold.tolist(), "predicted": predicted.tolist()}, len(data))
+        metrics |= _by_band(gold, predicted)
+        items = {"gold": gold.tolist(), "predicted": predicted.tolist()}
+        return Measurement(metrics, items, len(data), topics=topics_of(data))
+
+
+def _by_band(gold: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+    ends = np.linspace(gold.min(), gold.max(), len(BANDS) + 1)[1:-1]
+    place = np.digitize(gold, ends)
+    found = {}
+    for number, band in enumerate(BANDS):
+        rows = place == number
+        if rows.sum() >= ENOUGH and np.ptp(gold[rows]) > 0:
+            found[f"spearman_{band}"] = float(spearman(gold[rows], predicted[rows])[0])
+    return found
 
 
 CHECK = Sts()

@@ -1,8 +1,9 @@
-"""Texts with a topic each, as clustering and classification read them."""
+"""Topics: texts with one each, as clustering and classification read them, and the topics of any check's items."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,3 +23,9 @@ def read_topics(source: Any, at_least: int) -> list[Text]:
             f"{source}: needs texts of two topics or more, {at_least} texts of each, in columns text and topic (or group)"
         )
     return kept
+
+
+def topics_of(items: Iterable[object]) -> Sequence[str]:
+    """Each record's topic, "" where it has none; empty where none has one."""
+    found = [str(getattr(item, "topic", "")) for item in items]
+    return found if any(found) else ()

@@ -1,6 +1,8 @@
 """Every metric against the reference implementation of the field, on random data with ties."""
 
 import math
+import random
+from dataclasses import make_dataclass
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from adapt.checks.retrieval import Judged
 from adapt.errors import UserError
 from adapt.records import ScoredPair, Text, Triplet
 
-from ..conftest import SAMPLES
+from ..conftest import SAMPLES, sentence
 
 
 class Fake:
@@ -59,6 +61,102 @@ def test_retrieval_agrees_with_trec_eval_through_ir_measures():
     assert found.rows == 25
 
 
+def test_retrieval_agrees_with_trec_eval_where_passages_tie():
+    import ir_measures
+    from ir_measures import AP, RR, P, R, nDCG
+
+    rng = np.random.default_rng(8)
+    # trec_eval gives a tie to the name that sorts last, we to the passage that stands first: names fall along the corpus.
+    corpus = [Text(f"d{999 - i}", f"passage {i}") for i in range(120)]
+    queries = [Text(f"q{i}", f"query {i}") for i in range(30)]
+    relevant = {q.id: {t.id: float(rng.integers(1, 4)) for t in rng.choice(corpus, 4, replace=False)} for q in queries}
+    table = {t.text: rng.integers(-1, 2, size=4).astype(float) for t in [*corpus, *queries]}  # products are small whole numbers
+    found = checks.find("retrieval").measure(Judged(queries, corpus, relevant, at=(1, 7)), Fake(table))
+    scored = {q.id: {t.id: float(table[q.text] @ table[t.text]) for t in corpus} for q in queries}
+    assert any(len(set(scores.values())) < 12 for scores in scored.values())
+    wanted = {
+        "ndcg@10": nDCG @ 10, "recall@100": R @ 100, "map": AP, "precision@10": P @ 10,
+        "ndcg@1": nDCG @ 1, "ndcg@7": nDCG @ 7, "recall@7": R @ 7, "precision@7": P @ 7, "precision@1": P @ 1,
+    }  # fmt: skip
+    qrels = {q: {d: int(g) for d, g in grades.items()} for q, grades in relevant.items()}
+    theirs = ir_measures.calc_aggregate(list(wanted.values()), qrels, scored)
+    for name, measure in wanted.items():
+        assert found.metrics[name] == pytest.approx(theirs[measure], abs=1e-9), name
+    for k in (7, 10):  # RR@k comes from another program, with another order of ties: here it is RR of the first k
+        first = {q: dict(sorted(s.items(), key=lambda hit: (hit[1], hit[0]), reverse=True)[:k]) for q, s in scored.items()}
+        assert found.metrics[f"mrr@{k}"] == pytest.approx(ir_measures.calc_aggregate([RR], qrels, first)[RR], abs=1e-9)
+
+
+def test_retrieval_agrees_with_sentence_transformers(embedder):
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.evaluation import InformationRetrievalEvaluator
+
+    from adapt.job import Job
+    from adapt.measure import OnDisk
+
+    rng = random.Random(4)
+    corpus = [Text(f"d{i}", sentence(rng, 12)) for i in range(60)]
+    queries = [Text(f"q{i}", sentence(rng, 5)) for i in range(15)]
+    relevant = {q.id: {f"d{j}": 1.0 for j in rng.sample(range(60), 3)} for q in queries}
+    theirs = InformationRetrievalEvaluator(
+        {q.id: q.text for q in queries}, {t.id: t.text for t in corpus}, {q: set(grades) for q, grades in relevant.items()},
+        map_at_k=[60], name="t", accuracy_at_k=[10], precision_recall_at_k=[5, 10],
+    )(SentenceTransformer(str(embedder), device="cpu"))  # fmt: skip
+    found = checks.find("retrieval").measure(Judged(queries, corpus, relevant, at=(5,)), OnDisk(embedder, Job())).metrics
+    for ours, name in [
+        ("ndcg@10", "ndcg@10"), ("mrr@10", "mrr@10"), ("map", "map@60"), ("precision@10", "precision@10"), ("recall@5", "recall@5")
+    ]:  # fmt: skip
+        assert found[ours] == pytest.approx(theirs[f"t_cosine_{name}"], abs=1e-9), ours
+
+
+def test_queries_that_share_a_passage_are_one_group_and_topics_come_from_query_or_passage():
+    corpus = [Text("d0", "a"), Text("d1", "b", topic="bones"), Text("d2", "c", topic="skin"), Text("d3", "d")]
+    queries = [Text("q0", "e", topic="heart"), Text("q1", "f"), Text("q2", "g"), Text("q3", "h")]
+    relevant = {"q0": {"d0": 1.0}, "q1": {"d1": 1.0, "d2": 2.0}, "q2": {"d0": 1.0, "d1": 1.0}, "q3": {"d3": 1.0}}
+    table = {t.text: [1.0, float(i)] for i, t in enumerate([*corpus, *queries])}
+    found = checks.find("retrieval").measure(Judged(queries, corpus, relevant), Fake(table))
+    assert found.groups == ["d0", "d0", "d0", "d3"]  # q0 and q1 share nothing, but each shares with q2
+    assert found.topics == ["heart", "skin", "bones", ""]  # the most relevant passage that has a topic
+    plain = checks.find("retrieval").measure(Judged([Text("q", "e")], [Text("d", "a")], {"q": {"d": 1.0}}), Fake(table))
+    assert plain.topics == ()
+
+
+def test_groups_are_the_connected_components_of_shared_keys():
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    from adapt.checks.groups import sharing
+
+    rng = np.random.default_rng(2)
+    keys = [[f"k{k}" for k in rng.choice(90, rng.integers(1, 4), replace=False)] for _ in range(60)]
+    edges = [(i, 60 + int(key[1:])) for i, item in enumerate(keys) for key in item]
+    rows, columns = zip(*edges, strict=True)
+    _, wanted = connected_components(coo_array((np.ones(len(edges)), (rows, columns)), shape=(150, 150)), directed=False)
+    found = sharing(keys)
+    assert 1 < len(set(found)) < 60
+    assert all((found[i] == found[j]) == (wanted[i] == wanted[j]) for i in range(60) for j in range(60))
+    assert len(set(sharing([[], [], ["a"]]))) == 3  # without a key: alone
+
+
+def test_trec_judgements_are_read_and_ids_that_stand_twice_are_told(tmp_path):
+    (tmp_path / "corpus.jsonl").write_text('{"_id": "d1", "text": "one"}\n{"_id": "d2", "text": "two"}\n')
+    (tmp_path / "queries.jsonl").write_text('{"_id": "q1", "text": "first"}\n')
+    (tmp_path / "qrels.txt").write_text("q1 0 d1 2\nq1 0 d2 0\n")
+    assert checks.find("retrieval").read(str(tmp_path)).relevant == {"q1": {"d1": 2.0}}
+    (tmp_path / "qrels.txt").write_text("q1 0 d1 2\nq1 0 d9 1\nq1 0\n")
+    (tmp_path / "queries.jsonl").write_text('{"_id": "q1", "text": "first"}\n{"_id": "q1", "text": "again"}\n')
+    with pytest.raises(UserError) as caught:
+        checks.find("retrieval").read(str(tmp_path))
+    assert [next(w for w in ("q1'", "d9", "line 3") if w in p) for p in caught.value.problems] == ["q1'", "d9", "line 3"]
+
+
+def test_ranks_to_cut_at_are_whole_numbers():
+    folder = str(SAMPLES / "data" / "beir")
+    assert checks.find("retrieval").read({"folder": folder, "at": [1, 3], "pool": 1}).at == (1, 3)
+    with pytest.raises(UserError, match="list of ranks"):
+        checks.find("retrieval").read({"folder": folder, "at": ["ten"]})
+
+
 def test_retrieval_by_hand_with_graded_relevance():
     data = checks.find("retrieval").read(str(SAMPLES / "data" / "beir"))
     assert [q.id for q in data.queries] == ["q1", "q2"]  # a query that nobody judged is left out
@@ -94,27 +192,101 @@ def test_sts_agrees_with_scipy_ties_included(seed):
     assert found.metrics["pearson"] == pytest.approx(pearsonr(gold, predicted).statistic, abs=1e-9)
 
 
-def test_triplet_accuracy_by_hand_for_both_distances():
-    table = {"a": [1, 0], "near": [3, 0.1], "far": [0.5, 0.5], "tie": [1, 0]}
+def test_spearman_within_thirds_of_the_scores():
+    rng = np.random.default_rng(6)
+    scores = [*np.linspace(0, 0.3, 40), *np.linspace(0.4, 0.6, 12), *np.linspace(0.7, 1, 30)]
+    pairs = [ScoredPair(f"a{i}", f"b{i}", float(score)) for i, score in enumerate(scores)]
+    model = Fake({side: rng.normal(size=3) for p in pairs for side in (p.sentence1, p.sentence2)})
+    found = checks.find("sts").measure(pairs, model).metrics
+    predicted = model.score([(p.sentence1, p.sentence2) for p in pairs])
+    assert found["spearman_low"] == pytest.approx(spearmanr(scores[:40], predicted[:40]).statistic, abs=1e-9)
+    assert found["spearman_high"] == pytest.approx(spearmanr(scores[52:], predicted[52:]).statistic, abs=1e-9)
+    assert "spearman_middle" not in found  # twelve rows say nothing
+
+
+def test_a_band_of_one_score_has_no_correlation():
+    pairs = [ScoredPair(f"a{i}", f"b{i}", float(i % 2)) for i in range(60)]
+    model = Fake({side: [1.0, i] for i, p in enumerate(pairs) for side in (p.sentence1, p.sentence2)})
+    assert set(checks.find("sts").measure(pairs, model).metrics) == {"spearman", "pearson"}
+
+
+def test_triplet_accuracy_by_hand_for_each_distance():
+    table = {"a": [1, 0], "near": [3, 0.1], "far": [0.5, 0.5], "tie": [1, 0], "aside": [0.9, 0.43]}
     rows = [Triplet("a", "near", ("far",)), Triplet("a", "tie", ("a",)), Triplet("a", "far", ("near",))]
     found = checks.find("triplets").measure(rows, Fake(table))
+    assert found.items["manhattan_accuracy"] == [0.0, 0.0, 1.0]
+    assert found.items["margin_satisfied"] == [1.0, 0.0, 0.0]  # cosines 0.9994 and 0.7071
+    close = checks.find("triplets").measure([Triplet("a", "near", ("aside",))], Fake(table))  # 0.9994 and 0.9023
+    assert close.metrics["cosine_accuracy"] == 1 and close.metrics["margin_satisfied"] == 0
     assert found.items["cosine_accuracy"] == [1.0, 0.0, 0.0]  # by angle `near` wins; a tie is no success
     assert found.items["euclidean_accuracy"] == [0.0, 0.0, 1.0]  # by distance the short vector is nearer
 
 
-def test_triplet_accuracy_agrees_with_sentence_transformers(embedder):
+def test_triplet_accuracy_agrees_with_sentence_transformers(embedder, monkeypatch):
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.evaluation import TripletEvaluator
 
     from adapt.job import Job
     from adapt.measure import OnDisk
 
-    rows = [
-        Triplet(f"heart {w}.", f"kidney {w}.", (f"skin {w} cough.",)) for w in ("pain", "rash", "fever", "dose", "left", "mild")
-    ]
-    theirs = TripletEvaluator([r.anchor for r in rows], [r.positive for r in rows], [r.negatives[0] for r in rows], name="t")
-    wanted = theirs(SentenceTransformer(str(embedder), device="cpu"))["t_cosine_accuracy"]
-    assert checks.find("triplets").measure(rows, OnDisk(embedder, Job())).metrics["cosine_accuracy"] == pytest.approx(wanted)
+    rng = random.Random(9)
+    rows = [Triplet(sentence(rng, 4), sentence(rng, 6), (sentence(rng, 6),)) for _ in range(40)]
+    names = ["cosine", "euclidean", "manhattan"]
+    sides = [r.anchor for r in rows], [r.positive for r in rows], [r.negatives[0] for r in rows]
+    plain = TripletEvaluator(*sides, name="t", similarity_fn_names=names)
+    apart = TripletEvaluator(*sides, name="t", similarity_fn_names=["cosine"], margin=0.02)
+    monkeypatch.setattr("adapt.checks.triplets.MARGIN", 0.02)  # random weights set nothing far apart
+    model = SentenceTransformer(str(embedder), device="cpu")
+    theirs = {**plain(model), "margin": apart(model)["t_cosine_accuracy"]}
+    found = checks.find("triplets").measure(rows, OnDisk(embedder, Job())).metrics
+    for name in names:
+        assert found[f"{name}_accuracy"] == pytest.approx(theirs[f"t_{name}_accuracy"], abs=1e-7)  # theirs is a float32 mean
+    assert found["margin_satisfied"] == pytest.approx(theirs["margin"], abs=1e-7) and 0 < theirs["margin"] < 1
+
+
+def test_triplets_of_one_anchor_are_one_group():
+    table = {text: [1.0, i] for i, text in enumerate("apnmb")}
+    found = checks.find("triplets").measure([Triplet("a", "p", ("n", "m")), Triplet("b", "p", ("n",))], Fake(table))
+    assert found.groups == ["a", "a", "b"] and found.rows == 3 and found.topics == ()
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("digits", [1, 2, 12])  # the fewer, the more ties
+def test_pairs_agree_with_scikit_learn_and_sentence_transformers_ties_included(seed, digits):
+    from sentence_transformers.sentence_transformer.evaluation import BinaryClassificationEvaluator
+    from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
+
+    rng = np.random.default_rng(seed)
+    gold = rng.random(90) < 0.3
+    scores = np.round(np.clip(rng.normal(0.3 + 0.3 * gold, 0.25), 0, 1), digits)
+
+    class Scores:
+        def score(self, pairs):
+            return scores
+
+    found = checks.find("pairs").measure([ScoredPair("a", "b", float(g)) for g in gold], Scores()).metrics
+    assert found["ap"] == pytest.approx(average_precision_score(gold, scores), abs=1e-9)
+    assert found["auc"] == pytest.approx(roc_auc_score(gold, scores), abs=1e-9)
+    f1, _, _, threshold = BinaryClassificationEvaluator.find_best_f1_and_threshold(scores, gold.astype(int), True)
+    assert found["f1"] == pytest.approx(f1, abs=1e-9) and found["f1_threshold"] == pytest.approx(threshold, abs=1e-9)
+    assert f1_score(gold, scores >= found["f1_threshold"]) == pytest.approx(found["f1"], abs=1e-9)
+
+
+def test_the_threshold_where_all_pairs_match_best_is_the_lowest_score():
+    from adapt.checks.pairs import best_threshold
+
+    assert best_threshold(np.array([True, False, True]), np.array([0.9, 0.5, 0.2])) == 0.2
+    assert best_threshold(np.array([True, True, False]), np.array([0.9, 0.5, 0.2])) == pytest.approx(0.35)
+
+
+@pytest.mark.parametrize("kind", ["sts", "pairs", "triplets"])
+def test_rows_with_a_topic_keep_it(kind):
+    scored, triplet = make_dataclass("S", [("topic", str)], bases=(ScoredPair,), frozen=True, kw_only=True), Triplet
+    rows = [scored("a", "b", 0.0, topic="x"), scored("b", "c", 1.0, topic="")]
+    if kind == "triplets":
+        triplet = make_dataclass("T", [("topic", str)], bases=(Triplet,), frozen=True, kw_only=True)
+        rows = [triplet("a", "b", ("c",), topic="x"), triplet("b", "c", ("a",), topic="")]
+    assert checks.find(kind).measure(rows, Fake({"a": [1, 0], "b": [0, 1], "c": [1, 1]})).topics == ["x", ""]
 
 
 def test_pairs_agree_with_scikit_learn_by_hand():

@@ -50,6 +50,12 @@ def test_reranking_rows_are_read_and_bad_ones_told(tmp_path):
     assert len(caught.value.problems) == 2 and "line 1" in caught.value.problems[0]
 
 
+def test_reranked_queries_that_share_a_positive_are_one_group():
+    rows = [Listed("q", ("p", "r"), ("n",), "skin"), Listed("s", ("r",), ("n",)), Listed("t", ("u",), ("n",))]
+    found = checks.find("reranking").measure(rows, Fake({text: [1, i] for i, text in enumerate("qprnstu")}))
+    assert found.groups == ["p", "p", "u"] and found.topics == ["skin", "", ""]
+
+
 @pytest.fixture
 def topics():
     """Three topics around three directions, the last two near each other."""
