@@ -1,8 +1,6 @@
-import random
 from typing import get_args
 
 from adapt.text.clean import clean, normalised
-from adapt.text.near import first_of_each, jaccard, near, shingles
 from adapt.text.sentences import sentences
 from adapt.text.stems import Language, stems
 
@@ -42,26 +40,3 @@ def test_scripts_without_spaces_give_character_pairs():
     assert stems("高血压, 5 mg 药。") == ["高血", "血压", "5", "mg", "药"]
     assert stems("東京タワー") == ["東京", "京タ", "タワ", "ワー"]
     assert stems("น้ำตาล")[:2] == ["น้", "้\u0e4d"]  # vowel signs stay; NFKC takes the letter am apart
-
-
-def test_near_finds_exactly_the_pairs_that_brute_force_finds():
-    rng = random.Random(3)
-    words = [f"w{i}" for i in range(400)]
-    texts = [" ".join(rng.choices(words, k=60)) for _ in range(60)]
-    for text in texts[:30]:  # copies with a few words changed, on both sides of the threshold
-        tokens = text.split()
-        for _ in range(rng.choice([0, 1, 2, 4])):
-            tokens[rng.randrange(60)] = "changed"
-        texts.append(" ".join(tokens))
-    sets = [shingles(t) for t in texts]
-    wanted = {(i, j) for i in range(90) for j in range(90) if jaccard(sets[i], sets[j]) >= 0.8}
-    assert {(i, j) for i, j, _ in near(texts, texts)} == wanted
-    assert len(wanted) > 100  # the diagonal and some copies
-
-
-def test_short_texts_are_near_only_to_themselves():
-    assert list(near(["left leg"], ["left arm", "Left leg."])) == [(0, 1, 1.0)]
-
-
-def test_the_first_of_near_duplicates_is_kept():
-    assert first_of_each(["a b c d e f g h", "x y z", "A b c d e f g h!"]) == [0, 1]
