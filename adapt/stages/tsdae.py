@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Objective = Callable[[int, list[int]], tuple["torch.Tensor", int]]  # (epoch, rows) → (mean loss, over how many things)
 Lesson = tuple["torch.nn.Module", Objective]
+FITTED_ON = 20_000  # texts; a linear map gains nothing from more
 
 
 class Tsdae(TrainingStage):
@@ -29,6 +30,10 @@ class Tsdae(TrainingStage):
 
     Encoders that no decoder can be built for learn from the same sentences with `objective: mlm` (name the masked words) or
     `objective: simcse` (find the same sentence, read with other dropout).
+
+    `objective: vectors` is for a base that is an embedder, and leaves its words alone: what is restored is the vector. A linear
+    map from the base's vectors of damaged texts to those of the clean ones is found in closed form (after Chen et al. 2012), and
+    the encoder learns to give for a damaged text what base and map together give for it. Its architecture stays as it was.
     """
 
     version: ClassVar[int] = 2
@@ -36,8 +41,13 @@ class Tsdae(TrainingStage):
     stand_ins: ClassVar = {"texts": ("corpus",)}
     example: ClassVar[str] = "adapt tsdae --model all-MiniLM-L6-v2 --texts passages.jsonl --out speaks-medical --max-steps 20"
 
-    objective: Literal["denoise", "mlm", "simcse"] = Field(
-        "denoise", description="restore deleted words (TSDAE), name masked ones, or tell each sentence from all others"
+    objective: Literal["denoise", "vectors", "mlm", "simcse"] = Field(
+        "denoise",
+        description="restore deleted words (TSDAE) or the vector of the undamaged text, name masked words, or tell each text from "
+        "all others",
+    )
+    unit: Literal["sentence", "text"] | None = Field(
+        None, description="what is read at a time: a sentence or a whole text; where not set: text for vectors, else sentence"
     )
     start: Literal["auto", "raw", "tuned"] = Field(
         "auto", description="how the base is treated: raw (a language model), tuned (an embedder), auto finds out"
@@ -46,71 +56,97 @@ class Tsdae(TrainingStage):
     pooling: Literal["base", "cls", "mean", "max"] = Field(
         "base", description="how token vectors become one; base: as the base has it, CLS for a raw language model"
     )
-    deletion_ratio: Share = Field(0.6, description="share of words deleted from each sentence (denoise)")
+    deletion_ratio: Share = Field(0.6, description="share of words deleted from each text (denoise, vectors)")
+    ridge: PositiveFloat = Field(
+        1.0, description="how strongly the map is held at changing nothing, in mean variances of the vectors (vectors)"
+    )
     masked: Share = Field(0.15, description="share of words masked in each sentence (mlm)")
     scale: PositiveFloat = Field(20.0, description="factor on cosines, one over the temperature (simcse)")
-    learning_rate: PositiveFloat | None = Field(None, description="of the encoder; 3e-5 when raw, 1e-5 when tuned")  # type: ignore[assignment]
+    learning_rate: PositiveFloat | None = Field(  # type: ignore[assignment]
+        None, description="of the encoder; 3e-5 when raw, 1e-5 when tuned, 1e-4 for vectors"
+    )
     decoder_learning_rate: PositiveFloat = Field(2e-4, description="of an untied decoder, and of a new head (mlm, tuned)")
     frozen: Share = Field(0.35, description="share of the steps in which only the decoder or head learns (tuned)")
-    anchor: NonNegativeFloat = Field(1.0, description="weight of the pull towards the base's vector of the clean text (tuned)")
+    retain: NonNegativeFloat | None = Field(
+        None,
+        description="weight of the pull towards the base's vectors of the clean texts; 1 when tuned, 0 when raw or for vectors",
+    )
     decoder_layers: PositiveInt | None = Field(None, description="layers that an untied decoder keeps; all where not set")
     dropout: Share | None = Field(None, description="dropout while training; 0.1 for simcse, which lives by it, else 0")  # type: ignore[assignment]
-    min_words: PositiveInt = Field(5, description="shorter sentences are left out")
+    min_words: PositiveInt = Field(5, description="shorter sentences or texts are left out")
     max_words: PositiveInt = Field(100, description="longer sentences are left out")
-    max_length: PositiveInt = Field(128, description="tokens per sentence; the rest is cut")
-    held_out: Share = Field(0.0, description="share of sentences kept apart to stop early by their loss; 0 trains to the end")
+    max_length: PositiveInt = Field(128, description="tokens per sentence or text; the rest is cut")
+    held_out: Share = Field(0.0, description="share of the rows kept apart to stop early by their loss; 0 trains to the end")
     patience: PositiveInt = Field(3, description="answers in a row without gain after which training stops; asked 20 times in all")
 
     def problems(self, kinds: Mapping[str, str]) -> list[str]:
         found = []
         if self.objective == "simcse" and self.held_out:
-            found.append("held_out needs objective denoise or mlm: without dropout simcse's two views are the same")
+            found.append("held_out needs another objective than simcse: without dropout simcse's two views are the same")
+        if self.objective == "vectors" and self.start == "raw":
+            found.append(
+                "objective vectors learns from the base's own vectors, and those of a raw language model say little; use denoise"
+            )
         if self.objective == "simcse" and self.dropout == 0:
             found.append("objective simcse needs dropout above 0: it is all that its two views differ by")
         if self.held_out > 0.5:
-            found.append(f"held_out {self.held_out}: more than half of the sentences would teach nothing")
+            found.append(f"held_out {self.held_out}: more than half of the rows would teach nothing")
         return found
 
     def run(self, model: EncoderFolder, texts: Texts, job: Job) -> EncoderFolder:
         """The encoder after training, in `job.out / "model"`. Raises UserError if nothing is left to read."""
         from adapt.engine.encoder import is_tuned, open_encoder, save_encoder, set_pooling
+        from adapt.errors import UserError
 
-        sentences = self._sentences(texts, job)
         tuned = self.start == "tuned" or (self.start == "auto" and is_tuned(model.path))
-        job.note(f"tsdae: {len(sentences):,} sentences; the base is treated as {'tuned' if tuned else 'raw'}")
+        if self.objective == "vectors" and not tuned:
+            raise UserError(
+                f"tsdae: objective vectors learns from the base's own vectors, and {model.path} is a plain language model, "
+                "whose vectors say little; use objective denoise, or a base that is an embedder"
+            )
+        rows = self._rows(texts, job)
+        job.note(f"tsdae: {len(rows):,} {self._unit()}s; the base is treated as {'tuned' if tuned else 'raw'}")
         encoder = open_encoder(model.path)
         if self.pooling != "base":
             set_pooling(encoder, self.pooling)
-        fitted = self._train(encoder, model, _read(encoder, sentences, self.max_length), tuned, job)
-        job.counts.update(sentences=len(sentences), treated_as="tuned" if tuned else "raw", **vars(fitted))
+        fitted = self._train(encoder, model, _read(encoder, rows, self.max_length), tuned, job)
+        job.counts.update({f"{self._unit()}s": len(rows)}, treated_as="tuned" if tuned else "raw", **vars(fitted))
         return Encoder(save_encoder(encoder, job.out / "model"))
 
-    def _sentences(self, texts: Texts, job: Job) -> list[str]:
+    def _unit(self) -> str:
+        return self.unit or ("text" if self.objective == "vectors" else "sentence")
+
+    def _rows(self, texts: Texts, job: Job) -> list[str]:
+        """What is read: sentences or whole texts, long enough, without near-duplicates."""
         from adapt.errors import UserError
+        from adapt.text.clean import clean
         from adapt.text.near import first_of_each
+        from adapt.text.scripts import count_words
         from adapt.text.sentences import sentences
 
-        found = [s for _, s in sentences([t.text for t in texts], self.min_words, self.max_words)]
+        if self._unit() == "text":
+            found = [text for text in (clean(t.text) for t in texts) if count_words(text) >= self.min_words]
+            lengths, remedy = f"texts of {self.min_words} words or more", "lower min_words"
+        else:
+            found = [s for _, s in sentences([t.text for t in texts], self.min_words, self.max_words)]
+            lengths, remedy = f"sentences of {self.min_words} to {self.max_words} words", "widen min_words and max_words"
         kept = [found[i] for i in first_of_each(found)]
         job.counts.update(duplicates=len(found) - len(kept))
         if len(kept) < 2:
-            raise UserError(
-                f"tsdae: the texts hold {len(kept)} sentences of {self.min_words} to {self.max_words} words; "
-                "give more text, or widen min_words and max_words"
-            )
+            raise UserError(f"tsdae: the texts hold {len(kept)} {lengths}; give more text, or {remedy}")
         return kept
 
     def _train(self, encoder, model: Encoder, read: _Read, tuned: bool, job: Job):
         import numpy as np
-        import torch
 
         from adapt.engine import processes
         from adapt.engine.batches import by_like_length
-        from adapt.engine.encoder import forward, open_encoder
+        from adapt.engine.encoder import forward
         from adapt.engine.training import Group, epochs_of, fit, set_dropout, trainable
+        from adapt.losses.retention import Retention
 
-        lesson = {"denoise": self._denoise, "mlm": self._mask, "simcse": self._tell_apart}[self.objective]
-        module, objective = lesson(encoder, model, read, tuned, job)
+        lessons = {"denoise": self._denoise, "vectors": self._restore_vectors, "mlm": self._mask, "simcse": self._tell_apart}
+        module, objective = lessons[self.objective](encoder, model, read, tuned, job)
         set_dropout(module, self.dropout if self.dropout is not None else 0.1 if self.objective == "simcse" else 0.0)
         apart, rows = np.split(np.random.default_rng(job.seed).permutation(len(read.ids)), [round(self.held_out * len(read.ids))])
         lengths = [len(read.ids[i]) for i in rows]
@@ -123,27 +159,25 @@ class Tsdae(TrainingStage):
         inside = {id(p) for _, p in body}
         rest = [(n, p) for n, p in trainable(module) if id(p) not in inside]
         frozen = self.frozen if tuned and rest else 0.0
-        base = open_encoder(model.path) if tuned and self.anchor else None
+        gentle = tuned and self.objective != "vectors"
+        retained = Retention(model.path, self.retain if self.retain is not None else float(gentle))
 
         def loss(epoch: int, batch: list[int], done: float) -> tuple[torch.Tensor, int]:
             if frozen:
                 module.encoder_frozen = done < frozen  # type: ignore[assignment]
             value, weight = objective(epoch, batch)
-            if base is not None and done >= frozen:
+            if retained.weight and done >= frozen:
                 clean = read.clean(batch)
-                with torch.no_grad():
-                    wanted = forward(base, clean)
-                pull = (1 - torch.cosine_similarity(forward(encoder, clean), wanted)).mean()
                 # A mean over texts beside one over tokens: scaled so that several processes add both up right.
                 texts, tokens = len(batch) / processes.total(len(batch)), weight / processes.total(weight)
-                value = value + self.anchor * pull * (texts / tokens if processes.count() > 1 else 1.0)
+                value = value + retained(clean, forward(encoder, clean)) * (texts / tokens if processes.count() > 1 else 1.0)
             return value, weight
 
-        rate = self.learning_rate or (1e-5 if tuned else 3e-5)
+        rate = self.learning_rate or (1e-4 if self.objective == "vectors" else 1e-5 if tuned else 3e-5)
         groups = [Group(body, rate, frozen), Group(rest, self.decoder_learning_rate if tuned else rate)]
         return fit(
             module, loss, plan, groups, job,
-            label="tsdae", unit="sentences", how=self.optimisation(), splits=self.objective != "simcse",
+            label="tsdae", unit=f"{self._unit()}s", how=self.optimisation(), splits=self.objective != "simcse",
             held_out=self._held_out(objective, apart.tolist(), len(plan)),
         )  # fmt: skip
 
@@ -167,17 +201,33 @@ class Tsdae(TrainingStage):
 
     def _denoise(self, encoder, model: Encoder, read: _Read, tuned: bool, job: Job) -> Lesson:
         from adapt.losses.denoising import Denoising
-        from adapt.text.noise import delete_words
 
         tied = self.tied if self.tied is not None else not tuned
         module = Denoising(encoder, model.path, tied=tied, seed=job.seed, decoder_layers=self.decoder_layers)
         module.check_that_it_sees_its_input(read.clean(range(min(4, len(read.ids)))))
 
         def objective(epoch: int, batch: list[int]) -> tuple[torch.Tensor, int]:
-            noisy = [delete_words(read.ids[i], read.units[i], self.deletion_ratio, job.seed, epoch, i).tolist() for i in batch]
+            noisy = read.damaged(batch, self.deletion_ratio, job.seed, epoch)
             return module(noisy, read.clean(batch)), sum(len(read.ids[i]) - 1 for i in batch)
 
         return module, objective
+
+    def _restore_vectors(self, encoder, model: Encoder, read: _Read, tuned: bool, job: Job) -> Lesson:
+        import numpy as np
+
+        from adapt.engine.encoder import forward
+        from adapt.losses.linear_denoiser import DenoisedBase
+        from adapt.losses.retention import cosine_distance
+
+        rows = np.random.default_rng(job.seed).permutation(len(read.ids))[:FITTED_ON]
+        damaged = read.damaged(rows, self.deletion_ratio, job.seed, 0)
+        goal = DenoisedBase(model.path, damaged, read.clean(rows), self.ridge, self.precision, job)
+
+        def objective(epoch: int, batch: list[int]) -> tuple[torch.Tensor, int]:
+            noisy = read.damaged(batch, self.deletion_ratio, job.seed, epoch)
+            return cosine_distance(forward(encoder, noisy), goal(noisy)), len(batch)
+
+        return encoder, objective
 
     def _mask(self, encoder, model: Encoder, read: _Read, tuned: bool, job: Job) -> Lesson:
         import numpy as np
@@ -211,7 +261,7 @@ class Tsdae(TrainingStage):
 
 @dataclass(frozen=True)
 class _Read:
-    """Sentences as the encoder reads them: token ids, and to which word each token belongs (-1: none; see `word_units`)."""
+    """What the encoder reads, as token ids, and to which word each token belongs (-1: none; see `word_units`)."""
 
     ids: list[np.ndarray]
     units: list[np.ndarray]
@@ -219,15 +269,21 @@ class _Read:
     def clean(self, rows: Iterable[int]) -> list[list[int]]:
         return [self.ids[i].tolist() for i in rows]
 
+    def damaged(self, rows: Iterable[int], share: float, seed: int, epoch: int) -> list[list[int]]:
+        """With that share of the words deleted, as this epoch has it."""
+        from adapt.text.noise import delete_words
 
-def _read(encoder, sentences: list[str], max_length: int) -> _Read:
+        return [delete_words(self.ids[i], self.units[i], share, seed, epoch, i).tolist() for i in rows]
+
+
+def _read(encoder, rows: list[str], max_length: int) -> _Read:
     import numpy as np
 
     from adapt.engine.encoder import prompt_of
     from adapt.text.noise import word_units
 
     prompt = prompt_of(encoder, "")
-    texts = [prompt + sentence for sentence in sentences]
+    texts = [prompt + row for row in rows]
     limit = min(max_length, encoder.max_seq_length or max_length)
     tokens = encoder.tokenizer(texts, truncation=True, max_length=limit, return_offsets_mapping=True)
     units = [word_units(t, tokens.word_ids(i), tokens["offset_mapping"][i], len(prompt)) for i, t in enumerate(texts)]

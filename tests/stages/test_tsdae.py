@@ -12,7 +12,7 @@ def test_gentle_tsdae_stays_nearer_to_the_base_than_the_papers_way(embedder, tex
     base = embed(embedder, probe, Job())
     moved = {}
     for start, rate in (("tuned", 1e-3), ("raw", 1e-3)):
-        stage = stages.find("tsdae")(start=start, epochs=4, batch_size=8, learning_rate=rate, anchor=5.0)
+        stage = stages.find("tsdae")(start=start, epochs=4, batch_size=8, learning_rate=rate, retain=5.0)
         made = stage.run(Encoder(embedder), texts, Job(1))
         moved[start] = 1 - float((embed(made.path, probe, Job()) * base).sum(1).mean())
     assert 0 < moved["tuned"] < 0.5 * moved["raw"]

@@ -14,8 +14,8 @@ from adapt.records import Encoder, Text
 
 from ..conftest import sentence
 
-# Pooled otherwise than the base, so that the anchor pulls from the first step on.
-SETTINGS = {"batch_size": 8, "max_steps": 2, "frozen": 0.0, "learning_rate": 1e-3, "pooling": "cls", "anchor": 5.0}
+# Pooled otherwise than the base, so that the retention pulls from the first step on.
+SETTINGS = {"batch_size": 8, "max_steps": 2, "frozen": 0.0, "learning_rate": 1e-3, "pooling": "cls", "retain": 5.0}
 
 
 def train(rank, count, base, texts, out, settings):
@@ -36,7 +36,7 @@ def train(rank, count, base, texts, out, settings):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("objective", ["denoise", "mlm"])
+@pytest.mark.parametrize("objective", ["denoise", "mlm", "vectors"])
 def test_two_processes_train_the_one_model_that_one_process_trains(embedder, tmp_path, objective):
     settings = SETTINGS | {"objective": objective}
     rng = random.Random(5)  # sentences of many lengths: the two halves of a batch hold unlike numbers of tokens

@@ -1,0 +1,65 @@
+"""A linear map from the vector of a damaged text to that of the undamaged one, in closed form.
+
+After the marginalised denoising autoencoder of Chen, Xu, Weinberger & Sha (2012), https://arxiv.org/abs/1206.4683. There the
+texts are bags of words, whose damage has a known mean, and the map is held at zero; an encoder's damage is sampled, and its
+vectors are good as they are, so that the map is held at the identity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from adapt.engine.device import autocast
+from adapt.engine.encoder import forward, open_encoder
+from adapt.job import Job
+
+AT_ONCE = 256  # texts between two words of progress
+
+
+def linear_denoiser(damaged: np.ndarray, clean: np.ndarray, ridge: float) -> np.ndarray:
+    """The W, [d, d] in float64, that takes `damaged` to `clean`, both [n, d]: a ridge regression of what to change.
+
+    Minimised is mean ‖x W - y‖² + ridge · v · ‖W - I‖² over the centred rows x and y, v being the mean variance of x's d
+    numbers; `ridge` is above 0. Directions in which damaged texts hardly differ are left as they are.
+    """
+    x, y = (rows.astype(np.float64) - rows.mean(axis=0, dtype=np.float64) for rows in (damaged, clean))
+    square = x.T @ x / len(x)
+    pull = ridge * np.trace(square) / len(square) * np.eye(len(square))
+    return np.linalg.solve(square + pull, x.T @ y / len(x) + pull)
+
+
+class DenoisedBase:
+    """The model in `folder` with a linear denoiser after it: what an encoder is to give for damaged texts."""
+
+    def __init__(
+        self, folder: Path, damaged: Sequence[list[int]], clean: Sequence[list[int]], ridge: float, precision: str, job: Job
+    ):
+        """The map is fitted on the token ids of n texts, `damaged` and `clean`."""
+        self.base = open_encoder(folder)
+        progress = job.progress("tsdae: linear denoiser", len(damaged) + len(clean), "texts")
+
+        def vectors(ids: Sequence[list[int]]) -> np.ndarray:
+            found = []
+            for start in range(0, len(ids), AT_ONCE):
+                with torch.inference_mode(), autocast(precision):
+                    found.append(F.normalize(forward(self.base, ids[start : start + AT_ONCE]), dim=1).cpu().numpy())
+                progress.advance(len(found[-1]))
+            return np.concatenate(found)
+
+        denoiser = linear_denoiser(vectors(damaged), vectors(clean), ridge)
+        self.denoiser = torch.from_numpy(denoiser).float().to(self.base.device)
+
+    @torch.no_grad()
+    def __call__(self, ids: Sequence[list[int]]) -> torch.Tensor:
+        """Unit vectors [texts, d] without gradients.
+
+        The shift between the means of damaged and clean vectors is left out: all texts alike would move towards one point.
+        """
+        found = forward(self.base, ids)
+        with torch.autocast(found.device.type, enabled=False):
+            return F.normalize(F.normalize(found, dim=1) @ self.denoiser, dim=1)
