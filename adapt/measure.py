@@ -10,6 +10,7 @@ from typing import Any
 
 from adapt import checks, models
 from adapt.checks import Measurement
+from adapt.checks.health import health
 from adapt.checks.statistics import STATISTICS, Delta, compare
 from adapt.errors import UserError
 from adapt.job import Event, Job, silent
@@ -83,6 +84,17 @@ class Measures:
         found = checks.find(kind).measure(self.read(kind, source, split), asked)
         if file:
             write_json(file, asdict(found))
+        return found
+
+    def health(self, model: Encoder, kind: str, source: Any, split: str, digest: str = "") -> dict[str, float]:
+        """What the space of a model is like on one split of a check's data; see `adapt.checks.health`."""
+        entry = {"model": models.weights_digest(model.path), "health": kind, "data": digest, "version": VERSION}
+        file = self.where / f"health-{kind}-{split}-{key_of(entry)}.json" if self.where and digest else None
+        if file and file.is_file():
+            return json.loads(file.read_text(encoding="utf-8"))
+        found = health(kind, self.read(kind, source, split), OnDisk(model.path, self.job))
+        if file:
+            write_json(file, found)
         return found
 
 

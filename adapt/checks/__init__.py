@@ -16,7 +16,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 if TYPE_CHECKING:
     import numpy as np
 
-BESIDE = {"statistics", "leakage", "speed", "ranking", "topics", "groups"}  # files of this folder that are no kind of check
+    from adapt.checks.health import Space
+
+BESIDE = {
+    "statistics",
+    "leakage",
+    "speed",
+    "ranking",
+    "topics",
+    "groups",
+    "health",
+}  # files of this folder that are no kind of check
 
 
 class Model(Protocol):
@@ -59,6 +69,10 @@ class Check(Protocol):
 
     def held_out(self, data: Any) -> list[str]:
         """The texts that must not stand in training."""
+        ...
+
+    def space(self, data: Any) -> Space:
+        """What the data know of their texts: which belong together, which do not, which topic each has."""
         ...
 
     def measure(self, data: Any, model: Model) -> Measurement:

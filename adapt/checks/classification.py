@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from adapt.checks import Measurement, Model
+from adapt.checks.health import Space
 from adapt.checks.topics import read_topics
 from adapt.records import Text
 
@@ -26,6 +27,10 @@ class Classification:
 
     def held_out(self, data: list[Text]) -> list[str]:
         return [text.text for text in data]
+
+    def space(self, data: list[Text]) -> Space:
+        topics = {text.text: text.topic for text in data}
+        return Space(list(topics), topics=list(topics.values()), roles=("", ""))
 
     def measure(self, data: list[Text], model: Model) -> Measurement:
         from sklearn.linear_model import LogisticRegression

@@ -9,6 +9,7 @@ import numpy as np
 
 from adapt.checks import Measurement, Model
 from adapt.checks.groups import sharing
+from adapt.checks.health import Space
 from adapt.checks.ranking import average_precision, ndcg, reciprocal_rank
 from adapt.checks.topics import topics_of
 from adapt.errors import UserError, gathered
@@ -49,6 +50,11 @@ class Reranking:
 
     def held_out(self, data: list[Listed]) -> list[str]:
         return [text for row in data for text in (row.query, *row.positives)]
+
+    def space(self, data: list[Listed]) -> Space:
+        place = {text: i for i, text in enumerate(dict.fromkeys(t for row in data for t in (*row.positives, *row.negatives)))}
+        right = [[place[text] for text in row.positives] for row in data]
+        return Space(list(place), [row.query for row in data], right, [[place[text] for text in row.negatives] for row in data])
 
     def measure(self, data: list[Listed], model: Model) -> Measurement:
         queries = model.embed([row.query for row in data], "query")

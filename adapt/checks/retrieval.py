@@ -14,6 +14,7 @@ import numpy as np
 
 from adapt.checks import Measurement, Model
 from adapt.checks.groups import sharing
+from adapt.checks.health import Space
 from adapt.checks.ranking import average_precision, ndcg, precision, recall, reciprocal_rank
 from adapt.errors import UserError, gathered
 from adapt.files import read, rows
@@ -61,6 +62,15 @@ class Retrieval:
     def held_out(self, data: Judged) -> list[str]:
         relevant = {name for grades in data.relevant.values() for name in grades}
         return [q.text for q in data.queries] + [t.text for t in data.corpus if t.id in relevant]
+
+    def space(self, data: Judged) -> Space:
+        place = {text: i for i, text in enumerate(dict.fromkeys(t.text for t in data.corpus))}
+        number = {t.id: place[t.text] for t in data.corpus}
+        right = [list({number[name]: None for name in data.relevant[query.id]}) for query in data.queries]
+        # A passage without a topic has that of a question that it answers.
+        topics = {i: query.topic for query, answers in zip(data.queries, right, strict=True) for i in answers if query.topic}
+        topics |= {place[t.text]: t.topic for t in data.corpus if t.topic}
+        return Space(list(place), [q.text for q in data.queries], right, topics=[topics.get(i, "") for i in range(len(place))])
 
     def measure(self, data: Judged, model: Model) -> Measurement:
         from adapt.search import dense

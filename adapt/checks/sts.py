@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from adapt.checks import Measurement, Model
+from adapt.checks.health import Space, of_scored
 from adapt.checks.statistics import pearson, spearman
 from adapt.checks.topics import topics_of
 from adapt.files import read
@@ -30,6 +31,9 @@ class Sts:
 
     def held_out(self, data: list[ScoredPair]) -> list[str]:
         return [side for pair in data for side in (pair.sentence1, pair.sentence2)]
+
+    def space(self, data: list[ScoredPair]) -> Space:
+        return of_scored(data)
 
     def measure(self, data: list[ScoredPair], model: Model) -> Measurement:
         gold = np.array([pair.score for pair in data])

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from adapt.checks import Measurement, Model
+from adapt.checks.health import Space
 from adapt.files import read
 from adapt.records import Parallel
 
@@ -26,6 +27,10 @@ class Translation:
 
     def held_out(self, data: list[Parallel]) -> list[str]:
         return [side for row in data for side in (row.source, row.target)]
+
+    def space(self, data: list[Parallel]) -> Space:
+        place = {text: i for i, text in enumerate(dict.fromkeys(row.target for row in data))}
+        return Space(list(place), [row.source for row in data], [[place[row.target]] for row in data], roles=("", ""))
 
     def measure(self, data: list[Parallel], model: Model) -> Measurement:
         sources, targets = [row.source for row in data], [row.target for row in data]

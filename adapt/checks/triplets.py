@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from adapt.checks import Measurement, Model
+from adapt.checks.health import Space
 from adapt.checks.topics import topics_of
 from adapt.files import read
 from adapt.records import Triplet
@@ -29,6 +30,11 @@ class Triplets:
 
     def held_out(self, data: list[Triplet]) -> list[str]:
         return [triplet.anchor for triplet in data]
+
+    def space(self, data: list[Triplet]) -> Space:
+        place = {text: i for i, text in enumerate(dict.fromkeys(side for t in data for side in (t.positive, *t.negatives)))}
+        wrong = [[place[text] for text in t.negatives] for t in data]
+        return Space(list(place), [t.anchor for t in data], [[place[t.positive]] for t in data], wrong)
 
     def measure(self, data: list[Triplet], model: Model) -> Measurement:
         rows = [(t, negative) for t in data for negative in t.negatives]

@@ -1,0 +1,139 @@
+"""The health of a space: cases that can be known on paper, and brute force."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from adapt import checks
+from adapt.checks import health
+from adapt.checks.reranking import Listed
+from adapt.checks.retrieval import Judged
+from adapt.records import Parallel, ScoredPair, Text, Triplet
+
+from .test_checks import Fake
+
+
+def unit(rng, n, d):
+    vectors = rng.normal(size=(n, d))
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def test_a_collapsed_space_has_rank_one_and_cosine_one():
+    found = health.of_space(health.Space([f"t{i}" for i in range(30)]), Fake({f"t{i}": [0.6, 0.8, 0.0] for i in range(30)}))
+    assert found["mean_cosine"] == pytest.approx(1, abs=1e-6) and found["uniformity"] == pytest.approx(0, abs=1e-6)
+    assert found["effective_rank"] == pytest.approx(1, abs=1e-6)
+
+
+def test_orthonormal_vectors_use_every_direction():
+    vectors = np.eye(12)
+    assert health.mean_cosine(vectors) == pytest.approx(0, abs=1e-12)
+    assert health.uniformity(vectors) == pytest.approx(-4)  # every squared distance is 2
+    assert health.effective_rank(vectors) == pytest.approx(12)
+
+
+def test_two_opposite_vectors():
+    vectors = np.array([[1.0, 0.0], [-1.0, 0.0]])
+    assert health.uniformity(vectors) == pytest.approx(-8) and health.mean_cosine(vectors) == -1
+    assert health.effective_rank(vectors) == pytest.approx(1)
+
+
+def test_effective_rank_by_hand():
+    # Singular values 3 and 1: shares 0.75 and 0.25.
+    vectors = np.array([[3.0, 0.0], [0.0, 1.0]])
+    assert health.effective_rank(vectors) == pytest.approx(math.exp(-(0.75 * math.log(0.75) + 0.25 * math.log(0.25))))
+
+
+def test_pairs_by_brute_force():
+    rng = np.random.default_rng(1)
+    vectors = unit(rng, 40, 6)
+    pairs = list(itertools.permutations(range(40), 2))
+    assert health.mean_cosine(vectors) == pytest.approx(np.mean([vectors[i] @ vectors[j] for i, j in pairs]), abs=1e-12)
+    gaussian = np.mean([math.exp(-2 * ((vectors[i] - vectors[j]) ** 2).sum()) for i, j in pairs])
+    assert health.uniformity(vectors) == pytest.approx(math.log(gaussian), abs=1e-12)
+    topics = [("", "a", "b", "c")[rng.integers(4)] for _ in range(40)]
+    found = health.by_topic(vectors, topics)
+    for name, wanted in (("within_topic", True), ("between_topics", False)):
+        cosines = [vectors[i] @ vectors[j] for i, j in pairs if topics[i] and topics[j] and (topics[i] == topics[j]) is wanted]
+        assert found[name] == pytest.approx(np.mean(cosines), abs=1e-12)
+
+
+def test_one_topic_and_single_texts_leave_out_what_they_cannot_tell():
+    vectors = unit(np.random.default_rng(0), 3, 4)
+    assert set(health.by_topic(vectors, ["a", "a", ""])) == {"within_topic"}
+    assert set(health.by_topic(vectors, ["a", "b", ""])) == {"between_topics"}
+    assert health.mean_cosine(vectors[:1]) == 1 and health.uniformity(vectors[:1]) == 0
+
+
+def test_overlap_is_one_for_the_same_and_zero_for_what_a_threshold_parts():
+    values = np.random.default_rng(3).normal(0, 0.2, 500)
+    assert health.overlap(values, values) == pytest.approx(1)
+    assert health.overlap(np.full(9, 0.9), np.full(5, 0.1)) == 0
+    assert health.overlap(np.array([0.92, 0.12]), np.array([0.13, -0.5, 0.14, -0.6])) == pytest.approx(0.5)
+
+
+@pytest.fixture
+def judged():
+    rng = np.random.default_rng(7)
+    corpus = [Text(f"d{i}", f"passage {i}", topic="ab"[i % 2] if i < 20 else "") for i in range(30)]
+    corpus.append(Text("copy", "passage 3"))  # the same words again are no wrong answer
+    queries = [Text(f"q{i}", f"query {i}", topic="c") for i in range(8)] + [Text("q8", "passage 25")]
+    relevant = {q.id: {f"d{j}": 1.0 for j in rng.choice(30, 2, replace=False)} for q in queries} | {"q0": {"d3": 1.0}}
+    texts = list(dict.fromkeys(t.text for t in [*corpus, *queries]))
+    return Judged(queries, corpus, relevant), Fake(dict(zip(texts, unit(rng, len(texts), 5), strict=True)))
+
+
+def test_retrieval_by_brute_force(judged):
+    data, model = judged
+    found = health.health("retrieval", data, model)
+    text_of = {t.id: t.text for t in data.corpus}
+    positive, hard = [], []
+    for query in data.queries:
+        right = {text_of[name] for name in data.relevant[query.id]}
+        positive += [model.table[query.text] @ model.table[text] for text in right]
+        hard.append(max(model.table[query.text] @ model.table[t] for t in text_of.values() if t not in right | {query.text}))
+    assert found["positive_mean"] == pytest.approx(np.mean(positive)) and found["positive_sd"] == pytest.approx(np.std(positive))
+    assert found["hard_negative_mean"] == pytest.approx(np.mean(hard)) and found["hard_negative_sd"] == pytest.approx(np.std(hard))
+    assert found["alignment"] == pytest.approx(2 - 2 * np.mean(positive))
+    assert found["overlap_hard_negative"] == pytest.approx(health.overlap(np.array(positive), np.array(hard)))
+    everything = [model.table[q.text] @ model.table[t] for q in data.queries for t in set(text_of.values())]
+    assert found["random_mean"] == pytest.approx(np.mean(everything), abs=0.25) and 0 <= found["overlap_random"] <= 1
+    assert found == health.health("retrieval", data, model)  # what is drawn is drawn the same again
+
+
+def test_a_passage_without_a_topic_has_that_of_its_question(judged):
+    data, _ = judged
+    space = checks.find("retrieval").space(data)
+    asked = {name for grades in data.relevant.values() for name in grades}
+    for text in data.corpus[:30]:
+        wanted = text.topic or ("c" if any(q.topic and text.id in data.relevant[q.id] for q in data.queries) else "")
+        assert space.topics[space.texts.index(text.text)] == wanted, (text, asked)
+
+
+def test_every_kind_of_check_has_a_space_and_its_health_is_finite():
+    texts = [Text(f"{i}", f"text {i}", topic="abc"[i % 3]) for i in range(30)]
+    scored = [ScoredPair(f"text {i}", f"text {i + 1}", i % 2) for i in range(28)]
+    data = {
+        "sts": scored, "pairs": scored, "clustering": texts, "classification": texts,
+        "triplets": [Triplet(f"text {i}", f"text {i + 1}", (f"text {i + 2}", f"text {i + 3}")) for i in range(20)],
+        "reranking": [Listed(f"text {i}", (f"text {i + 1}",), (f"text {i + 2}",)) for i in range(20)],
+        "translation": [Parallel(f"text {i}", f"text {i + 1}") for i in range(20)],
+        "retrieval": Judged(texts[:5], texts[5:], {f"{i}": {f"{i + 6}": 1.0} for i in range(5)}),
+    }  # fmt: skip
+    model = Fake(dict(zip((t.text for t in texts), unit(np.random.default_rng(2), 30, 4), strict=True)))
+    assert set(data) == set(checks.names())
+    for kind, rows in data.items():
+        found = health.health(kind, rows, model)
+        assert all(isinstance(v, float) and math.isfinite(v) for v in found.values()), kind
+        assert {"mean_cosine", "uniformity", "effective_rank"} <= set(found)
+        assert ("within_topic" in found) == (kind in ("clustering", "classification", "retrieval"))
+        assert ("alignment" in found) == (kind not in ("clustering", "classification"))
+
+
+def test_triplets_have_their_own_negatives_and_scored_pairs_any_other_text():
+    table = {"a": [1, 0], "p": [0.8, 0.6], "n": [0.6, 0.8], "m": [0, 1], "z": [0.9, math.sqrt(0.19)]}
+    own = health.health("triplets", [Triplet("a", "p", ("n", "m")), Triplet("z", "p", ("m",))], Fake(table))
+    assert own["hard_negative_mean"] == pytest.approx((0.6 + math.sqrt(0.19)) / 2)
+    rows = [ScoredPair("a", "p", 0.9), ScoredPair("a", "n", 0.1), ScoredPair("z", "m", 0.2)]
+    assert health.health("sts", rows, Fake(table))["hard_negative_mean"] == pytest.approx(0.9)
