@@ -116,6 +116,16 @@ def spread_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
+def ablation_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """What the whole recipe gains over the recipe without each step, for every main metric, with its interval."""
+    names = [row["metric"] for row in rows[0]["worth"]] if rows else []
+    table = Table("without", *map(escape, names), box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for row in rows:
+        cells = [f"{100 * w['delta']:+.1f} ({100 * w['low']:+.1f} to {100 * w['high']:+.1f})" for w in row["worth"]]
+        table.add_row(escape(", ".join(row["without"])), *cells)
+    return table
+
+
 def plan_table(lines: Sequence[Any]) -> Table:
     """What a run would do: step, cached or to do, rows, why."""
     table = Table("step", "state", "rows", "why", box=None, pad_edge=False, padding=(0, 3, 0, 0))

@@ -6,57 +6,91 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from adapt.checks import Measurement
-from adapt.checks.statistics import Delta, compare
+from adapt.checks.statistics import Delta, compare, of_topic
 from adapt.recipe import GateSpec
 
-SHARES = (1.0, 0.5, 0.25)  # of the step's change that a blending gate tries before it goes all the way back
+SLIGHT = 0.1  # losses below this share of the gain are not worth the time that trying blends takes
+
+Measured = Mapping[str, Measurement]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a gate says of a model: one word (better, same, worse, forgetting), why, and whether it may pass."""
+    """What a gate says of a model: one word (better, same, worse, forgetting), why, and whether it may pass.
+
+    `gained`: the target's gain over the model before plus each transfer metric's times its weight. `lost`: how far guards lie
+    below the base model, summed. Both as fractions: 0.01 is a point.
+    """
 
     word: str
     sentence: str
     passes: bool
     delta: Delta | None = None
+    gained: float = 0.0
+    lost: float = 0.0
+
+    @property
+    def worth(self) -> float:
+        """What a blend is chosen by: a point lost on a guard costs a point of the target."""
+        return self.gained - self.lost
 
 
-def judge(
-    spec: GateSpec,
-    base: Mapping[str, Measurement],
-    before: Mapping[str, Measurement],
-    after: Mapping[str, Measurement],
-    seed: int = 0,
-) -> Verdict:
-    """The verdict on `after`: its target against the model before, its guards against the base model.
+def value(measured: Measured, metric: str) -> float:
+    """The value of `check.metric` or `check.metric[topic]`."""
+    found, name = _part(measured, metric)
+    return found.metrics[name]
+
+
+def difference(before: Measured, after: Measured, metric: str, seed: int = 0) -> Delta:
+    """The paired difference after - before of `check.metric` or `check.metric[topic]`."""
+    old, name = _part(before, metric)
+    return compare(name, old, _part(after, metric)[0], seed)
+
+
+def _part(measured: Measured, metric: str) -> tuple[Measurement, str]:
+    check, _, name = metric.partition(".")
+    name, _, topic = name.partition("[")
+    return (of_topic(measured[check], topic.rstrip("]")) if topic else measured[check]), name
+
+
+def judge(spec: GateSpec, base: Measured, before: Measured, after: Measured, seed: int = 0) -> Verdict:
+    """The verdict on `after`: its target and transfer metrics against the model before, its guards against the base model.
 
     A guard's budget bounds the difference itself, not its interval: the budget is what the user allows to be lost.
     """
-    fallen = []
+    fallen, lost = [], 0.0
     for metric, budget in spec.guard.items():
-        check, _, name = metric.partition(".")
-        lost = after[check].metrics[name] - base[check].metrics[name]
-        if lost < budget:
-            fallen.append(f"{metric} fell by {-100 * lost:.1f} points from the base, {-100 * budget:.1f} are allowed")
+        change = value(after, metric) - value(base, metric)
+        lost += max(0.0, -change)
+        if change < budget:
+            fallen.append(f"{metric} fell by {-100 * change:.1f} points from the base, {-100 * budget:.1f} are allowed")
+    gained = sum(weight * (value(after, metric) - value(before, metric)) for metric, weight in spec.transfer.items())
     delta = None
     word, sentence = "same", "no target to judge by"
     if spec.target:
-        check, _, name = spec.target.partition(".")
-        delta = compare(name, before[check], after[check], seed)
+        delta = difference(before, after, spec.target, seed)
+        gained += delta.value
         word = delta.verdict()
         sentence = f"{spec.target} {100 * delta.value:+.1f} points ({100 * delta.low:+.1f} to {100 * delta.high:+.1f})"
     if fallen:
-        return Verdict("forgetting", "; ".join([*fallen, sentence]), False, delta)
-    return Verdict(word, sentence, word != "worse", delta)
+        return Verdict("forgetting", "; ".join([*fallen, sentence]), False, delta, gained, lost)
+    return Verdict(word, sentence, word != "worse", delta, gained, lost)
 
 
 def choose(spec: GateSpec, verdict_at: Callable[[float], Verdict]) -> tuple[float, list[tuple[float, Verdict]]]:
-    """(share of the step's change to keep, every share tried with its verdict). `keep` and `stop` try only the whole step."""
-    tried = []
-    for share in SHARES if spec.action == "blend" else SHARES[:1]:
-        verdict = verdict_at(share)
-        tried.append((share, verdict))
-        if verdict.passes:
-            return share, tried
-    return (1.0 if spec.action in ("keep", "stop") else 0.0), tried
+    """(share of the step's change to keep, every share tried with its verdict).
+
+    `blend` keeps the whole step where that passes and loses next to nothing; else every share of the grid is tried, and of those
+    that pass, the model before (share 0) among them, the one worth most is kept, of equals the largest. `stop` and `revert` go
+    all the way back where the whole step fails.
+    """
+    tried = [(1.0, verdict_at(1.0))]
+    whole = tried[0][1]
+    if spec.action == "keep" or (whole.passes and (spec.action != "blend" or 0 <= whole.lost <= SLIGHT * whole.gained)):
+        return 1.0, tried
+    if spec.action != "blend":
+        return 0.0, tried
+    tried += [(share, verdict_at(share)) for share in spec.grid if share < 1]
+    back = (0.0, verdict_at(0.0))
+    passing = [(verdict.worth, share) for share, verdict in [*tried, back] if verdict.passes or share == 0]
+    return max(passing)[1], tried

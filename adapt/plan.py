@@ -11,7 +11,7 @@ from typing import Any
 from adapt import models
 from adapt.errors import UserError
 from adapt.files import count_rows
-from adapt.recipe import DATA, Recipe, Step, variants
+from adapt.recipe import DATA, Recipe, Step, variants, without
 from adapt.store import Store, key_of
 
 READING = 1  # raised when the same files would be read into other records
@@ -112,7 +112,7 @@ def make(recipe: Recipe, store: Store, until: str | None = None, fresh: Sequence
             again.add(key)
         if line.kind == "encoder":
             before, scope["model"], scope[step.id] = scope["model"], key, key
-            if recipe.gate is not None:
+            if recipe.gate is not None and step.id not in recipe.gate.later:
                 gate_entry = _gate_entry(recipe, key, before, base, digests)
                 gate = _line(f"gate-{step.id}", gate_entry, "encoder", store, None, due)
                 lines.append(replace(gate, inputs={"model": (key,)}, before=before))
@@ -125,10 +125,12 @@ def make(recipe: Recipe, store: Store, until: str | None = None, fresh: Sequence
 
 
 def all_lines(recipe: Recipe, store: Store, until: str | None = None, fresh: Sequence[str] = ()) -> list[Planned]:
-    """Every line of the plan; with a sweep, of the plans of all its variants, each line once."""
+    """Every line of the plan; with a sweep or steps that are judged later, of the plans of all variants, each line once."""
     found: dict[tuple[str, str], Planned] = {}
     for _, variant in variants(recipe):
-        found.update({(line.name, line.key): line for line in make(variant, store, until, fresh).lines})
+        later = recipe.gate.later if recipe.gate and until is None else {}
+        for branch in (variant, *(without(variant, step)[0] for step in later)):
+            found.update({(line.name, line.key): line for line in make(branch, store, until, fresh).lines})
     return list(found.values())
 
 
@@ -153,13 +155,13 @@ def _held_out(digests: Mapping[str, Mapping[str, str]]) -> list[str]:
 
 def _gate_entry(recipe: Recipe, after: str, before: str, base: str, digests: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
     assert recipe.gate is not None
-    watched = {metric.partition(".")[0] for metric in [recipe.gate.target, *recipe.gate.guard] if metric}
+    watched = {metric.partition(".")[0] for metric in recipe.gate.metrics()}
     return {
-        "gate": recipe.gate.model_dump(mode="json"),
+        "gate": recipe.gate.model_dump(mode="json", exclude={"later"}),
         "inputs": {"model": [after], "before": [before], "base": [base]},
         "checks": {name: digests[name]["dev"] for name in sorted(watched)},
         "seed": recipe.seed,
-        "version": 1,
+        "version": 2,
     }
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from adapt import checks, stages, yaml_lines
 from adapt.errors import UserError, did_you_mean
-from adapt.recipe import DATA, TOP, CheckSpec, GateSpec, Recipe, Step, find, shipped_root
+from adapt.recipe import DATA, LEAKS, TOP, CheckSpec, GateSpec, Recipe, Step, find, shipped_root
 from adapt.stages import Stage
 
 
@@ -53,16 +53,17 @@ class _Reader:
             self.say(("model",), "'model' must name the base model, for example all-MiniLM-L6-v2")
         if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
             self.say(("seed",), f"'seed' must be a whole number of 0 or more (got {seed!r})")
-        data, limit = self._data()
+        data, limit, leaks = self._data()
         specs = self._checks()
         gate = self._gate(specs)
         steps = self._steps(data)
+        self._later(steps, gate)
         sweep = self._sweep(steps, gate)
         if self.problems:
             raise UserError(self.problems)
         return Recipe(
             self.file, str(self.raw.get("name", self.file.stem)), str(self.raw.get("description", "")), str(model), int(seed), data,
-            limit, specs, gate, steps, sweep, self.raw,
+            limit, specs, gate, steps, sweep, leaks, self.raw,
         )  # fmt: skip
 
     # ------------------------------------------------------------------------------------------ --set
@@ -127,22 +128,27 @@ class _Reader:
         self.say(path, f"no such file or folder: {value} (looked in {parent}).{did_you_mean(value, near, tell_all=False)}")
         return None
 
-    def _data(self) -> tuple[dict[str, str], int | None]:
+    def _data(self) -> tuple[dict[str, str], int | None, Any]:
         section = self.raw.get("data")
         if not isinstance(section, dict):
             self.say(("data",), "'data' must say where the texts, pairs or gold are")
-            return {}, None
-        found, limit = {}, None
+            return {}, None, "remove"
+        found, limit, leaks = {}, None, "remove"
         for name, value in section.items():
+            if name == "leaks":
+                leaks = value
+                if value not in LEAKS:
+                    self.say(("data", name), f"'leaks' can't be {value!r}.{did_you_mean(str(value), LEAKS)}")
+                continue
             if name == "limit":
                 limit = value
                 if value is not None and (not isinstance(value, int) or value < 1):
                     self.say(("data", name), f"'limit' must be a whole number of 1 or more (got {value!r})")
             elif name not in DATA:
-                self.say(("data", name), f"unknown data '{name}'.{did_you_mean(name, [*DATA, 'limit'])}")
+                self.say(("data", name), f"unknown data '{name}'.{did_you_mean(name, [*DATA, 'limit', 'leaks'])}")
             elif value is not None and (place := self._path(("data", name), value)):
                 found[name] = place
-        return found, limit
+        return found, limit, leaks
 
     def _checks(self) -> dict[str, CheckSpec]:
         section = self.raw.get("checks") or {}
@@ -189,14 +195,14 @@ class _Reader:
         except ValidationError as error:
             self._invalid(("gate",), error, GateSpec)
             return None
-        for metric, path in [(gate.target, ("gate", "target")), *((m, ("gate", "guard", m)) for m in gate.guard)]:
-            check = (metric or "").partition(".")[0]
-            if metric and check not in specs:
+        for metric, path in gate.metrics().items():
+            check = metric.partition(".")[0]
+            if check not in specs:
                 raw_checks = self.raw.get("checks") or {}
                 if check in raw_checks and raw_checks[check] is not None:
                     continue  # its own problem is reported already
                 self.say(path, f"'{metric}' names no check of this recipe; write check.metric.{did_you_mean(check, specs)}")
-            elif metric and specs[check].dev is None:
+            elif specs[check].dev is None:
                 self.say(path, f"'{metric}': the gate decides on dev data, but check '{check}' has none")
         return gate
 
@@ -253,6 +259,25 @@ class _Reader:
         for problem in stage.problems(kinds):
             self.say(path, f"step '{step_id}': {problem}")
         return Step(step_id, stage, inputs, kinds)
+
+    def _later(self, steps: Sequence[Step], gate: GateSpec | None) -> None:
+        """A step that is judged later makes an encoder, stands before the step it is judged after, and is named by no other."""
+        order = [step.id for step in steps]
+        for first, second in (gate.later if gate else {}).items():
+            path = ("gate", "later", first)
+            for name in (first, second):
+                if name not in order:
+                    self.say(path, f"'{name}' is no step of this recipe.{did_you_mean(name, order)}")
+            if first not in order or second not in order:
+                continue
+            if order.index(first) >= order.index(second):
+                self.say(path, f"'{first}' is to be judged after '{second}', but stands behind it")
+            kinds = {step.id: step.stage.makes() for step in steps}
+            if {kinds[first], kinds[second]} != {"encoder"}:
+                self.say(path, "a step that is judged, and the one it is judged after, must both make an encoder")
+            for step in steps:
+                if any(first in names for names in step.inputs.values()):
+                    self.say(path, f"'{first}' can't be judged later: step '{step.id}' takes it by name")
 
     def _sweep(self, steps: Sequence[Step], gate: GateSpec | None) -> dict[tuple[str, str], Sequence[Any]]:
         """{(step, setting): values} of `sweep: {step: {setting: [values]}}`, every value checked as if it stood in the step."""

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from annotated_types import Gt, Le
+from pydantic import BaseModel, ConfigDict, NonNegativeFloat
 
 from adapt.errors import UserError, did_you_mean
 from adapt.stages import Stage
@@ -18,31 +19,47 @@ DATA = {
     "texts": "texts", "corpus": "texts", "gold": "scored", "scored": "scored", "pairs": "pairs", "triplets": "triplets",
     "labelled": "labelled", "parallel": "parallel", "replay": "pairs",
 }  # fmt: skip
+LEAKS = ("remove", "stop", "allow")
 TOP = ("name", "description", "model", "seed", "data", "checks", "gate", "stages", "sweep")
 
 
 class CheckSpec(BaseModel):
-    """A check of a recipe: data for it (dev after every step, test once at the end) and its role."""
+    """A check of a recipe: data for it (dev after every step, test once at the end) and its role.
+
+    target: what the recipe is to improve; guard: what it must not harm; golden: kept for `adapt compare --promote` alone.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     kind: str
     dev: str | dict[str, Any] | None = None
     test: str | dict[str, Any] | None = None
-    role: Literal["target", "guard"] = "target"
+    role: Literal["target", "guard", "golden"] = "target"
 
 
 class GateSpec(BaseModel):
     """What a step's model must not lose, and what happens if it does.
 
-    `target`: a metric that must not fall significantly below the model before. `guard`: {metric: the most it may lie below
-    the base model}. `action` when it fails: blend (half way back to the model before, then a quarter, then none of the step),
-    revert, keep (only say so), or stop (exit code 1).
+    Metrics are named `check.metric`, or `check.metric[topic]` for the items of one topic. `target` must not fall significantly
+    below the model before. `guard`: {metric: the most it may lie below the base model}. `transfer`: {metric: weight}, measured on
+    data that no training row comes from. `action` when a step fails: blend (keep the share of its change, out of `grid`, that is
+    worth most on target, transfer and guards together), revert, keep (only say so), or stop (exit code 1). `later`: {step: later
+    step}: the first is judged after the second, by a run with it and one without.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     target: str | None = None
     guard: dict[str, float] = {}
+    transfer: dict[str, NonNegativeFloat] = {}
     action: Literal["blend", "revert", "keep", "stop"] = "blend"
+    grid: tuple[Annotated[float, Gt(0), Le(1)], ...] = (1.0, 0.75, 0.5, 0.25)
+    later: dict[str, str] = {}
+
+    def metrics(self) -> dict[str, tuple[str, ...]]:
+        """Every metric the gate looks at → where it is written."""
+        found: dict[str, tuple[str, ...]] = {self.target: ("gate", "target")} if self.target else {}
+        for part in ("guard", "transfer"):
+            found |= {metric: ("gate", part, metric) for metric in getattr(self, part)}
+        return found
 
 
 @dataclass(frozen=True)
@@ -70,6 +87,7 @@ class Recipe:
     gate: GateSpec | None
     steps: Sequence[Step]
     sweep: Mapping[tuple[str, str], Sequence[Any]] = field(default_factory=dict)  # (step, setting) → values to try on dev
+    leaks: Literal["remove", "stop", "allow"] = "remove"  # what becomes of training rows that stand in dev or test data
     raw: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -107,3 +125,50 @@ def variants(recipe: Recipe) -> list[tuple[dict[str, Any], Recipe]]:
         settings = {f"{step}.{setting}": value for (step, setting), value in zip(names, values, strict=True)}
         found.append((settings, replace(recipe, steps=steps, sweep={})))
     return found
+
+
+def without(recipe: Recipe, step_id: str) -> tuple[Recipe, list[str]]:
+    """The recipe less one step, and the ids of all steps that went: those that can't be carried out without it go too.
+
+    A step that took several inputs goes on with the rest of them; one that took only what is missing takes a stand-in, as if the
+    recipe had been written so.
+    """
+    scope = {name: DATA[name] for name in recipe.data} | {"model": "encoder", "base": "encoder"}
+    kept, gone = [], []
+    for step in recipe.steps:
+        smaller = None if step.id == step_id else _with_what_is_there(step, scope)
+        if smaller is None:
+            gone.append(step.id)
+            continue
+        kept.append(smaller)
+        scope[step.id] = step.stage.makes()
+        if step.stage.makes() != "encoder":
+            scope[step.stage.product] = step.stage.makes()
+    gate = recipe.gate
+    if gate is not None:
+        gate = gate.model_copy(update={"later": {a: b for a, b in gate.later.items() if a not in gone and b not in gone}})
+    return replace(recipe, steps=kept, gate=gate), gone
+
+
+def _with_what_is_there(step: Step, scope: Mapping[str, str]) -> Step | None:
+    """A step that takes only what `scope` holds, or None where it can't."""
+    inputs: dict[str, tuple[str, ...]] = {}
+    stage = step.stage
+    for want in stage.inputs():
+        written = step.inputs.get(want.name)
+        if written is None:
+            continue
+        names = tuple(name for name in written if name in scope)
+        if not names:
+            fitting = (n for n in (want.name.replace("_", "-"), *stage.stand_ins.get(want.name, ())) if scope.get(n) in want.kinds)
+            names = tuple(fitting)[:1]
+        if names:
+            inputs[want.name] = names
+        elif want.required:
+            return None
+        shares = getattr(stage, "shares", None)
+        if want.name == "examples" and shares and names != written:
+            left = tuple(share for name, share in zip(written, shares, strict=True) if name in names)
+            stage = stage.with_setting("shares", tuple(share / sum(left) for share in left) if len(left) > 1 else None)
+    kinds = {name: min(scope[n] for n in names) for name, names in inputs.items()}
+    return None if stage.problems(kinds) else replace(step, stage=stage, inputs=inputs, kinds=kinds)

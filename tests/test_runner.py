@@ -87,7 +87,7 @@ def test_a_gate_goes_back_where_a_guard_falls(recipe_file, tmp_path, embedder):
     overrides = ["gate.action=blend", "gate.guard={sts.spearman: 2.0}"]  # a budget that nothing can keep
     results = run(reading.load(str(recipe_file), overrides), tmp_path / "run", until="tsdae")
     gate = next(s for s in results["steps"] if s["stage"] == "gate")
-    assert gate["share"] == 0.0 and gate["word"] == "forgetting" and [t["share"] for t in gate["tried"]] == [1.0, 0.5, 0.25]
+    assert gate["share"] == 0.0 and gate["word"] == "forgetting" and [t["share"] for t in gate["tried"]] == [1.0, 0.75, 0.5, 0.25]
     assert (tmp_path / "run" / "model" / "model.safetensors").read_bytes() == (embedder / "model.safetensors").read_bytes()
 
 
@@ -242,7 +242,7 @@ def test_two_processes_train_one_model_that_is_the_model_of_one(recipe_file, tmp
     import torch
     from safetensors.torch import load_file
 
-    quick = ["--until", "tsdae", "--set", "stages.tsdae.anchor=0"]
+    quick = ["--until", "tsdae", "--set", "stages.tsdae.retain=0"]
     command = [sys.executable, "-m", "adapt", "run", str(recipe_file), *quick, "--out"]
     for out, more in (("one", []), ("two", ["--nproc", "2"])):
         done = subprocess.run([*command, str(tmp_path / out), *more], capture_output=True, text=True)
@@ -250,3 +250,87 @@ def test_two_processes_train_one_model_that_is_the_model_of_one(recipe_file, tmp
         assert done.stdout.count("Spearman") <= 1  # one process speaks
     one, two = (load_file(tmp_path / out / "model" / "model.safetensors") for out in ("one", "two"))
     assert all(torch.allclose(one[name], two[name], atol=1e-5) for name in one)
+
+
+def test_a_recipe_that_harms_ends_in_worse_and_hands_the_base_over(recipe_file, tmp_path, domain, embedder):
+    """Pairs whose answers were shuffled, trained on hard: what comes out is the base, and the verdict says so."""
+    rows = [json.loads(line) for line in (domain / "pairs.jsonl").read_text().splitlines()]
+    shuffled = [{**row, "positive": other["positive"]} for row, other in zip(rows, rows[7:] + rows[:7], strict=True)]
+    (domain / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in shuffled))
+    harm = ["stages=[{finetune: {examples: pairs, learning_rate: 1e-2, max_steps: 4}}]", "gate.guard={sts.spearman: 0.5}"]
+    results = run(reading.load(str(recipe_file), [*harm, "gate.action=blend"]), tmp_path / "run")
+    assert results["verdict"]["word"] == "worse" and not results["changed"]
+    assert "set back" in results["verdict"]["sentence"] and "sts.spearman fell" in results["verdict"]["sentence"]
+    base = (embedder / "model.safetensors").read_bytes()
+    assert (tmp_path / "run" / "model" / "model.safetensors").read_bytes() == base
+    with pytest.raises(WorkFailed, match="forgetting"):
+        run(reading.load(str(recipe_file), [*harm, "gate.action=stop"]), tmp_path / "stop")
+    stopped = json.loads((tmp_path / "stop" / "results.json").read_text())
+    assert stopped["verdict"]["word"] == "worse" and stopped["test"] == []
+    assert (tmp_path / "stop" / "model" / "model.safetensors").read_bytes() == base
+
+
+def test_a_step_is_judged_after_a_later_one_with_it_and_without_it(recipe_file, tmp_path):
+    overrides = ["gate.later={tsdae: augment}", "gate.guard={}"]
+    lines = states(recipe_file, tmp_path / "run", *overrides)
+    assert "gate-tsdae" not in lines
+    results = run(reading.load(str(recipe_file), overrides), tmp_path / "run")
+    (row,) = results["branches"]
+    assert row["step"] == "tsdae" and row["after"] == "augment"
+    assert ("tsdae" in [step["step"] for step in results["steps"]]) == row["kept"]
+    # The branch that was not taken is there, too: its measurement stands among the files.
+    assert len(list((tmp_path / "run").glob("augment-*"))) == 2
+    assert row["kept"] == (row["gained"] > 0)
+
+
+def test_a_recipe_less_a_step_goes_on_with_what_is_there(recipe_file):
+    from adapt.recipe import without
+
+    recipe = reading.load(str(recipe_file))
+    smaller, gone = without(recipe, "silver")
+    assert gone == ["silver"]
+    assert next(s for s in smaller.steps if s.id == "augment").inputs["examples"] == ("gold",)
+    smaller, gone = without(recipe, "mine")
+    assert gone == ["mine"] and smaller.steps[-1].inputs["examples"] == ("pairs",)
+    assert without(recipe, "cross-encoder")[1] == ["cross-encoder", "silver"]
+    assert without(recipe, "tsdae")[1] == ["tsdae"]
+
+
+def test_ablation_leaves_each_step_out_from_the_cache(recipe_file, tmp_path):
+    from adapt.runner import ablate
+
+    recipe = reading.load(str(recipe_file))
+    rows, left = ablate(recipe, tmp_path / "run", only=["augment", "finetune"])
+    assert [row["without"] for row in rows] == [["augment"], ["finetune"]] and not left
+    assert {w["metric"] for w in rows[0]["worth"]} == {"retrieval.ndcg@10", "sts.spearman"}
+    assert len(list((tmp_path / "run").glob("tsdae-*"))) == 1  # made once
+    whole, less = (results["dev"][-1]["metrics"] for results in (
+        run(recipe, tmp_path / "run", until="finetune"), run(recipe, tmp_path / "run", until="mine"),
+    ))  # fmt: skip
+    worth = next(w for w in rows[1]["worth"] if w["metric"] == "retrieval.ndcg@10")
+    assert worth["delta"] == pytest.approx(whole["retrieval"]["ndcg@10"] - less["retrieval"]["ndcg@10"])
+    with pytest.raises(UserError, match="no such step"):
+        ablate(recipe, tmp_path / "run", only=["nothing"])
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("gate.later={tsdae: tsdae}", "stands behind it"),
+        ("gate.later={silver: finetune}", "must both make an encoder"),
+        ("gate.later={nothing: finetune}", "is no step"),
+        ("gate.transfer={elsewhere.ndcg: 1}", "names no check"),
+        ("gate.grid=[0, 1]", "greater than 0"),
+        ("data.leaks=ignore", "allow, remove, stop"),
+    ],
+)
+def test_a_wrong_gate_is_refused(recipe_file, override, message):
+    with pytest.raises(UserError, match=message):
+        reading.load(str(recipe_file), [override])
+
+
+def test_a_metric_that_a_check_does_not_have_is_told_before_any_step(recipe_file, tmp_path):
+    with pytest.raises(UserError, match=r"no metric 'ndcg@5'.*ndcg@10"):
+        run(reading.load(str(recipe_file), ["gate.target=retrieval.ndcg@5"]), tmp_path / "run")
+    with pytest.raises(UserError, match="no dev row has the topic 'heart'"):
+        run(reading.load(str(recipe_file), ['gate.guard={"retrieval.ndcg@10[heart]": -0.1}']), tmp_path / "run")

@@ -124,6 +124,22 @@ def compare(metric: str, before: Measurement, after: Measurement, seed: int = 0,
     return Delta(float(value), float(low), float(high), float((beyond + 1) / (len(swapped) + 1)))
 
 
+def of_topic(measured: Measurement, topic: str) -> Measurement:
+    """The part of a measurement whose items carry a topic; raises KeyError where none does."""
+    rows = [number for number, name in enumerate(measured.topics) if name == topic]
+    if not rows:
+        raise KeyError(topic)
+    items = {name: [values[i] for i in rows] for name, values in measured.items.items()}
+    gold = {name: np.asarray(items[name]) for name in ("gold", "predicted") if name in items}
+    metrics = {name: float(np.mean(values)) for name, values in items.items() if name in measured.metrics}
+    if len(gold) == 2:
+        metrics |= {
+            name: float(of(gold["gold"], gold["predicted"], None)[0]) for name, of in STATISTICS.items() if name in measured.metrics
+        }
+    groups = [measured.groups[i] for i in rows] if len(measured.groups) else ()
+    return Measurement(metrics, items, len(rows), groups, topics=[topic] * len(rows))
+
+
 def _groups(measured: Measurement) -> np.ndarray:
     """The group number of each item: what is drawn together; each item its own group where none are known."""
     items = len(next(iter(measured.items.values())))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -33,13 +34,15 @@ def _data_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--json", "as_json", is_flag=True, help="print JSON")(command)
 
 
-def _checks(recipe: str | None, split: str, **sources: str | None) -> dict[str, tuple[str, Any]]:
-    """{name: (kind, source)} of what the options name."""
+def _checks(recipe: str | None, split: str, sources: dict[str, str | None], golden: bool = False) -> dict[str, tuple[str, Any]]:
+    """{name: (kind, source)} of what the options name; `golden`: of a recipe that has golden checks, only those."""
     found: dict[str, tuple[str, Any]] = {}
     if recipe:
         from adapt import reading
 
-        for name, spec in reading.load(recipe).checks.items():
+        known = reading.load(recipe).checks
+        chosen = {name: spec for name, spec in known.items() if spec.role == "golden"} if golden else {}
+        for name, spec in (chosen or known).items():
             if (source := getattr(spec, split, None)) is not None:
                 found[name] = (spec.kind, source)
     found.update({kind: (kind, source) for kind, source in sources.items() if source})
@@ -60,7 +63,7 @@ def check_command(model: str, recipe: str | None, split: str, as_json: bool, **s
     """
     from adapt.measure import measure_all
 
-    found = measure_all(model, _checks(recipe, split, **sources), split, voice())
+    found = measure_all(model, _checks(recipe, split, sources), split, voice())
     if as_json:
         click.echo(json.dumps({name: {"rows": m.rows, **m.metrics} for name, m in found.items()}, indent=2))
         return
@@ -71,27 +74,38 @@ def check_command(model: str, recipe: str | None, split: str, as_json: bool, **s
 
 @click.command("compare")
 @click.option("--model", "pair", multiple=True, required=True, help="give twice: the model before, the model after")
+@click.option(
+    "--promote", is_flag=True, help="say whether the second may replace the first, and exit with 1 if not; a recipe's golden checks"
+)
 @_data_options
-def compare_command(pair: tuple[str, ...], recipe: str | None, split: str, as_json: bool, **sources: str | None) -> None:
+def compare_command(
+    pair: tuple[str, ...], promote: bool, recipe: str | None, split: str, as_json: bool, **sources: str | None
+) -> None:  # fmt: skip
     """Compare two models item by item: differences, 95 % intervals, verdicts.
 
     \b
     adapt compare --model all-MiniLM-L6-v2 --model tuned --sts sts-test.csv
     adapt compare --model all-MiniLM-L6-v2 --model runs/medical-recipe/model --recipe medical-recipe
+    adapt compare --model in-service --model candidate --recipe mydomain --promote
     """
     from adapt import console
     from adapt.measure import measure_all
-    from adapt.results import compared
+    from adapt.results import compared, promotion
 
     if len(pair) != 2:
         raise UserError(f"compare takes two models: --model before --model after (got {len(pair)})")
-    wanted = _checks(recipe, split, **sources)
+    wanted = _checks(recipe, split, sources, golden=promote)
     before, after = (measure_all(name, wanted, split, voice()) for name in pair)
     found = compared(before, after, {})
+    decision = promotion(found, {name: checks.find(kind).main for name, (kind, _) in wanted.items()})
     if as_json:
-        click.echo(json.dumps(found, indent=2))
+        click.echo(json.dumps({"rows": found, **decision} if promote else found, indent=2))
     else:
         console.Voice().out.print(console.test_table(found))
+        if promote:
+            click.echo(decision["sentence"])
+    if promote and not decision["promote"]:
+        sys.exit(1)
 
 
 COMMANDS = (check_command, compare_command)

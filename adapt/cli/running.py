@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
 import click
+
+from adapt.errors import WorkFailed
 
 
 @click.command("run")
@@ -49,13 +52,20 @@ def run_command(
     from adapt.report import write_report
     from adapt.runner import run, run_seeds
 
-    if seeds > 1:
-        results, spread = run_seeds(loaded, folder, seeds, tell=voice)
-    else:
-        results, spread = run(loaded, folder, until=until, fresh=fresh, tell=voice), []
+    try:
+        if seeds > 1:
+            results, spread = run_seeds(loaded, folder, seeds, tell=voice)
+        else:
+            results, spread = run(loaded, folder, until=until, fresh=fresh, tell=voice), []
+    except WorkFailed:
+        if (folder / "results.json").is_file():  # a gate that stopped the run has its report, too
+            write_report(folder)
+        raise
     if not crew.of_this_process().leads:
         return
     report = write_report(folder)
+    for warning in results["warnings"]:
+        voice.out.print(f"note: {warning}", markup=False)
     if results["sweep"]:
         voice.out.print("\nSweep, decided on dev data:")
         voice.out.print(console.sweep_table(results["sweep"]))
@@ -73,6 +83,39 @@ def run_command(
         f"speed of the final model: {speed['latency_ms_p50']:.1f} ms a query (median), {speed['texts_per_second']:.0f} texts/s"
     )
     voice.out.print(f"took {console.clock(results['seconds'])}; model: {folder / 'model'}; report: {report}")
+
+
+@click.command("ablate")
+@click.argument("recipe")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="run folder, where finished steps are found; runs/<name> where not given"
+)
+@click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="change a setting: data.limit=500")
+@click.option("--only", multiple=True, metavar="STEP", help="leave only this step out; may be given again")
+@click.option("--split", type=click.Choice(["dev", "test"]), default="dev", show_default=True, help="what the worth is measured on")
+@click.option("--json", "as_json", is_flag=True, help="print JSON")
+def ablate_command(
+    recipe: str, out: Path | None, overrides: tuple[str, ...], only: tuple[str, ...], split: str, as_json: bool
+) -> None:  # fmt: skip
+    """Leave each step of a recipe out in turn: what each is worth, with intervals.
+
+    \b
+    adapt ablate medical-recipe
+    adapt ablate medical-recipe --only tsdae --only mine
+    """
+    from adapt import console, reading
+    from adapt.runner import ablate
+
+    loaded = reading.load(recipe, overrides)
+    voice = console.Voice(stderr=as_json)
+    rows, left = ablate(loaded, out or Path("runs") / loaded.name, only, split, voice)
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    voice.out.print(f"\nWhat each step is worth on {split} data: the whole recipe less the recipe without it, in points")
+    voice.out.print(console.ablation_table(rows))
+    for sentence in left:
+        voice.out.print(f"not left out: {sentence}", markup=False)
 
 
 def _in_processes(count: int) -> int:
@@ -131,4 +174,4 @@ def report_command(run: Path) -> None:
     click.echo(write_report(run))
 
 
-COMMANDS = (run_command, recipes_command, init_command, report_command)
+COMMANDS = (run_command, ablate_command, recipes_command, init_command, report_command)

@@ -1,0 +1,253 @@
+"""Carry out the steps of one recipe: make what is not made yet, check every model, let the gate decide."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from adapt import checks, files, gate, models, results
+from adapt import plan as planning
+from adapt.checks import Measurement, leakage
+from adapt.checks.statistics import smallest_gain
+from adapt.errors import UserError, did_you_mean
+from adapt.job import Event, Job
+from adapt.measure import Measures, scores_pairs
+from adapt.plan import Plan, Planned
+from adapt.recipe import Recipe
+from adapt.records import CrossEncoder, Encoder, Joined
+from adapt.store import Store
+
+FILES = {
+    "texts": "texts.jsonl", "pairs": "pairs.jsonl", "scored": "scored.csv", "triplets": "triplets.jsonl",
+    "labelled": "labelled.csv", "parallel": "parallel.jsonl",
+}  # fmt: skip
+Tell = Callable[[Event], None]
+
+
+class Steps:
+    """The steps of one recipe in one run folder: what has been made so far, and what was measured of it."""
+
+    def __init__(self, recipe: Recipe, store: Store, plan: Plan, tell: Tell):
+        self.recipe, self.store, self.plan, self.tell = recipe, store, plan, tell
+        self.job = Job(recipe.seed, store.root, store.root, tell, vectors=store.root / "vectors")
+        self.measures = Measures(self.job, store.root / "measurements")
+        self.made: dict[str, Any] = {plan.base: Encoder(plan.folder)}
+        self.digests = planning.check_digests(recipe)
+        self.measured: dict[str, dict[str, Measurement]] = {}
+        self.steps: list[dict[str, Any]] = []
+        self.stopped: str | None = None
+
+    def carry_out(self) -> str:
+        """Do every line of the plan; the key of the model as the last step left it."""
+        if any(not line.cached for line in self.plan.lines):
+            models.verify(self.plan.folder)
+        self._make_data()
+        self._check("base", self.plan.base)
+        self._before_any_step()
+        final = self.plan.base
+        for line in self.plan.lines:
+            if line.key in self.made:
+                continue
+            self._announce(line)
+            if line.before is not None:
+                self._gate(line)
+            else:
+                self._make(line)
+            if line.kind == "encoder":
+                final = line.key
+            if self.stopped:
+                break
+        return final
+
+    # ------------------------------------------------------------------------------------------ making
+
+    def _make_data(self) -> None:
+        """All data before any work, so that the problems of every file are told together."""
+        problems: list[str] = []
+        for line in self.plan.lines:
+            if "data" in line.entry:
+                self._announce(line)
+                try:
+                    self._make(line)
+                except UserError as error:
+                    problems += error.problems
+        if problems:
+            raise UserError(dict.fromkeys(problems))
+
+    def _announce(self, line: Planned) -> None:
+        self.tell(Event("step", line.name, {"cached": line.cached, "why": line.why}))
+
+    def _make(self, line: Planned) -> None:
+        begun = time.monotonic()
+        receipt = self.store.make(line.name, line.entry, lambda out, work: self._work(line, out, work), line.again)
+        folder = self.store.folder(line.name, line.entry)
+        if line.kind in ("encoder", "cross-encoder"):
+            self.made[line.key] = (Encoder if line.kind == "encoder" else CrossEncoder)(folder / "model")
+            self._check(line.name, line.key)
+        else:
+            self.made[line.key] = folder / FILES[line.kind]
+        self.steps.append(
+            {
+                "step": line.name,
+                "stage": line.step.stage.word() if line.step else "data",
+                "key": line.key,
+                "status": "cached" if line.cached else "done",
+                "why": line.why,
+                "seconds": receipt["seconds"],
+                "counts": receipt["counts"],
+                "wall": time.monotonic() - begun,
+            }
+        )
+
+    def _work(self, line: Planned, out: Path, work: Path) -> Mapping[str, Any]:
+        begun = time.monotonic()
+        job = Job(self.recipe.seed, out, work, self.tell, vectors=self.job.vectors)
+        if line.step is None:
+            made: Any = self._data(line.entry["data"], job)
+        else:
+            inputs = {name: self._input(keys) for name, keys in (line.inputs or {}).items()}
+            made = line.step.stage.run(**inputs, job=job)
+            if line.kind == "pairs":
+                # A long text may hold a short held-out passage and still be unlike it; a pair cut out of it is not.
+                clean = leakage.without_held_out(made, self._held_out())
+                made = clean.kept
+                job.counts.update(held_out_exact=clean.exact, held_out_nearly=clean.nearly)
+        if line.kind in FILES:
+            files.write(made, out / FILES[line.kind])
+            job.counts["rows"] = len(made)
+        return {"seconds": time.monotonic() - begun, "peak_memory_mb": _peak_memory(), "counts": job.counts}
+
+    def _input(self, keys: Sequence[str]) -> Any:
+        """An input as its stage takes it: read back from the store, several joined."""
+        found = [self.made[key] for key in keys]
+        if not isinstance(found[0], Path):
+            return found[0]
+        return Joined([files.read(path, next(k for k, file in FILES.items() if file == path.name)) for path in found])
+
+    def _data(self, name: str, job: Job) -> list[Any]:
+        """One of the recipe's data: read, limited, without repeats and without what the checks hold out."""
+        import numpy as np
+
+        left_out: Counter[str] = Counter()
+        found = files.read(self.recipe.data[name], planning.DATA[name], left_out)
+        read = len(found)
+        job.counts.update(left_out)
+        found = list({leakage.sides(record): record for record in found}.values())
+        repeats = read - len(found)
+        if self.recipe.limit and len(found) > self.recipe.limit:
+            drawn = np.random.default_rng(self.recipe.seed).permutation(len(found))[: self.recipe.limit]
+            found = [found[i] for i in sorted(drawn)]
+        clean = leakage.without_held_out(found, self._held_out())
+        job.counts.update(read=read, repeats=repeats, held_out_exact=clean.exact, held_out_nearly=clean.nearly)
+        removed = clean.exact + clean.nearly
+        job.note(
+            f"{name}: {read:,} rows read, {len(clean.kept):,} kept; {repeats:,} repeats, {removed:,} too like dev or test data"
+        )
+        if not clean.kept:
+            raise UserError(f"{self.recipe.data[name]}: every row stands in dev or test data too; give other rows to train on")
+        return clean.kept
+
+    def _held_out(self) -> list[str]:
+        found: dict[str, None] = {}
+        for spec in self.recipe.checks.values():
+            for split in ("dev", "test"):
+                if (source := getattr(spec, split)) is not None:
+                    found.update(dict.fromkeys(checks.find(spec.kind).held_out(self.measures.read(spec.kind, source, split))))
+        return list(found)
+
+    # ------------------------------------------------------------------------------------------ checking
+
+    def measure(self, key: str, split: str, only: Callable[[str], bool] = lambda name: True) -> dict[str, Measurement]:
+        model = self.made[key]
+        return {
+            name: self.measures.of(model, spec.kind, getattr(spec, split), split, self.digests[name][split])
+            for name, spec in self.recipe.checks.items()
+            if getattr(spec, split) is not None
+            and spec.role != "golden"
+            and only(name)
+            and (isinstance(model, Encoder) or scores_pairs(spec.kind))
+        }
+
+    def _check(self, name: str, key: str) -> None:
+        """Measure a model on dev data and say how it did."""
+        if key in self.measured:
+            return
+        # A cross-encoder is judged on the target's own pairs: guards watch the encoder that is handed over.
+        labeller = isinstance(self.made[key], CrossEncoder)
+        found = self.measure(key, "dev", lambda n: not labeller or self.recipe.checks[n].role == "target")
+        self.measured[key] = found
+        self.tell(Event("check", name, {"measured": found}))
+
+    def _before_any_step(self) -> None:
+        """The gate's metrics are there, and what gain their dev data could show. Raises UserError with every problem."""
+        spec, base = self.recipe.gate, self.measured[self.plan.base]
+        problems = []
+        for metric, path in spec.metrics().items() if spec else ():
+            check, _, name = metric.partition(".")
+            name, _, topic = name.partition("[")
+            known = base[check].metrics
+            where = f"{self.recipe.file}: {'.'.join(path)}"
+            if name not in known:
+                problems.append(f"{where}: check '{check}' has no metric '{name}'.{did_you_mean(name, known)}")
+            elif topic and topic.rstrip("]") not in base[check].topics:
+                topics = sorted({t for t in base[check].topics if t})
+                problems.append(f"{where}: no dev row has the topic '{topic.rstrip(']')}'.{did_you_mean(topic, topics)}")
+        if problems:
+            raise UserError(problems)
+        for name, measured in base.items():
+            metric = checks.find(self.recipe.checks[name].kind).main
+            gain = smallest_gain(measured, metric)
+            if self.recipe.checks[name].role == "target" and gain == gain:
+                self.job.note(
+                    f"{name}: with {measured.rows:,} dev rows, a gain of {100 * gain:.1f} points of {metric} shows "
+                    "as significant in four runs of five"
+                )
+
+    def _gate(self, line: Planned) -> None:
+        """Let the gate choose among the step's model, blends, and the model before; measurements are cached, verdicts are not."""
+        spec = self.recipe.gate
+        assert spec is not None and line.inputs is not None and line.before is not None
+        after, before = line.inputs["model"][0], line.before
+        folder = self.store.folder(line.name, line.entry)
+
+        def at(share: float, where: Path) -> gate.Verdict:
+            measured = self.measured[after] if share else self.measured[before]
+            if 0 < share < 1:
+                from adapt.engine.blend import blend
+
+                blend(self.made[before].path, self.made[after].path, share, where / f"blend-{share:g}")
+                self.made["blend"] = Encoder(where / f"blend-{share:g}")
+                measured = self.measure("blend", "dev")
+                self.tell(Event("check", f"{line.name} at {share:g}", {"measured": measured}))
+            return gate.judge(spec, self.measured[self.plan.base], self.measured[before], measured, self.recipe.seed)
+
+        def decide(out: Path, work: Path) -> Mapping[str, Any]:
+            share, tried = gate.choose(spec, partial(at, where=work))
+            if 0 < share < 1:
+                shutil.move(work / f"blend-{share:g}", out / "model")
+            return {"share": share, "tried": [results.tried(s, v) for s, v in tried], "seconds": 0.0, "counts": {}}
+
+        receipt = self.store.make(line.name, line.entry, decide, line.again)
+        share = receipt["share"]
+        self.made[line.key] = Encoder(folder / "model") if 0 < share < 1 else self.made[after] if share == 1 else self.made[before]
+        self.measured[line.key] = (
+            self.measure(line.key, "dev") if 0 < share < 1 else self.measured[after] if share == 1 else self.measured[before]
+        )
+        row = results.gate_row(line, share, receipt["tried"])
+        self.steps.append(row)
+        self.tell(Event("verdict", line.name, {name: row[name] for name in ("word", "sentence", "action")}))
+        if spec.action == "stop" and not receipt["tried"][0]["passes"]:
+            self.stopped = f"{line.name}: {row['word']}: {row['sentence']}"
+
+
+def _peak_memory() -> float:
+    import resource
+    import sys
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1024 / (1024 if sys.platform == "darwin" else 1)
