@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from adapt import checks, crew, gate, results
+from adapt import checks, crew, evidence, gate, results
 from adapt import plan as planning
 from adapt.checks.statistics import smallest_gain
 from adapt.errors import UserError, WorkFailed
@@ -17,7 +18,10 @@ from adapt.job import Event, silent
 from adapt.recipe import Recipe, variants, without
 from adapt.records import Encoder
 from adapt.steps import Steps, Tell
-from adapt.store import Store, write_json
+from adapt.store import Store, key_of, write_json
+
+
+Measured = Mapping[str, checks.Measurement]
 
 
 def run(recipe: Recipe, out: Path, *, until: str | None = None, fresh: Sequence[str] = (), tell: Tell = silent) -> dict[str, Any]:
@@ -40,9 +44,13 @@ def run(recipe: Recipe, out: Path, *, until: str | None = None, fresh: Sequence[
         tell(Event("plan", data={"plan": plan}))
         steps = Steps(recipe, store, plan, tell)
         final = steps.carry_out()
-        found = _results(steps, final, whole=until is None and not steps.stopped)
+        whole = until is None and not steps.stopped  # test data is touched here and nowhere else, when the recipe is done
+        tests = (steps.measure(plan.base, "test"), steps.measure(final, "test")) if whole else ({}, {})
+        found = _results(steps, final, *tests)
         found |= {"sweep": sweep, "branches": branches, "seconds": time.monotonic() - began}
         if store.crew.leads:
+            if whole:
+                _keep_evidence(steps, final, *tests)
             hand_over(steps, steps.made[final].path, found)
             write_json(store.root / "results.json", found)
         store.crew.wait()
@@ -102,7 +110,7 @@ def ablate(
     return rows, left
 
 
-def _measured(recipe: Recipe, store: Store, split: str, tell: Tell) -> Mapping[str, checks.Measurement]:
+def _measured(recipe: Recipe, store: Store, split: str, tell: Tell) -> Measured:
     steps = Steps(recipe, store, planning.make(recipe, store, download=True), tell)
     final = steps.carry_out()
     return steps.measured[final] if split == "dev" else steps.measure(final, split)
@@ -156,16 +164,26 @@ def _judge_later(recipe: Recipe, store: Store, tell: Tell) -> tuple[Recipe, list
     return recipe, rows
 
 
-def _results(steps: Steps, final: str, whole: bool) -> dict[str, Any]:
-    """Everything that is known at the end; test data is touched here and nowhere else, and only when the recipe is done."""
+def _keep_evidence(steps: Steps, final: str, before: Measured, after: Measured) -> None:
+    """`evidence.json`: what base and final make of single test items, for the report; gathered once for two models and their data."""
+    base = steps.plan.base
+    file = steps.store.root / "evidence.json"
+    mark = key_of({"base": base, "final": final, "data": steps.digests})
+    if file.is_file() and json.loads(file.read_text(encoding="utf-8")).get("of") == mark:
+        return
+    found = evidence.gather(steps.recipe, steps.measures, steps.made[base], steps.made[final], before, after)
+    write_json(file, {"of": mark, **found})
+
+
+def _results(steps: Steps, final: str, before: Measured, after: Measured) -> dict[str, Any]:
+    """Everything that is known at the end; `before` and `after` are empty where test data were not to be touched."""
     recipe, base = steps.recipe, steps.plan.base
-    tests = (steps.measure(base, "test"), steps.measure(final, "test")) if whole else ({}, {})
     keys = [("base", base), *((line.name, line.key) for line in steps.plan.lines if line.key in steps.measured)]
     shown = [(name, isinstance(steps.made[key], Encoder), steps.measured[key]) for name, key in keys]
     roles = {name: spec.role for name, spec in recipe.checks.items() if spec.role != "golden"}
     main = {name: checks.find(recipe.checks[name].kind).main for name in roles}
-    rows = results.compared(*tests, roles, recipe.seed)
-    cohorts = results.cohorts(recipe, *tests)
+    rows = results.compared(before, after, roles, recipe.seed)
+    cohorts = results.cohorts(recipe, before, after)
     found = {
         "recipe": recipe.name,
         "description": recipe.description,
@@ -177,7 +195,7 @@ def _results(steps: Steps, final: str, whole: bool) -> dict[str, Any]:
         "dev": results.dev_rows(recipe, shown),
         "test": rows,
         "cohorts": cohorts,
-        "smallest_gain": {f"{name}.{main[name]}": smallest_gain(measured, main[name]) for name, measured in tests[0].items()},
+        "smallest_gain": {f"{name}.{main[name]}": smallest_gain(measured, main[name]) for name, measured in before.items()},
         "warnings": results.warnings(recipe, rows, cohorts),
         "speed": speed_of(steps, final),
         "roles": roles,
