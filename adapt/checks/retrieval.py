@@ -15,7 +15,7 @@ import numpy as np
 from adapt.checks import Measurement, Model
 from adapt.checks.groups import sharing
 from adapt.checks.health import Space
-from adapt.checks.ranking import average_precision, ndcg, precision, recall, reciprocal_rank
+from adapt.checks.ranking import average_precision, ndcg, precision, rankings, recall, reciprocal_rank
 from adapt.errors import UserError, gathered
 from adapt.files import read, rows
 from adapt.records import Text
@@ -73,21 +73,17 @@ class Retrieval:
         return Space(list(place), [q.text for q in data.queries], right, topics=[topics.get(i, "") for i in range(len(place))])
 
     def measure(self, data: Judged, model: Model) -> Measurement:
-        from adapt.search import dense
-
         queries = model.embed([q.text for q in data.queries], "query")
         passages = model.embed([t.text for t in data.corpus], "document")
-        found, _ = dense.top(queries, passages, DEPTH + 1)
         place = {text.id: number for number, text in enumerate(data.corpus)}
+        right = [[place[name] for name in data.relevant[query.id]] for query in data.queries]
+        itself = [place.get(query.id, -1) for query in data.queries]  # as BEIR: a query never finds itself
         metrics = METRICS | {f"{name}@{k}": partial(value, k=k) for k in data.at for name, value in CUT.items()}
         items: dict[str, list[float]] = {metric: [] for metric in metrics}
         grade_of = np.zeros(len(data.corpus))
-        for query, hits in zip(data.queries, found, strict=True):
-            grades = data.relevant[query.id]
-            relevant = [place[name] for name in grades]
-            grade_of[relevant] = list(grades.values())
-            ranked = grade_of[hits[hits != place.get(query.id, -1)][:DEPTH]]  # as BEIR: never itself
-            ideal = np.sort(grade_of[relevant])[::-1]
+        for query, relevant, hits in zip(data.queries, right, rankings(queries, passages, right, itself, DEPTH), strict=True):
+            grade_of[relevant] = list(data.relevant[query.id].values())
+            ranked, ideal = grade_of[hits], np.sort(grade_of[relevant])[::-1]
             grade_of[relevant] = 0
             for metric, value in metrics.items():
                 items[metric].append(value(ranked, ideal))

@@ -87,6 +87,22 @@ def test_retrieval_agrees_with_trec_eval_where_passages_tie():
         assert found.metrics[f"mrr@{k}"] == pytest.approx(ir_measures.calc_aggregate([RR], qrels, first)[RR], abs=1e-9)
 
 
+@pytest.mark.parametrize("depth", [3, 20, 500])
+def test_rankings_are_the_head_of_an_exact_search(depth):
+    from adapt.checks.ranking import rankings
+    from adapt.search import dense
+
+    rng = np.random.default_rng(depth)
+    queries, passages = (rng.integers(-2, 3, size=(n, 3)).astype(np.float32) for n in (30, 200))  # ties everywhere
+    wanted = [rng.choice(200, 2, replace=False) for _ in queries]
+    never = rng.integers(-1, 200, size=30)
+    whole, _ = dense.top(queries, passages, 200)
+    for found, full, own, last in zip(rankings(queries, passages, wanted, never, depth), whole, never, wanted, strict=True):
+        seen = full[full != own][:depth]
+        assert found.tolist()[: len(seen)] == seen.tolist()[: len(found)]
+        assert set(last) & set(seen) <= set(found)
+
+
 def test_retrieval_agrees_with_sentence_transformers(embedder):
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.evaluation import InformationRetrievalEvaluator

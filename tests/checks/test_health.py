@@ -45,6 +45,14 @@ def test_effective_rank_by_hand():
     assert health.effective_rank(vectors) == pytest.approx(math.exp(-(0.75 * math.log(0.75) + 0.25 * math.log(0.25))))
 
 
+@pytest.mark.parametrize("shape", [(50, 8), (6, 20)])
+def test_effective_rank_from_singular_values(shape):
+    vectors = np.random.default_rng(4).normal(size=shape) * np.geomspace(1, 1e-3, shape[1])
+    values = np.linalg.svd(vectors, compute_uv=False)
+    shares = values / values.sum()
+    assert health.effective_rank(vectors) == pytest.approx(math.exp(-(shares * np.log(shares)).sum()), abs=1e-6)
+
+
 def test_pairs_by_brute_force():
     rng = np.random.default_rng(1)
     vectors = unit(rng, 40, 6)
