@@ -1,0 +1,55 @@
+"""What a run folder holds for a report: results, evidence, and the files that stages left beside their products."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from adapt import files
+from adapt.errors import UserError
+
+TABLE_ROWS = 10  # shown of a table of texts
+
+
+@dataclass(frozen=True)
+class Found:
+    """A finished run. What a folder lacks is empty here: a report shows what there is."""
+
+    folder: Path
+    results: Mapping[str, Any]
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    seeds: list[dict[str, Any]] = field(default_factory=list)
+
+    def folder_of(self, step: Mapping[str, Any]) -> Path:
+        """Where a step's artifact stands."""
+        return self.folder / f"{step['step']}-{step['key']}"
+
+    def beside(self, step: Mapping[str, Any], name: str) -> Any:
+        """A JSON file that a step left (None where it left none): receipt, training, analysis, summary."""
+        return _json(self.folder_of(step) / f"{name}.json")
+
+    def table(self, step: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+        """The first rows of a CSV file that a step left."""
+        file = self.folder_of(step) / f"{name}.csv"
+        return [row for _, row in islice(files.rows(file), TABLE_ROWS)] if file.is_file() else []
+
+
+def read(run: Path) -> Found:
+    """The run in a folder; raises UserError where it holds no results, or a file of it is damaged."""
+    results = _json(run / "results.json")
+    if results is None:
+        raise UserError(f"{run}: holds no results.json; give the folder of a finished run, for example runs/medical-recipe")
+    return Found(run, results, _json(run / "evidence.json") or {}, _json(run / "seeds.json") or [])
+
+
+def _json(file: Path) -> Any:
+    if not file.is_file():
+        return None
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{file}: is damaged ({error}); run the recipe again to have it written anew") from None

@@ -1,0 +1,179 @@
+"""A run as the rows of a report's sections: what both pages, HTML and Markdown, show; every missing piece has its default."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from adapt.report import lengths
+from adapt.report.found import Found
+from adapt.report.plots import Stop
+from adapt.report.words import interval, points
+
+WORDS = ("better", "same", "worse", "forgetting")  # verdicts that have a colour
+# What a step was given, under the first of these names that it counted; what it gave is `rows`.
+GIVEN = ("read", "sentences", "candidates", "examples", "pairs", "units")
+
+
+def verdict(found: Found) -> dict[str, Any]:
+    """The word and sentence, the facts beside it [(name, value)], and the guards' rows on test data."""
+    results = found.results
+    said = results["verdict"]
+    row = target_row(found)
+    facts: list[tuple[str, Any]] = []
+    if row:
+        facts += [(f"{row['metric']}, points", points(row["delta"])), ("95 % interval", interval(row)), ("p", row.get("p"))]
+    for name in ("seeds", "leaks"):
+        if said.get(name) is not None:
+            facts.append(({"seeds": "seeds", "leaks": "leaks excluded"}[name], said[name]))
+    if said.get("seeds") is None:
+        facts.append(("seeds", len(found.seeds[0]["deltas"]) if found.seeds else 1))
+    if said.get("leaks") is None:
+        facts.append(("leaks excluded", sum(row["exact"] + row["nearly"] for row in leaks(found))))
+    target = row["metric"] if row else ""
+    if (smallest := (results.get("smallest_gain") or {}).get(target)) is not None:
+        facts.append(("smallest gain to be seen", f"{100 * smallest:.1f} points"))
+    guards = [r for r in results.get("test") or [] if r.get("role") == "guard" and is_main(found, r["metric"])]
+    return {
+        "word": said["word"], "sentence": said["sentence"], "facts": facts, "guards": guards,
+        "warnings": list(results.get("warnings") or []), "synthetic": list(results.get("synthetic") or []),
+    }  # fmt: skip
+
+
+def target_row(found: Found) -> Mapping[str, Any] | None:
+    """The test row that the verdict speaks of."""
+    rows = found.results.get("test") or []
+    wanted = (found.results.get("lock", {}).get("gate") or {}).get("target")
+    targets = [row for row in rows if row.get("role") == "target" and is_main(found, row["metric"])]
+    return next((row for row in rows if row["metric"] == wanted), targets[0] if targets else None)
+
+
+def is_main(found: Found, metric: str) -> bool:
+    """Whether a metric is its check's main one, or one that the gate decides by."""
+    gate = found.results.get("lock", {}).get("gate") or {}
+    check, _, name = metric.partition(".")
+    return found.results.get("main", {}).get(check) == name or metric in (gate.get("target"), *(gate.get("guard") or {}))
+
+
+def ways(found: Found) -> list[dict[str, Any]]:
+    """For each check its main metric after every step, with the gate's doing: {check, metric, role, stops, floor, synthetic}."""
+    results = found.results
+    gate = results.get("lock", {}).get("gate") or {}
+    rows = {row["after"]: row for row in results.get("dev") or [] if row.get("kind") != "cross-encoder"}
+    ways = []
+    for check, metric in results.get("main", {}).items():
+        stops: list[Stop] = []
+        for name, row in rows.items():
+            left = rows.get(f"gate-{name}", row)
+            value, made = (r.get("metrics", {}).get(check, {}).get(metric) for r in (left, row))
+            if value is None or (name.startswith("gate-") and name.removeprefix("gate-") in rows):
+                continue
+            change = left.get("deltas", {}).get(f"{check}.{metric}")
+            stops.append(Stop(name, value, made if made is not None and made != value else None, change))
+        if stops:
+            budget = (gate.get("guard") or {}).get(f"{check}.{metric}")
+            ways.append(
+                {
+                    "check": check, "metric": metric, "role": results.get("roles", {}).get(check, ""), "stops": stops,
+                    "floor": stops[0].value + budget if budget is not None and budget > -0.2 else None,
+                    "synthetic": check in (results.get("synthetic") or []),
+                }
+            )  # fmt: skip
+    return ways
+
+
+def after_steps(found: Found) -> list[dict[str, Any]]:
+    """Every model that dev data saw: name, the cell of each check (value, change) and what the gate said."""
+    results = found.results
+    gates = {step["step"]: step for step in results["steps"] if step["stage"] == "gate"}
+    table = []
+    for row in results.get("dev") or []:
+        cells = []
+        for check, metric in results.get("main", {}).items():
+            change = row.get("deltas", {}).get(f"{check}.{metric}")
+            cells.append({"value": row.get("metrics", {}).get(check, {}).get(metric), "change": change})
+        said = gates.get(row["after"])
+        table.append({"after": row["after"], "cells": cells, "gate": said, "tried": len(said["tried"]) if said else 0})
+    return table
+
+
+def leaks(found: Found) -> list[dict[str, Any]]:
+    """What stood in dev or test data too, for each data set and step: {name, exact, nearly, group, mode}."""
+    known = found.results.get("leaks")
+    if known:
+        rows = [{"name": n, **row} for n, row in known.items()] if isinstance(known, Mapping) else [dict(row) for row in known]
+        return [
+            {"exact": 0, "nearly": 0, "group": 0, "mode": "removed", "name": row.get("data") or row.get("step") or "", **row}
+            for row in rows
+        ]
+    return [
+        {
+            "name": step["step"], "exact": step["counts"]["held_out_exact"], "nearly": step["counts"].get("held_out_nearly", 0),
+            "group": 0, "mode": "removed",
+        }
+        for step in found.results["steps"] if "held_out_exact" in step.get("counts", {})
+    ]  # fmt: skip
+
+
+def flow(found: Found) -> list[dict[str, Any]]:
+    """Rows into and out of every step (None where it counted none), and whatever else it counted."""
+    rows = []
+    for step in found.results["steps"]:
+        counts = {name: value for name, value in step.get("counts", {}).items() if value is not None}
+        given = next((name for name in GIVEN if isinstance(counts.get(name), int)), "")
+        if step["stage"] != "gate":
+            other = {name: value for name, value in counts.items() if name not in (given, "rows", "seconds", "histogram")}
+            row = {"step": step["step"], "stage": step["stage"], "given": counts.get(given), "named": given}
+            rows.append({**row, "out": counts.get("rows"), "other": other})
+    return rows
+
+
+def lengths_of_texts(found: Found) -> list[dict[str, Any]]:
+    """A row for each column of texts that a step made; read from the steps' folders."""
+    steps = [step for step in found.results["steps"] if step["stage"] != "gate"]
+    return [{"step": s["step"], **row} for s in steps for row in lengths.measure(found.folder_of(s), found.folder / "model")]
+
+
+def times(found: Found) -> list[dict[str, Any]]:
+    """Seconds and peak memory of each step's own work, when it was done, and its share of the longest."""
+    rows = []
+    for step in found.results["steps"]:
+        if step["stage"] != "gate":
+            memory = (found.beside(step, "receipt") or {}).get("peak_memory_mb")
+            rows.append({"step": step["step"], "status": step["status"], "seconds": step["seconds"], "memory": memory})
+    longest = max((row["seconds"] for row in rows), default=0.0) or 1.0
+    return [{**row, "share": row["seconds"] / longest} for row in rows]
+
+
+def health(found: Found) -> dict[str, Any]:
+    """Numbers of each model's space as a table: `models` across, `rows` (name, values) down."""
+    known = found.results.get("health") or {}
+    flat = {model: dict(_flat(numbers)) for model, numbers in known.items()}
+    names = dict.fromkeys(name for numbers in flat.values() for name in numbers)
+    return {"models": list(flat), "rows": [(name, [numbers.get(name) for numbers in flat.values()]) for name in names]}
+
+
+def _flat(numbers: Mapping[str, Any], before: str = "") -> list[tuple[str, float]]:
+    """(name, number) of a table of tables; whatever is no number is left out."""
+    found = []
+    for name, value in numbers.items():
+        whole = f"{before} {name}".strip().replace("_", " ")
+        if isinstance(value, Mapping):
+            found += _flat(value, whole)
+        elif isinstance(value, (int, float)):
+            found.append((whole, value))
+    return found
+
+
+def records(value: Any) -> dict[str, Any]:
+    """Any list of rows, or table of rows, as `columns` and `rows` of cells."""
+    rows = [{"name": n, **row} for n, row in value.items() if isinstance(row, Mapping)] if isinstance(value, Mapping) else value
+    rows = [row for row in rows or [] if isinstance(row, Mapping)]
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    return {"columns": columns, "rows": [[row.get(name) for name in columns] for row in rows]}
+
+
+def spread(values: Sequence[float], size: int = 2) -> tuple[list[int], list[int]]:
+    """Places of the `size` first and the `size` last of a list, without one that is both."""
+    first = list(range(min(size, len(values))))
+    return first, [place for place in range(max(0, len(values) - size), len(values)) if place not in first]
