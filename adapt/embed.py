@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from adapt import files, models
+from adapt import cache, files, models
 from adapt.errors import UserError
 from adapt.job import Event, Job
 from adapt.records import Text
@@ -39,14 +39,15 @@ def embed_file(model: str, texts: str, out: Path, tell: Callable[[Event], None])
 
 
 def search_file(model: str, corpus: str, query: str, top: int, tell: Callable[[Event], None]) -> list[tuple[float, Text]]:
-    """(cosine, text) of the nearest texts of a file, best first."""
+    """(cosine, text) of the nearest texts of a file, best first; its vectors are kept for the next query (see `adapt.cache`)."""
     from adapt.engine.encoder import embed
     from adapt.search import dense
 
     found: list[Text] = files.read(corpus, "texts")
     folder = models.locate(model)
     models.verify(folder)
-    job = Job(tell=tell)
+    job, before = Job(tell=tell, vectors=cache.vectors()), cache.size()
     passages = embed(folder, [t.text for t in found], job, "document")
-    indices, scores = dense.top(embed(folder, [query], job, "query"), passages, top)
+    cache.tell_size(job, before)
+    indices, scores = dense.top(embed(folder, [query], Job(tell=tell), "query"), passages, top)
     return [(float(score), found[i]) for i, score in zip(indices[0], scores[0], strict=True)]

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from adapt import checks, models
+from adapt import cache, checks, models
 from adapt.checks import Measurement
 from adapt.checks.health import health
 from adapt.checks.statistics import STATISTICS, Delta, compare
@@ -125,7 +125,10 @@ def value(measured: Mapping[str, Measurement], metric: str) -> float:
 def measure_all(
     name: str, wanted: Mapping[str, tuple[str, Any]], split: str, tell: Callable[[Event], None] = silent
 ) -> dict[str, Measurement]:
-    """{check: measurement} of a model, by name or path, on {check: (kind, source)}; a cross-encoder is measured on pairs only."""
+    """{check: measurement} of a model, by name or path, on {check: (kind, source)}; a cross-encoder is measured on pairs only.
+
+    Vectors are kept between calls (see `adapt.cache`), so that a second model is compared on encoded data in seconds.
+    """
     from adapt.engine.cross_encoder import is_cross_encoder
 
     folder = models.locate(name)
@@ -133,5 +136,7 @@ def measure_all(
     model = CrossEncoder(folder) if is_cross_encoder(folder) else Encoder(folder)
     if isinstance(model, CrossEncoder) and any(not scores_pairs(kind) for kind, _ in wanted.values()):
         raise UserError(f"{folder}: is a cross-encoder, which scores pairs and has no vectors; measure it with --sts or --pairs")
-    measures = Measures(Job(tell=tell))
-    return {check: measures.of(model, kind, source, split) for check, (kind, source) in wanted.items()}
+    measures, before = Measures(Job(tell=tell, vectors=cache.vectors())), cache.size()
+    found = {check: measures.of(model, kind, source, split) for check, (kind, source) in wanted.items()}
+    cache.tell_size(measures.job, before)
+    return found

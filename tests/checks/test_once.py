@@ -1,0 +1,86 @@
+"""A text is encoded once per model and role, whoever asks: checks, mining, the gate, the report, a second command."""
+
+from collections import Counter
+
+import pytest
+
+import adapt
+from adapt import cache
+from adapt.embed import search_file
+from adapt.engine import encoder
+from adapt.measure import measure_all
+
+
+@pytest.fixture
+def encoded(monkeypatch):
+    """(where the vector is kept, text) of everything that a model encodes, in order."""
+    seen = []
+    keep = encoder._Vectors.keep
+
+    def noted(self, texts, vectors):
+        seen.extend((self.file, text) for text in texts)
+        keep(self, texts, vectors)
+
+    monkeypatch.setattr(encoder._Vectors, "keep", noted)
+    return seen
+
+
+def test_a_run_encodes_each_text_once_for_checks_mining_gate_and_report(recipe_file, tmp_path, encoded, monkeypatch):
+    monkeypatch.setattr(
+        "adapt.checks.speed.measure", lambda *_: {"latency_ms_p50": 1.0, "latency_ms_p95": 1.0, "texts_per_second": 1.0}
+    )
+    recipe = adapt.load_recipe(str(recipe_file), ["checks.transfer-retrieval={dev: test, test: test, role: guard}"])
+    adapt.run(recipe, tmp_path / "out")
+    assert len(encoded) > 100 and all(file is not None for file, _ in encoded)
+    twice = [entry for entry, count in Counter(encoded).items() if count > 1]
+    assert not twice
+    before = len(encoded)
+    adapt.run(recipe, tmp_path / "out")
+    assert len(encoded) == before
+
+
+def test_measuring_again_by_hand_encodes_nothing(domain, embedder, encoded):
+    said = []
+    wanted = {"retrieval": ("retrieval", str(domain / "test")), "sts": ("sts", str(domain / "sts-test.csv"))}
+    first = measure_all(str(embedder), wanted, "test", said.append)
+    assert len(encoded) == len(set(encoded)) > 40
+    sizes = [event.text for event in said if event.kind == "note"]
+    assert len(sizes) == 1 and str(cache.folder()) in sizes[0] and "MB" in sizes[0]
+    encoded.clear()
+    again = measure_all(str(embedder), wanted, "test", said.append)
+    assert not encoded and again == first and len([e for e in said if e.kind == "note"]) == 1
+
+
+def test_an_empty_name_keeps_no_vectors(domain, embedder, encoded, monkeypatch):
+    monkeypatch.setenv("ADAPT_CACHE", "")
+    wanted = {"sts": ("sts", str(domain / "sts-test.csv"))}
+    measure_all(str(embedder), wanted, "test")
+    count = len(encoded)
+    measure_all(str(embedder), wanted, "test")
+    assert len(encoded) == 2 * count and cache.folder() is None and cache.size() == 0
+
+
+def test_a_folder_that_can_not_be_written_keeps_no_vectors(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("ADAPT_CACHE", str(tmp_path / "file"))
+    assert cache.vectors() is None
+
+
+def test_without_a_name_the_cache_is_the_users(tmp_path, monkeypatch):
+    monkeypatch.delenv("ADAPT_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache.folder() == tmp_path / "adapt"
+    assert (
+        cache.vectors()
+        == tmp_path / "adapt" / "vectors" / f"cpu-{'bf16' if encoder.autocast().__class__.__name__ == 'autocast' else 'fp32'}"
+    )
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache.folder() == tmp_path / ".cache" / "adapt"
+
+
+def test_a_second_search_encodes_the_query_alone(domain, embedder, encoded):
+    first = search_file(str(embedder), str(domain / "texts.jsonl"), "heart pain", 3, lambda event: None)
+    assert len(encoded) == 31
+    again = search_file(str(embedder), str(domain / "texts.jsonl"), "heart pain", 3, lambda event: None)
+    assert len(encoded) == 32 and again == first
