@@ -20,26 +20,36 @@ def top(corpus: Sequence[str], queries: Sequence[str], k: int, language: str = "
     k is cut to the size of the corpus. A query without a known word gets documents of score 0. `language`: see
     `adapt.text.stems`. With numba installed, large searches run compiled, to the same bits.
     """
-    import bm25s
+    return Index(corpus, language).top([stems(query, language) for query in queries], k)
 
-    k = min(k, len(corpus))
-    index = bm25s.BM25(backend="numpy")  # the index alone: numba's own takes longer to compile than to build
-    index.index([stems(text, language) or [""] for text in corpus], show_progress=False)
-    known = index.vocab_dict
-    tokens = [[known[token] for token in stems(query, language) if token in known] for query in queries]
-    compiled = _compiled() if len(corpus) * len(queries) >= COMPILED else None
-    if compiled:
-        starts = np.cumsum([0, *map(len, tokens)])
-        flat = np.fromiter((token for row in tokens for token in row), dtype=np.int64, count=int(starts[-1]))
-        parts = index.scores
-        return compiled(flat, starts, parts["data"], parts["indices"], parts["indptr"], len(corpus), k)
-    indices = np.empty((len(queries), k), dtype=np.int64)
-    scores = np.empty((len(queries), k), dtype=np.float32)
-    for row, own in enumerate(tokens):
-        values = index.get_scores_from_ids(own) if own else np.zeros(len(corpus), dtype=np.float32)
-        indices[row] = best(values[None, :], k)[0]
-        scores[row] = values[indices[row]]
-    return indices, scores
+
+class Index:
+    """What is known of a corpus: how much each token gives to each document that holds it."""
+
+    def __init__(self, corpus: Sequence[str], language: str = "english"):
+        import bm25s
+
+        self.size = len(corpus)
+        self.index = bm25s.BM25(backend="numpy")  # the index alone: numba's own takes longer to compile than to build
+        self.index.index([stems(text, language) or [""] for text in corpus], show_progress=False)
+
+    def top(self, queries: Sequence[Sequence[str]], k: int) -> tuple[np.ndarray, np.ndarray]:
+        """As the function `top`, of queries that are tokens already."""
+        k, known = min(k, self.size), self.index.vocab_dict
+        tokens = [[known[token] for token in query if token in known] for query in queries]
+        compiled = _compiled() if self.size * len(queries) >= COMPILED else None
+        if compiled:
+            starts = np.cumsum([0, *map(len, tokens)])
+            flat = np.fromiter((token for row in tokens for token in row), dtype=np.int64, count=int(starts[-1]))
+            parts = self.index.scores
+            return compiled(flat, starts, parts["data"], parts["indices"], parts["indptr"], self.size, k)
+        indices = np.empty((len(queries), k), dtype=np.int64)
+        scores = np.empty((len(queries), k), dtype=np.float32)
+        for row, own in enumerate(tokens):
+            values = self.index.get_scores_from_ids(own) if own else np.zeros(self.size, dtype=np.float32)
+            indices[row] = best(values[None, :], k)[0]
+            scores[row] = values[indices[row]]
+        return indices, scores
 
 
 @lru_cache
