@@ -14,7 +14,7 @@ from adapt.files import count_rows
 from adapt.recipe import DATA, Recipe, Step, variants, without
 from adapt.store import Store, key_of
 
-READING = 1  # raised when the same files would be read into other records
+READING = 2  # raised when the same files would be read into other records
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,8 @@ def make(recipe: Recipe, store: Store, until: str | None = None, fresh: Sequence
             "seed": recipe.seed,
             "inputs": {param: list(keys) for param, keys in inputs.items()},
         }
-        if step.stage.makes() == "pairs":
-            entry["held_out"] = _held_out(digests)
+        if step.stage.makes() in DATA.values():
+            entry |= _held_out(recipe, digests)
         key = key_of(entry)
         due = step.id in fresh or bool(again & {k for keys in inputs.values() for k in keys})
         line = _line(step.id, entry, step.stage.makes(), store, _rows(step, inputs, counts), due)
@@ -141,16 +141,18 @@ def _data_line(recipe: Recipe, name: str, store: Store, digests: Mapping[str, Ma
         "file": file_digest(recipe.data[name]),
         "limit": recipe.limit,
         "seed": recipe.seed if recipe.limit else None,
-        "held_out": _held_out(digests),
         "version": READING,
+        **_held_out(recipe, digests),
     }
     rows = count_rows(recipe.data[name])
     rows = min(rows, recipe.limit) if rows is not None and recipe.limit else rows
     return _line(f"data-{name}", entry, DATA[name], store, rows, False)
 
 
-def _held_out(digests: Mapping[str, Mapping[str, str]]) -> list[str]:
-    return sorted(digest for splits in digests.values() for digest in splits.values())
+def _held_out(recipe: Recipe, digests: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    """What keeps rows out of training, or lets them in."""
+    found = {"held_out": sorted(digest for splits in digests.values() for digest in splits.values())}
+    return found if recipe.leaks == "remove" else {**found, "leaks": recipe.leaks}
 
 
 def _gate_entry(recipe: Recipe, after: str, before: str, base: str, digests: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
@@ -183,7 +185,9 @@ def _why(entry: Mapping[str, Any], earlier: Mapping[str, Any] | None) -> str:
     now, then = entry.get("inputs", {}), earlier.get("inputs", {})
     changed += [f"{k} changed" for k in now if now.get(k) != then.get(k)]
     changed += [
-        f"{k} changed" for k in ("file", "limit", "seed", "held_out", "checks", "version") if entry.get(k) != earlier.get(k)
+        f"{k} changed"
+        for k in ("file", "limit", "seed", "held_out", "leaks", "checks", "version")
+        if entry.get(k) != earlier.get(k)
     ]
     return "; ".join(changed) or "missing"
 

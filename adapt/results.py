@@ -137,9 +137,11 @@ def verdict(recipe: Recipe, found: Mapping[str, Any]) -> dict[str, Any]:
     """
     gates = [step for step in found["steps"] if step["stage"] == "gate"]
     failed = [step for step in gates if step["tried"][0]["word"] in ("worse", "forgetting")]
-    removed = sum(leaked(step["counts"]) for step in found["steps"])
-    leaks = f"{removed:,} rows that stand in dev or test data were kept out of training"
-    said = {"seeds": [recipe.seed], "leaks": removed, "guards": {}, "p": None}
+    removed, let_in = leaked(found["steps"]), leaked(found["steps"], ("allowed", "transductive"))
+    what = f"{removed:,} rows that stand in dev or test data were kept out of training"
+    if recipe.leaks == "allow":
+        what = f"{let_in:,} training rows stand in dev or test data and were allowed"
+    said = {"seeds": [recipe.seed], "leaks": removed, "allowed_leaks": let_in, "guards": {}, "p": None}
     if gates and failed and not found["changed"]:
         words = "; ".join(f"{step['step'].removeprefix('gate-')}: {step['tried'][0]['sentence']}" for step in failed)
         return {"word": "worse", "sentence": f"Every step was set back, and the base itself is handed over. {words}.", **said}
@@ -152,7 +154,7 @@ def verdict(recipe: Recipe, found: Mapping[str, Any]) -> dict[str, Any]:
     kept = ", ".join(f"{metric} {100 * delta:+.1f} points" for metric, delta in guards.items())
     sentence = (
         f"{row['metric']} on test data went from {100 * row['base']:.1f} to {100 * row['final']:.1f}: {change(row)} "
-        f"(seed {recipe.seed}); {leaks}{'; guards: ' + kept if kept else ''}."
+        f"(seed {recipe.seed}); {what}{'; guards: ' + kept if kept else ''}."
     )
     return {"word": row["verdict"], "sentence": sentence, **said, "guards": guards, "p": row["p"]}
 
@@ -194,9 +196,20 @@ def p_words(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"= {p:.3f}"
 
 
-def leaked(counts: Mapping[str, Any]) -> int:
-    """Rows that a step left out since they stand in dev or test data."""
-    return sum(int(value) for name, value in counts.items() if name.startswith("held_out_"))
+def leaks(steps: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """A row for each step that met rows of dev or test data: how many of each kind, and whether they were let in."""
+    rows = []
+    for step in steps:
+        for word, mode in (("held_out_", "left out"), ("allowed_", "allowed"), ("transductive_", "transductive")):
+            counts = {n.removeprefix(word): c for n, c in step["counts"].items() if n.startswith(word) and c}
+            if counts:
+                rows.append({"step": step["step"], "mode": mode, **counts})
+    return rows
+
+
+def leaked(steps: Sequence[Mapping[str, Any]], modes: Sequence[str] = ("left out",)) -> int:
+    """Rows of dev or test data that were left out, or came to one of other `modes`."""
+    return sum(c for row in leaks(steps) if row["mode"] in modes for n, c in row.items() if n not in ("step", "mode"))
 
 
 def spread(tests: Mapping[int, Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:

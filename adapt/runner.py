@@ -196,6 +196,7 @@ def _results(steps: Steps, final: str, before: Measured, after: Measured) -> dic
         "test": rows,
         "cohorts": cohorts,
         "smallest_gain": {f"{name}.{main[name]}": smallest_gain(measured, main[name]) for name, measured in before.items()},
+        "leaks": results.leaks(steps.steps),
         "warnings": results.warnings(recipe, rows, cohorts),
         "speed": speed_of(steps, final),
         "roles": roles,

@@ -6,7 +6,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -112,11 +112,9 @@ class Steps:
         else:
             inputs = {name: self._input(keys) for name, keys in (line.inputs or {}).items()}
             made = line.step.stage.run(**inputs, job=job)
-            if line.kind == "pairs":
+            if line.kind in FILES:
                 # A long text may hold a short held-out passage and still be unlike it; a pair cut out of it is not.
-                clean = leakage.without_held_out(made, self._held_out())
-                made = clean.kept
-                job.counts.update(held_out_exact=clean.exact, held_out_nearly=clean.nearly)
+                made = self._clean(made, line.name, job, mode="allow" if self.recipe.leaks == "allow" else "remove")
         if line.kind in FILES:
             files.write(made, out / FILES[line.kind])
             job.counts["rows"] = len(made)
@@ -129,7 +127,7 @@ class Steps:
             return found[0]
         return Joined([files.read(path, next(k for k, file in FILES.items() if file == path.name)) for path in found])
 
-    def _data(self, name: str, job: Job) -> list[Any]:
+    def _data(self, name: str, job: Job) -> Sequence[Any]:
         """One of the recipe's data: read, limited, without repeats and without what the checks hold out."""
         import numpy as np
 
@@ -137,28 +135,41 @@ class Steps:
         found = files.read(self.recipe.data[name], planning.DATA[name], left_out)
         read = len(found)
         job.counts.update(left_out)
+        number = {leakage.sides(record): row for row, record in enumerate(found, 1)}
         found = list({leakage.sides(record): record for record in found}.values())
         repeats = read - len(found)
         if self.recipe.limit and len(found) > self.recipe.limit:
             drawn = np.random.default_rng(self.recipe.seed).permutation(len(found))[: self.recipe.limit]
             found = [found[i] for i in sorted(drawn)]
-        clean = leakage.without_held_out(found, self._held_out())
-        job.counts.update(read=read, repeats=repeats, held_out_exact=clean.exact, held_out_nearly=clean.nearly)
-        removed = clean.exact + clean.nearly
-        job.note(
-            f"{name}: {read:,} rows read, {len(clean.kept):,} kept; {repeats:,} repeats, {removed:,} too like dev or test data"
-        )
-        if not clean.kept:
+        numbers = [number[leakage.sides(record)] for record in found]
+        job.counts.update(read=read, repeats=repeats)
+        kept = self._clean(found, str(self.recipe.data[name]), job, self.recipe.leaks, numbers)
+        job.note(f"{name}: {read:,} rows read, {len(kept):,} kept; {repeats:,} repeats")
+        if not kept:
             raise UserError(f"{self.recipe.data[name]}: every row stands in dev or test data too; give other rows to train on")
+        return kept
+
+    def _clean(
+        self, records: Sequence[Any], source: str, job: Job, mode: leakage.Mode, numbers: Sequence[int] | None = None
+    ) -> Sequence[Any]:
+        """The records that may be trained on; what leaked is counted, and told."""
+        clean = leakage.clean(records, self.held_out, mode, source, numbers, job)
+        job.counts.update(clean.counts())
+        if sum(clean.found.values()):
+            job.note(f"{source}: {clean.said()}")
         return clean.kept
 
-    def _held_out(self) -> list[str]:
-        found: dict[str, None] = {}
-        for spec in self.recipe.checks.values():
-            for split in ("dev", "test"):
-                if (source := getattr(spec, split)) is not None:
-                    found.update(dict.fromkeys(checks.find(spec.kind).held_out(self.measures.read(spec.kind, source, split))))
-        return list(found)
+    @cached_property
+    def held_out(self) -> leakage.HeldOut:
+        """All that dev and test data of every check hold."""
+        return leakage.gather(
+            {
+                f"{name} {split}": self.measures.read(spec.kind, source, split)
+                for name, spec in self.recipe.checks.items()
+                for split in ("dev", "test")
+                if (source := getattr(spec, split)) is not None
+            }
+        )
 
     # ------------------------------------------------------------------------------------------ checking
 

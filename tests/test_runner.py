@@ -100,6 +100,19 @@ def test_held_out_rows_are_removed_from_training(recipe_file, tmp_path, domain):
     assert (counts["read"], counts["held_out_exact"], counts["held_out_nearly"], counts["rows"]) == (32, 1, 1, 30)
 
 
+def test_leaks_stop_the_run_or_are_declared_where_asked(recipe_file, tmp_path, domain):
+    leaked = json.loads((domain / "dev" / "corpus.jsonl").read_text().splitlines()[30])["text"]
+    with open(domain / "texts.jsonl", "a") as file:
+        file.write(json.dumps({"text": leaked}) + "\n")
+    with pytest.raises(UserError) as caught:
+        run(reading.load(str(recipe_file), ["data.leaks=stop"]), tmp_path / "run", until="tsdae")
+    assert "1 of 31 rows" in caught.value.problems[0] and "row 31 → retrieval dev" in caught.value.problems[1]
+    results = run(reading.load(str(recipe_file), ["data.leaks=allow"]), tmp_path / "run", until="tsdae")
+    assert results["leaks"] == [{"step": "data-texts", "mode": "transductive", "exact": 1}]
+    assert next(s["counts"]["rows"] for s in results["steps"] if s["step"] == "data-texts") == 31
+    assert results["verdict"]["leaks"] == 0 and results["verdict"]["allowed_leaks"] == 1
+
+
 def test_a_killed_training_goes_on_to_the_same_weights(recipe_file, tmp_path, monkeypatch):
     from adapt.engine import training
 
