@@ -14,14 +14,13 @@ import numpy as np
 
 from adapt import files
 from adapt.errors import UserError
-from adapt.records import Pair, ScoredPair, Text
+from adapt.records import Pair, ScoredPair
 from adapt.search.known import Related
+from adapt.synthetic import hold_out
 from adapt.text.clean import normalised
-from adapt.text.sentences import sentences
 
 HELD_OUT, MOST = 0.1, 200  # share of the rows for dev and again for test, and the most that are needed of each
 FEW = 50  # below this a check sees only gains of 6 to 10 points
-POOL = 2_000  # texts that synthetic queries search, beside their own
 
 
 def init(
@@ -57,8 +56,12 @@ def init(
     if texts and checks:
         data["texts"] = texts if texts.startswith("hf://") else os.path.relpath(texts, folder)
     elif texts:
-        said.append(_synthetic(folder, loaded["texts"], rng))
-        data["texts"], checks["synthetic-retrieval"] = "texts.jsonl", "{dev: dev, test: test, role: target}"
+        found = hold_out(
+            loaded["texts"], folder / "synthetic", queries=min(MOST, max(1, round(HELD_OUT * len(loaded["texts"])))), seed=seed
+        )
+        files.write(found.remaining, folder / "texts.jsonl")
+        said.append(found.said())
+        data["texts"], checks["synthetic-retrieval"] = "texts.jsonl", "{dev: synthetic, test: synthetic, role: target}"
     model_path = Path(model).expanduser()
     name = os.path.relpath(model_path, folder) if (model_path / "config.json").is_file() else model
     (folder / "recipe.yaml").write_text(_recipe(folder.name, name, data, checks, texts is not None), encoding="utf-8")
@@ -120,31 +123,6 @@ def _hold_out_gold(folder: Path, gold: Sequence[ScoredPair], rng: np.random.Gene
     return _said("gold", len(train), len(dev), len(test))
 
 
-def _synthetic(folder: Path, texts: Sequence[Text], rng: np.random.Generator) -> str:
-    """Without labels: the first sentence of a held-out text must find the rest of it."""
-    parts: dict[int, list[str]] = {}
-    for index, sentence in sentences([t.text for t in texts]):
-        parts.setdefault(index, []).append(sentence)
-    fit = [
-        i
-        for i, found in parts.items()
-        if len(found) > 1 and len(found[0].split()) >= 5 and sum(len(s.split()) for s in found[1:]) >= 10
-    ]
-    if len(fit) < 6:
-        raise UserError("the texts are too short to make a check from (first sentence → rest); give --pairs or --gold as well")
-    _, dev, test = _aside([normalised(texts[i].text) for i in fit], rng)
-    held = {fit[i] for i in dev + test}
-    rest = {i: " ".join(parts[i][1:]) for i in held}
-    others = [i for i in rng.permutation(len(texts)).tolist() if i not in held][:POOL]
-    passages = list(dict.fromkeys([*rest.values(), *(texts[i].text for i in others)]))
-    for split, rows in (("dev", dev), ("test", test)):
-        _beir(folder / split, split, passages, [(parts[fit[i]][0], rest[fit[i]]) for i in rows])
-    files.write([t for i, t in enumerate(texts) if i not in held], folder / "texts.jsonl")
-    return _said(
-        "texts (queries are synthetic: the first sentence must find the rest)", len(texts) - len(held), len(dev), len(test)
-    )
-
-
 def _beir(folder: Path, split: str, passages: Sequence[str], queries: Sequence[tuple[str, str]]) -> None:
     (folder / "qrels").mkdir(parents=True, exist_ok=True)
     number = {normalised(text): f"p{i}" for i, text in enumerate(passages)}
@@ -167,6 +145,11 @@ STEPS = {
   # Learns the domain's words from the raw texts. More steps help large corpora; the gate sets it back where it hurts.
   - tsdae: {deletion_ratio: 0.6, epochs: 1}
 """,
+    "texts alone": """\
+  # Nobody has asked anything yet, so titles and sentences stand in for questions. Real pairs teach more: see adapt label.
+  - pairs: {forms: [title-body, sentence-rest], min_passage_words: 10}
+  - finetune: {examples: pseudo, loss: mnrl, epochs: 1, learning_rate: 2e-5}
+""",
     "gold": """\
   # Reads two sentences at once and learns your scores; then it scores pairs that nobody labelled.
   - cross-encoder: {pairs: gold, epochs: 3}
@@ -185,6 +168,11 @@ STEPS = {
 """,
 }
 
+MADE_UP = """\
+# The target is synthetic: titles, first sentences and keyphrases must find the texts that they were cut from. It shows whether
+# the model knows your texts, not how well it answers people: replace it as soon as you have questions and their passages.
+"""
+
 
 def _recipe(name: str, model: str, data: Mapping[str, str], checks: Mapping[str, str], has_texts: bool) -> str:
     target = {"retrieval": "retrieval.ndcg@10", "synthetic-retrieval": "synthetic-retrieval.ndcg@10", "sts": "sts.spearman"}
@@ -192,6 +180,8 @@ def _recipe(name: str, model: str, data: Mapping[str, str], checks: Mapping[str,
     steps = STEPS["tsdae"] if has_texts else ""
     steps += (STEPS["gold"] if has_texts else STEPS["gold without texts"]) if "gold" in data else ""
     steps += STEPS["pairs"] if "pairs" in data else ""
+    steps += STEPS["texts alone"] if "synthetic-retrieval" in checks else ""
+    made_up = MADE_UP if "synthetic-retrieval" in checks else ""
     return f"""\
 # {name}: adapts {model} to your texts. Run it with: adapt run {name}
 # Change anything here, or for one run: adapt run {name} --set stages.tsdae.epochs=2
@@ -205,7 +195,7 @@ seed: 13
 data:
 {"".join(f"  {key}: {json.dumps(value)}" + chr(10) for key, value in data.items())}
 # Measured after every step on dev; on test once, at the end. Targets should rise, guards must not fall.
-checks:
+{made_up}checks:
 {"".join(f"  {key}: {value}" + chr(10) for key, value in checks.items())}\
   general-sts: {{dev: corpora/general/sts-dev.csv, test: corpora/general/sts-test.csv, role: guard}}
   general-retrieval: {{dev: corpora/general/retrieval, test: corpora/general/retrieval, role: guard}}

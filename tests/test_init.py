@@ -9,7 +9,7 @@ from adapt.runner import run
 from adapt.text.clean import normalised
 
 STEPS = {
-    ("texts",): ["tsdae"],
+    ("texts",): ["tsdae", "pseudo", "finetune"],
     ("texts", "pairs"): ["tsdae", "mine", "finetune"],
     ("texts", "gold"): ["tsdae", "cross-encoder", "silver", "augment"],
     ("texts", "pairs", "gold"): ["tsdae", "cross-encoder", "silver", "augment", "mine", "finetune"],
@@ -53,6 +53,18 @@ def test_held_out_rows_share_no_text_with_training(domain):
         assert not {normalised(q.text) for q in queries} & seen and not {normalised(corpus[d]) for d in judged} & seen
         total += len(queries)
     assert total == 90 and "Few: with" in said[0]
+
+
+def test_without_labels_the_check_is_synthetic_and_says_so(domain, embedder):
+    said = init(domain / "mine", texts=str(domain / "texts.jsonl"), pairs=None, gold=None, model=str(embedder))
+    assert "synthetic" in said[0] and "Few: with" in said[0]
+    recipe = reading.load(str(domain / "mine"))
+    check = recipe.checks["synthetic-retrieval"]
+    assert check.kind == "retrieval" and check.role == "target" and check.dev == check.test == str(domain / "mine" / "synthetic")
+    assert "# The target is synthetic" in (domain / "mine" / "recipe.yaml").read_text()
+    assert json.loads((domain / "mine" / "synthetic" / "card.json").read_text())["synthetic"] is True
+    trained = {normalised(text.text) for text in files.read(domain / "mine" / "texts.jsonl", "texts")}
+    assert len(trained) == 24  # of 30: a tenth for dev, a tenth for test
 
 
 def test_init_does_not_write_over_a_recipe(domain):
