@@ -125,18 +125,29 @@ def value(measured: Mapping[str, Measurement], metric: str) -> float:
 def measure_all(
     name: str, wanted: Mapping[str, tuple[str, Any]], split: str, tell: Callable[[Event], None] = silent
 ) -> dict[str, Measurement]:
-    """{check: measurement} of a model, by name or path, on {check: (kind, source)}; a cross-encoder is measured on pairs only.
+    """{check: measurement} of a model, by name or path, on {check: (kind, source)}; see `measure_each`."""
+    return measure_each([name], wanted, split, tell)[0]
 
-    Vectors are kept between calls (see `adapt.cache`), so that a second model is compared on encoded data in seconds.
+
+def measure_each(
+    names: Sequence[str], wanted: Mapping[str, tuple[str, Any]], split: str, tell: Callable[[Event], None] = silent
+) -> list[dict[str, Measurement]]:
+    """{check: measurement} of each model, by name or path, on {check: (kind, source)}; data are read once.
+
+    Vectors are kept between calls (see `adapt.cache`), so that models are compared on encoded data in seconds. A cross-encoder is
+    measured on pairs only. Raises UserError where a model is not found, before any is measured.
     """
     from adapt.engine.cross_encoder import is_cross_encoder
 
-    folder = models.locate(name)
-    models.verify(folder)
-    model = CrossEncoder(folder) if is_cross_encoder(folder) else Encoder(folder)
-    if isinstance(model, CrossEncoder) and any(not scores_pairs(kind) for kind, _ in wanted.values()):
-        raise UserError(f"{folder}: is a cross-encoder, which scores pairs and has no vectors; measure it with --sts or --pairs")
+    asked: list[Encoder | CrossEncoder] = []
+    for folder in map(models.locate, names):
+        models.verify(folder)
+        asked.append(CrossEncoder(folder) if is_cross_encoder(folder) else Encoder(folder))
+        if isinstance(asked[-1], CrossEncoder) and any(not scores_pairs(kind) for kind, _ in wanted.values()):
+            raise UserError(
+                f"{folder}: is a cross-encoder, which scores pairs and has no vectors; measure it with --sts or --pairs"
+            )
     measures, before = Measures(Job(tell=tell, vectors=cache.vectors())), cache.size()
-    found = {check: measures.of(model, kind, source, split) for check, (kind, source) in wanted.items()}
+    found = [{check: measures.of(model, kind, source, split) for check, (kind, source) in wanted.items()} for model in asked]
     cache.tell_size(measures.job, before)
     return found

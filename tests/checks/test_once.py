@@ -5,10 +5,11 @@ from collections import Counter
 import pytest
 
 import adapt
-from adapt import cache
+from adapt import cache, checks
 from adapt.embed import search_file
 from adapt.engine import encoder
-from adapt.measure import measure_all
+from adapt.errors import UserError
+from adapt.measure import measure_all, measure_each
 
 
 @pytest.fixture
@@ -49,6 +50,22 @@ def test_measuring_again_by_hand_encodes_nothing(domain, embedder, encoded):
     encoded.clear()
     again = measure_all(str(embedder), wanted, "test", said.append)
     assert not encoded and again == first and len([e for e in said if e.kind == "note"]) == 1
+
+
+def test_two_models_share_the_data_that_are_read_and_a_missing_one_is_told_first(
+    domain, embedder, language_model, encoded, monkeypatch
+):
+    reads = []
+    check = checks.find("retrieval")
+    read = type(check).read
+    monkeypatch.setattr(type(check), "read", lambda self, *which: reads.append(which) or read(self, *which))
+    wanted = {"retrieval": ("retrieval", str(domain / "test"))}
+    first, second = measure_each([str(embedder), str(language_model)], wanted, "test")
+    assert len(reads) == 1 and first["retrieval"].items != second["retrieval"].items
+    encoded.clear()
+    with pytest.raises(UserError, match="not found"):
+        measure_each([str(embedder), str(domain / "no-model")], wanted, "dev")
+    assert not encoded
 
 
 def test_an_empty_name_keeps_no_vectors(domain, embedder, encoded, monkeypatch):
