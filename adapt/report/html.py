@@ -134,8 +134,9 @@ def _silver(found: Found, step: Mapping[str, Any]) -> dict[str, Any] | None:
     known = summary["histogram"]
     series = {name: known[name] for name in ("gold", "silver", "candidates") if known.get(name)}
     picture = plots.histogram(series, 0.0, 1.0, "scores of gold pairs, silver pairs and candidates")
-    facts = {name: value for name, value in summary.items() if name not in ("histogram", "distance_before", "distance_after")}
-    return {"step": step["step"], "plot": picture, "series": list(series), "facts": facts}
+    hidden = ("histogram", "distance_before", "distance_after")
+    facts = sections.flat({name: value for name, value in summary.items() if name not in hidden})
+    return {"step": step["step"], "plot": picture, "series": list(series), "facts": dict(facts)}
 
 
 def _curve(found: Found, step: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ from adapt.report.svg import WIDTH, Scale, around, below, beside, dot, drawing, 
 from adapt.report.words import interval, points
 
 ROW = 38  # a label above, its interval below
-LEFT, RIGHT = 8, WIDTH - 8
+LEFT, RIGHT = 4, WIDTH - 6
 MOST_STEPS = 300  # points of one training curve
 
 

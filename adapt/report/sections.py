@@ -148,18 +148,18 @@ def times(found: Found) -> list[dict[str, Any]]:
 def health(found: Found) -> dict[str, Any]:
     """Numbers of each model's space as a table: `models` across, `rows` (name, values) down."""
     known = found.results.get("health") or {}
-    flat = {model: dict(_flat(numbers)) for model, numbers in known.items()}
-    names = dict.fromkeys(name for numbers in flat.values() for name in numbers)
-    return {"models": list(flat), "rows": [(name, [numbers.get(name) for numbers in flat.values()]) for name in names]}
+    numbers_of = {model: dict(flat(numbers)) for model, numbers in known.items()}
+    names = dict.fromkeys(name for numbers in numbers_of.values() for name in numbers)
+    return {"models": list(numbers_of), "rows": [(name, [numbers.get(name) for numbers in numbers_of.values()]) for name in names]}
 
 
-def _flat(numbers: Mapping[str, Any], before: str = "") -> list[tuple[str, float]]:
+def flat(numbers: Mapping[str, Any], before: str = "") -> list[tuple[str, float]]:
     """(name, number) of a table of tables; whatever is no number is left out."""
     found = []
     for name, value in numbers.items():
         whole = f"{before} {name}".strip().replace("_", " ")
         if isinstance(value, Mapping):
-            found += _flat(value, whole)
+            found += flat(value, whole)
         elif isinstance(value, (int, float)):
             found.append((whole, value))
     return found

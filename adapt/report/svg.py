@@ -9,7 +9,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from adapt.report.words import clean
+from adapt.report.words import MINUS, clean
 
 WIDTH = 360  # of every plot: readable as it is on a phone, and enlarged by at most a third elsewhere
 
@@ -88,23 +88,27 @@ def ticks(low: float, high: float, most: int = 5) -> list[float]:
     return [round(n * step, 10) + 0.0 for n in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
-def below(scale: Scale, y: float, top: float, names: Any = "{:g}", most: int = 5) -> list[Markup]:
+def below(scale: Scale, y: float, top: float, names: str = "{:g}", most: int = 5) -> list[Markup]:
     """Tick marks on a horizontal axis at height `y`, with faint lines up to `top`."""
     found = []
     for value in ticks(scale.low, scale.high, most):
         found += [
             line(scale(value), top, scale(value), y, "grid"),
-            text(scale(value), y + 14, names.format(value), "tick", "middle"),
+            text(scale(value), y + 14, _tick(names, value), "tick", "middle"),
         ]
     return found
 
 
-def beside(scale: Scale, x: float, right: float, names: Any = "{:g}", most: int = 4) -> list[Markup]:
+def beside(scale: Scale, x: float, right: float, names: str = "{:g}", most: int = 4) -> list[Markup]:
     """Tick marks on a vertical axis at `x`, with faint lines to `right`."""
     found = []
     for value in ticks(scale.low, scale.high, most):
         found += [
             line(x, scale(value), right, scale(value), "grid"),
-            text(x - 5, scale(value) + 4, names.format(value), "tick", "end"),
+            text(x - 5, scale(value) + 4, _tick(names, value), "tick", "end"),
         ]
     return found
+
+
+def _tick(names: str, value: float) -> str:
+    return names.format(value).replace("-", MINUS)

@@ -12,7 +12,7 @@ LONGEST = 600  # characters of any one text
 # C0 and C1 controls, and the marks that turn the direction of what follows them: none has a place in a report.
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]")
 _MARKS = re.compile(r"([\\`*_\[\]#|~$]|:(?=//)|^[-+=](?=\s|$|-))")
-_MINUS = "\u2212"
+MINUS = "\u2212"
 
 
 def clean(text: str, longest: int = LONGEST) -> str:
@@ -44,7 +44,9 @@ def model_name(model: Any) -> str:
 
 def points(value: Any) -> str:
     """A difference of two metrics in points (hundredths), with its sign."""
-    return "–" if not _finite(value) else f"{100 * value:+.1f}".replace("-", _MINUS)
+    if not _finite(value):
+        return "–"
+    return "0.0" if abs(value) < 0.0005 else f"{100 * value:+.1f}".replace("-", MINUS)
 
 
 def interval(row: Mapping[str, Any]) -> str:
@@ -56,7 +58,7 @@ def interval(row: Mapping[str, Any]) -> str:
 
 def metric(value: Any) -> str:
     """A metric's value, four digits."""
-    return "–" if not _finite(value) else f"{value:.4f}".replace("-", _MINUS)
+    return "–" if not _finite(value) else f"{value:.4f}".replace("-", MINUS)
 
 
 def chance(p: Any) -> str:

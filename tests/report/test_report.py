@@ -1,0 +1,192 @@
+"""The pages against hostile texts, and their numbers against the run's."""
+
+import json
+import re
+from collections import Counter
+from html.parser import HTMLParser
+
+import pytest
+
+from adapt.errors import UserError
+from adapt.report import write_report
+
+HOSTILE = (
+    "</script><script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "' onload='alert(1)", "{{ 7 * 7 }} {% if x %}",
+    "&amp; & &lt;b&gt;", "\u202eright to left\u202c\u200f", "nul\x00 and \x1b[31m bell\x07", "x" * 100_000,
+    "a|b `code` **bold** [link](http://evil.example)", "![picture](https://evil.example/x.png)", "<!-- comment", "]]> <![CDATA[",
+    "</style></title></svg></td></table>", "\ud800 lone \udfff", "# heading\n- list\n\n<details>",
+    "www.evil.example https://evil.example @someone", "\\| \\`", "</bdi></details></summary>", "<b", "$x$ ~~y~~",
+)  # fmt: skip
+
+
+def hostile(n):
+    return HOSTILE[n % len(HOSTILE)]
+
+
+class Outline(HTMLParser):
+    """Every element with the names of its attributes and its class, and the text between."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.found, self.words, self.values = Counter(), [], []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.found[tag, tuple(name for name, _ in attrs), dict(attrs).get("class")] += 1
+        self.values += attrs
+
+    def handle_endtag(self, tag):
+        self.found["/" + tag] += 1
+
+    def handle_comment(self, data):
+        self.found["comment"] += 1
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+def page(run):
+    return write_report(run).read_text(encoding="utf-8")
+
+
+def said(run):
+    """The words of a page, one space between any two."""
+    return " ".join(" ".join(Outline(page(run)).words).split())
+
+
+def test_hostile_texts_make_no_element_and_no_attribute_more_than_clean_ones(make_run):
+    clean, attacked = (Outline(page(make_run(say, name=name))) for say, name in ((str, "clean"), (hostile, "hostile")))
+    assert attacked.found == clean.found
+    assert sum(clean.found.values()) > 500  # every section is there
+    assert not any(
+        tag == "script" or any(name.startswith("on") for name in names) for tag, names, _ in (k for k in clean.found if len(k) == 3)
+    )
+
+
+def test_each_hostile_text_alone_changes_no_element_either(make_run):
+    clean = Outline(page(make_run(str, name="clean"))).found
+    for number, text in enumerate(HOSTILE):
+        assert Outline(page(make_run(lambda n, text=text: text, name=f"run-{number}"))).found == clean, text[:40]
+
+
+def test_a_page_loads_nothing_and_shows_hostile_texts_letter_by_letter(make_run):
+    text = page(make_run(hostile))
+    outline = Outline(text)
+    assert "<script" not in text.lower() and "default-src 'none'" in text
+    for name, value in outline.values:
+        assert name not in ("src", "srcset", "data", "action", "style", "background"), name
+        assert name != "href" or value.startswith("#")
+    assert "url(" not in text and "@import" not in text
+    words = "".join(outline.words)
+    assert "</script><script>alert(1)</script>" in words and "{{ 7 * 7 }}" in words
+    assert not re.search("[\x00-\x08\x0b-\x1f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", text)
+    assert "x" * 601 not in words  # long texts are cut
+
+
+def test_markdown_renders_hostile_texts_to_the_elements_of_clean_ones(make_run):
+    from markdown_it import MarkdownIt
+
+    pages = {}
+    for name, say in (("clean", str), ("hostile", hostile)):
+        run = make_run(say, name=name)
+        write_report(run)
+        pages[name] = (run / "report.md").read_text(encoding="utf-8")
+    drawn = {
+        name: Outline(MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).render(t))
+        for name, t in pages.items()
+    }
+    assert drawn["hostile"].found == drawn["clean"].found
+    assert {tag for tag, *_ in drawn["clean"].found if len(tag) > 1} <= {
+        "h2", "h3", "p", "table", "thead", "tbody", "tr", "th", "td", "details", "summary", "code", "blockquote", "strong", "/",
+    }  # fmt: skip
+    text = pages["hostile"]
+    assert not re.search(r"(?<!\w)@someone|(?<!\\)://|(?i:\bwww\.)", text)  # no mention, and no link made of a bare address
+    assert "</script><script>alert(1)</script>" in "".join(drawn["hostile"].words)
+
+
+def test_the_verdict_comes_first_with_all_that_it_rests_on(make_run):
+    run = make_run()
+    words = said(run)
+    start = words.index("better text number 7")
+    for part in (
+        "+8.5",
+        "+6.2 to +10.9",
+        "< 0.001",
+        "seeds 2",
+        "leaks excluded 5",
+        "3.1 points",
+        "guard sts.spearman −2.0 (−3.0 to −1.0)",
+        "text number 13",
+    ):
+        assert start < words.index(part) < words.index("On test data: base against final"), part
+    markdown = (run / "report.md").read_text()
+    assert markdown.startswith("## text number 2: better\n\ntext number 7\n")
+    assert "| retrieval.ndcg@10 | target | 0.5000 | 0.5850 | +8.5 | +6.2 to +10.9 | &lt; 0.001 | better |" in markdown
+    assert "| sts.spearman | guard | 0.7000 | 0.6800 | −2.0 | −3.0 to −1.0 | 0.010 | worse |" in markdown
+
+
+def test_every_piece_of_a_run_has_its_place(make_run):
+    words = said(make_run())
+    for part in (
+        "Holm p < 0.001", "Over 2 seeds", "Topic by topic", "6 of 12 items got better, 6 worse",
+        "gained: 0.10 → 0.90", "lost: 0.10 → 0.90",
+        "right passage at rank 7", "no rank above 1,000", "overlap of positives with negatives 0.5", "The hardest negatives",
+        "Suspected positives", "agreement spearman 0.7", "finetune: loss over 3 steps", "20 read", "1,024 MB", "6:12",
+        "effective rank 80 95.5", "With and without a step", "texts per second 90.5", "synthetic", "torch: '2.13'",
+    ):  # fmt: skip
+        assert part in words, part
+    assert words.count("lost: 0.10 → 0.90") == 3
+
+
+def test_what_a_run_lacks_is_left_out(make_run, tmp_path):
+    full = json.loads((make_run() / "results.json").read_text())
+    kept = (
+        "recipe",
+        "description",
+        "model",
+        "seed",
+        "steps",
+        "dev",
+        "test",
+        "speed",
+        "verdict",
+        "roles",
+        "main",
+        "seconds",
+        "lock",
+    )
+    bare = {name: full[name] for name in kept}
+    bare["verdict"] = {"word": "unmeasured", "sentence": "No target was measured on test data."}
+    bare |= {"test": [], "dev": full["dev"][:1], "steps": [], "speed": {}}
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "bare" / "results.json").write_text(json.dumps(bare))
+    words = said(tmp_path / "bare")
+    assert "unmeasured No target was measured on test data." in words
+    for part in (
+        "Topic by topic",
+        "Item by item",
+        "Hard negatives",
+        "Silver",
+        "Training",
+        "Health",
+        "Sweep",
+        "On test data:",
+        "seeds 2",
+    ):
+        assert part not in words, part
+    assert (tmp_path / "bare" / "report.md").read_text().startswith("## text number 2: unmeasured")
+
+
+def test_two_thousand_queries_stay_far_below_the_limit(make_run):
+    text = page(make_run(lambda n: "word " * 100, items=2_000))
+    assert len(text.encode()) < 300_000
+
+
+def test_a_folder_without_results_and_a_damaged_file_are_named(make_run, tmp_path):
+    with pytest.raises(UserError, match=r"holds no results\.json"):
+        write_report(tmp_path)
+    run = make_run()
+    (run / "evidence.json").write_text("{")
+    with pytest.raises(UserError, match=r"evidence\.json: is damaged"):
+        write_report(run)
