@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -129,6 +129,14 @@ def gather(data: Mapping[str, Any]) -> HeldOut:
             if group:
                 held.groups.setdefault(group, check)
     return held
+
+
+def of_checks(checks: Mapping[str, Any], read: Callable[[str, Any, str], Any]) -> HeldOut:
+    """All that a recipe's checks hold out in dev and test; `read(kind, source, split)` gives the data of one."""
+    sources = {(name, split): getattr(spec, split) for name, spec in checks.items() for split in ("dev", "test")}
+    return gather(
+        {f"{n} {split}": read(checks[n].kind, source, split) for (n, split), source in sources.items() if source is not None}
+    )
 
 
 def _items(data: Any) -> Iterator[tuple[tuple[str, ...], str]]:
