@@ -18,7 +18,14 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 Share = Annotated[float, Field(ge=0, le=1)]
-__all__ = ["Input", "NonNegativeFloat", "PositiveFloat", "PositiveInt", "Share", "Stage", "TrainingStage", "find", "names"]
+# Of every stage that trains an encoder: see `adapt.losses.retention`.
+Retain = Annotated[
+    NonNegativeFloat,
+    Field(description="weight of the pull towards the vectors that the model as it came in gives for a batch's texts"),
+]
+__all__ = [
+    "Input", "NonNegativeFloat", "PositiveFloat", "PositiveInt", "Retain", "Share", "Stage", "TrainingStage", "find", "names",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)

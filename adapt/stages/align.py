@@ -8,7 +8,7 @@ from pydantic import Field
 
 from adapt.job import Job
 from adapt.records import Encoder, EncoderFolder, Parallels
-from adapt.stages import NonNegativeFloat, PositiveFloat, PositiveInt, TrainingStage
+from adapt.stages import NonNegativeFloat, PositiveFloat, PositiveInt, Retain, TrainingStage
 
 
 class Align(TrainingStage):
@@ -33,6 +33,7 @@ class Align(TrainingStage):
     )
     contrastive: NonNegativeFloat = Field(1.0, description="weight of the in-batch contrastive term; 0: squared error alone")
     scale: PositiveFloat = Field(20.0, description="inverse temperature of the contrastive term's cosines")
+    retain: Retain = 0.0
 
     def problems(self, kinds) -> list[str]:
         return [] if self.mse or self.contrastive else ["mse and contrastive are both 0: nothing to learn from"]
@@ -47,6 +48,7 @@ class Align(TrainingStage):
         from adapt.errors import UserError
         from adapt.losses.alignment import to_teacher
         from adapt.losses.ranking import multiple_negatives
+        from adapt.losses.retention import Retention
         from adapt.text.clean import normalised
 
         sources, targets = [row.source for row in parallel], [row.target for row in parallel]
@@ -65,11 +67,14 @@ class Align(TrainingStage):
         if not plan:
             raise UserError(f"align: {len(parallel)} rows make no batch of two different sentences; give more")
 
+        retained = Retention(model.path, self.retain)
+
         def loss(epoch: int, rows: list[int], done: float) -> torch.Tensor:
+            ids = [side[i] for side in (first, second) for i in rows]
             # Unit vectors, as checks and search compare them: a vector's length is no knowledge.
-            found = torch.nn.functional.normalize(forward(encoder, [side[i] for side in (first, second) for i in rows]), dim=1)
+            found = torch.nn.functional.normalize(forward(encoder, ids), dim=1)
             source, target = found.chunk(2)
-            value = found.new_zeros(())
+            value = retained(ids, found)
             if self.mse:
                 value = value + self.mse * width * to_teacher(source, target, wanted[rows].to(found.device))
             if self.contrastive:

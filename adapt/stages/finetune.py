@@ -9,7 +9,7 @@ from pydantic import Field
 
 from adapt.job import Job
 from adapt.records import CrossEncoderFolder, Encoder, EncoderFolder, Examples, kind_of_records
-from adapt.stages import NonNegativeFloat, PositiveFloat, PositiveInt, Share, TrainingStage
+from adapt.stages import NonNegativeFloat, PositiveFloat, PositiveInt, Retain, Share, TrainingStage
 
 Loss = Literal["mnrl", "triplet", "margin-mse", "cosent", "angle", "cosine", "contrastive", "online-contrastive", "softmax"]
 TAKES = {
@@ -36,6 +36,7 @@ class Finetune(TrainingStage):
     negative. A document that the data tie to an anchor is never its negative, nor is one that a guide (an encoder, on request)
     takes for a positive. cosent, angle, cosine, contrastive: scored pairs. softmax: labelled pairs. Several sources of
     examples may have shares, {pairs: 0.5, pseudo: 0.5}: each epoch takes the scarcest whole and draws from the others.
+    Against forgetting, a source may be pairs of no domain (replay), and `retain` holds the vectors near the base's.
     """
 
     version: ClassVar[int] = 2
@@ -82,6 +83,7 @@ class Finetune(TrainingStage):
     token_budget: PositiveInt | None = Field(
         None, description="padded tokens held in memory at once: the same gradients for a third more time, at any batch size"
     )
+    retain: Retain = 0.0
     lora_rank: int = Field(0, ge=0, description="train low-rank adapters of the attention alone and merge them; 0 trains all")
     shares: tuple[PositiveFloat, ...] = Field((), description="share of each source of examples in an epoch; they add up to 1")
     mixing: Literal["mixed", "apart"] = Field("mixed", description="rows of all sources in a batch, or one source to a batch")
@@ -169,6 +171,7 @@ class Finetune(TrainingStage):
         from adapt.errors import UserError
         from adapt.losses.classification import Classifier
         from adapt.losses.matryoshka import matryoshka
+        from adapt.losses.retention import Retention
 
         parts, kind = sources.split(examples), kind_of_records(examples)
         given = {"guide": guide, "teacher": teacher}
@@ -203,13 +206,21 @@ class Finetune(TrainingStage):
         objective = self._objective(classifier)
         widths = {width: 1.0} | dict(zip(self.matryoshka, self.matryoshka_weights or [1.0] * len(self.matryoshka), strict=True))
 
-        def loss(epoch: int, rows: list[int], done: float) -> torch.Tensor:
+        retained = Retention(model.path, self.retain, self.token_budget)
+
+        def encoded(epoch: int, rows: list[int]):
             batch, budget = data.batch(epoch, rows), self.token_budget
-            vectors = forward_cached(encoder, batch.ids, budget) if budget else forward(encoder, batch.ids)
+            return batch, forward_cached(encoder, batch.ids, budget) if budget else forward(encoder, batch.ids)
+
+        def task(batch, vectors: torch.Tensor) -> torch.Tensor:
             with torch.autocast(vectors.device.type, enabled=False):  # a cosine in bf16 is wrong in its third digit
                 if self.matryoshka:
                     return matryoshka(lambda part: objective(batch, part), vectors, widths)
                 return objective(batch, vectors)
+
+        def loss(epoch: int, rows: list[int], done: float) -> torch.Tensor:
+            batch, vectors = encoded(epoch, rows)
+            return task(batch, vectors) + retained(batch.ids, vectors)
 
         kept, aside = sources.set_aside(data.first, self.held_out, job.seed)
         epochs = sources.Epochs(sources.numbered(parts, kept), self.shares, self.mixing == "apart", job.seed)
@@ -221,7 +232,7 @@ class Finetune(TrainingStage):
 
         def held_out_loss() -> float:
             with autocast(self.precision):
-                return sum(float(loss(0, rows, 1.0)) * len(rows) for rows in unseen) / sum(map(len, unseen))
+                return sum(float(task(*encoded(0, rows))) * len(rows) for rows in unseen) / sum(map(len, unseen))
 
         fitted = fit(
             trained, loss, plan, [Group(trainable(trained), self.learning_rate)], job,

@@ -65,6 +65,16 @@ def test_squared_error_holds_the_models_own_language_in_place(embedder, parallel
     assert 0 < moved[1.0] < 0.5 * moved[0.0]
 
 
+def test_retention_holds_both_languages_in_place(embedder, parallel):
+    texts = [text for row in parallel for text in (row.source, row.target)]
+    base, moved = embed(embedder, texts, Job()), {}
+    for retain in (0.0, 100.0):
+        stage = stages.find("align")(retain=retain, epochs=10, batch_size=16, learning_rate=2e-3)
+        made = stage.run(Encoder(embedder), parallel, Job(1))
+        moved[retain] = 1 - float((embed(made.path, texts, Job()) * base).sum(1).mean())
+    assert moved[0.0] > 0.05 and moved[100.0] < 0.2 * moved[0.0]
+
+
 def test_another_teacher_is_followed_where_one_is_named(embedder, parallel, tmp_path):
     model = open_encoder(embedder)
     with torch.no_grad():

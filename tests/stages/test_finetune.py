@@ -154,8 +154,79 @@ def test_a_guide_masks_negatives_and_one_that_doubts_all_leaves_none(embedder, r
     assert 0 < guided < plain and doubted == pytest.approx(0, abs=1e-6)
 
 
-def test_a_token_budget_trains_the_same_weights(embedder, rows):
-    settings = {"max_steps": 3, "batch_size": 10, "learning_rate": 1e-3, "dropout": 0.0, "precision": "fp32"}
+def moved(embedder, texts, made):
+    """1 - the mean cosine of texts under the base and under what training made."""
+    before, after = (embed(folder, texts, Job()) for folder in (embedder, made.path))
+    return 1 - float((before * after).sum(1).mean())
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        ("pairs", {"loss": "mnrl", "matryoshka": (16,)}),
+        ("triplets", {"loss": "mnrl", "token_budget": 200}),
+        ("triplets", {"loss": "mnrl", "lora_rank": 4, "learning_rate": 2e-2}),
+        ("triplets", {"loss": "triplet"}),
+        ("triplets", {"loss": "margin-mse"}),
+        ("scored", {"loss": "cosent"}),
+        ("scored", {"loss": "angle"}),
+        ("scored", {"loss": "cosine"}),
+        ("scored", {"loss": "contrastive"}),
+        ("scored", {"loss": "online-contrastive"}),
+        ("labelled", {"loss": "softmax"}),
+    ],
+)
+def test_retention_holds_the_vectors_whatever_the_loss(embedder, rows, teacher, kind, settings):
+    more = {"teacher": teacher} if settings["loss"] == "margin-mse" else {}
+    texts = [text for pair in rows["pairs"] for text in (pair.anchor, pair.positive)]
+    ways = {}
+    for retain in (0.0, 100.0):
+        stage = Finetune(**{"epochs": 8, "batch_size": 10, "learning_rate": 1e-3, "retain": retain} | settings)
+        ways[retain] = moved(embedder, texts, stage.run(Encoder(embedder), rows[kind], Job(1), **more))
+    assert ways[0.0] > 0.003 and ways[100.0] < 0.2 * ways[0.0]
+
+
+def test_retention_is_added_to_the_loss_of_training_alone(embedder, rows, monkeypatch):
+    """The held-out loss stays the task's, so that it may be compared between weights of the penalty."""
+    from adapt.losses.retention import Retention
+
+    told = {}
+    for penalty in (0.0, 7.0):
+        monkeypatch.setattr(Retention, "__call__", lambda self, ids, vectors, penalty=penalty: vectors.new_tensor(penalty))
+        job = Job(1)
+        Finetune(held_out=0.2, max_steps=1).run(Encoder(embedder), rows["pairs"], job)
+        told[penalty] = (job.counts["first_loss"], job.counts["held_out_loss"])
+    assert told[7.0] == pytest.approx((told[0.0][0] + 7, told[0.0][1]), abs=1e-5)
+
+
+def test_replayed_pairs_share_an_epoch_with_triplets(embedder, rows):
+    """General pairs beside the domain's triplets, as a recipe's `examples: {triplets: 0.8, replay: 0.2}` hands them over."""
+    replay = [Pair(f"which {word} is it", f"the {word} of the child") for word in ("heart", "kidney", "liver", "lung", "brain")]
+    examples = Joined([rows["triplets"], replay])
+    for mixing in ("mixed", "apart"):
+        job = Job(1)
+        stage = Finetune(shares=(0.8, 0.2), mixing=mixing, epochs=10, batch_size=5, learning_rate=1e-3)
+        made = stage.run(Encoder(embedder), examples, job)
+        assert job.counts["rows_an_epoch"] == [20, 5] and job.counts["last_loss"] < job.counts["first_loss"]
+        anchors, documents = (embed(made.path, [getattr(p, side) for p in replay], Job()) for side in ("anchor", "positive"))
+        assert ((anchors @ documents.T).argmax(1) == np.arange(5)).all()
+
+
+def test_a_second_file_of_pairs_is_named_by_hand(embedder, rows, tmp_path):
+    from adapt import files
+    from adapt.hand import run_stage
+
+    files.write(rows["triplets"], tmp_path / "triplets.jsonl")
+    files.write(rows["pairs"][:5], tmp_path / "replay.csv")
+    sources = {"model": str(embedder), "examples": [str(tmp_path / "triplets.jsonl"), str(tmp_path / "replay.csv")]}
+    stage = Finetune(shares=(0.8, 0.2), batch_size=5, max_steps=2)
+    counts = run_stage(stage, sources, tmp_path / "tuned", 1, lambda event: None)
+    assert counts["rows_an_epoch"] == [20, 5] and (tmp_path / "tuned" / "modules.json").is_file()
+
+
+@pytest.mark.parametrize("retain", [0.0, 5.0])
+def test_a_token_budget_trains_the_same_weights(embedder, rows, retain):
+    settings = {"max_steps": 3, "batch_size": 10, "learning_rate": 1e-3, "dropout": 0.0, "precision": "fp32", "retain": retain}
     whole, cached = (
         Finetune(token_budget=budget, **settings).run(Encoder(embedder), rows["triplets"], Job(1)) for budget in (None, 64)
     )
