@@ -22,12 +22,13 @@ def forest(rows: Sequence[Mapping[str, Any]], label: str) -> Markup:
     ends = [row[name] for row in rows for name in ("delta", "low", "high")]
     scale = around([*ends, 0.0], LEFT, RIGHT, least=0.01)
     bottom = ROW * len(rows) + 4
-    parts = [*below(_in_points(scale), bottom, 4), line(scale(0), 0, scale(0), bottom, "zero")]
+    parts = below(_in_points(scale), bottom, 4)
     for number, row in enumerate(rows):
         y = ROW * number + 30
         parts += [
             text(LEFT, y - 14, row["metric"], "label"),
             text(RIGHT, y - 14, f"{points(row['delta'])} ({interval(row)})", "value", "end"),
+            _upright(scale(0), y, "zero"),
             *_whisker(scale, row, y),
             dot(scale(row["delta"]), y, f"mark {row['verdict']}"),
         ]
@@ -36,6 +37,11 @@ def forest(rows: Sequence[Mapping[str, Any]], label: str) -> Markup:
 
 def _in_points(scale: Scale) -> Scale:
     return Scale(100 * scale.low, 100 * scale.high, scale.start, scale.end)
+
+
+def _upright(x: float, y: float, kind: str) -> Markup:
+    """A reference value beside a row's interval, not through its label."""
+    return line(x, y - 10, x, y + 10, kind)
 
 
 def _whisker(scale: Scale, row: Mapping[str, Any], y: float, base: float = 0.0) -> list[Markup]:
@@ -66,13 +72,14 @@ def way(stops: Sequence[Stop], label: str, floor: float | None = None) -> Markup
             values += [before + stop.change["low"], before + stop.change["high"]]
     scale = around([*values, *([] if floor is None else [floor])], LEFT, RIGHT, least=0.02)
     bottom = ROW * len(stops) + 4
-    parts = [*below(scale, bottom, 4), line(scale(stops[0].value), 0, scale(stops[0].value), bottom, "zero")]
-    if floor is not None:
-        parts.append(line(scale(floor), 0, scale(floor), bottom, "floor"))
+    parts = below(scale, bottom, 4)
     for number, stop in enumerate(stops):
         y = ROW * number + 30
         words = f"{stop.value:.3f}" + (f" ({points(stop.change['delta'])})" if stop.change else "")
         parts += [text(LEFT, y - 14, stop.name, "label"), text(RIGHT, y - 14, words, "value", "end")]
+        parts.append(_upright(scale(stops[0].value), y, "zero"))
+        if floor is not None:
+            parts.append(_upright(scale(floor), y, "floor"))
         verdict = stop.change["verdict"] if stop.change else "same"
         if stop.change:
             parts += _whisker(scale, stop.change, y, stop.value - stop.change["delta"])
