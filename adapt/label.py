@@ -23,7 +23,7 @@ from adapt.text.sentences import sentences
 
 PAIRS = 100
 WORDS = (4, 60)  # of a text that a person is asked to read; longer ones are cut into their sentences
-UNITS = 3_000  # texts that pairs are looked for among
+UNITS = 2_000  # texts that pairs are looked for among
 SHARES = {"cosine": 0.6, "bm25": 0.2, "random": 0.2}
 BINS = 10  # of cosine, drawn from alike
 NEIGHBOURS = {"cosine": 20, "bm25": 5}
@@ -78,7 +78,8 @@ def _units(texts: Sequence[Text], held: HeldOut | None, rng: np.random.Generator
     """Short texts as they are, long ones' sentences; a draw of them without near-copies and held-out texts."""
     drawn = [clean(texts[i].text) for i in rng.permutation(len(texts))[:UNITS]]
     short = [text for text in drawn if WORDS[0] <= count_words(text) <= WORDS[1]]
-    cut = [sentence for _, sentence in sentences([t for t in drawn if count_words(t) > WORDS[1]], *WORDS)]
+    long = [text for text in drawn if count_words(text) > WORDS[1]][: UNITS // 2]  # they have several sentences each
+    cut = [sentence for _, sentence in sentences(long, *WORDS)]
     units = [*short, *cut]
     units = [units[i] for i in rng.permutation(len(units))[:UNITS]]
     units = [units[i] for i in first_of_each(units)]

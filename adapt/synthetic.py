@@ -87,7 +87,7 @@ def hold_out(
     folder says that the queries are synthetic. Raises UserError where the texts give too few.
     """
     rng = np.random.default_rng(seed)
-    order = rng.permutation(len(texts))[: 8 * queries + POOL]
+    order = rng.permutation(len(texts))[: 4 * queries + POOL]
     sample = [texts[i] for i in order]
     documents = _documents([sample[i] for i in first_of_each([text.text for text in sample])])
     asked = _questions(documents, forms)
