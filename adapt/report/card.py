@@ -112,11 +112,6 @@ def _limits(results: Mapping[str, Any]) -> str:
         for row in results.get("test") or []
         if row["verdict"] == "worse"
     ]
-    regressed = [row for row in results.get("cohorts") or [] if row.get("verdict") == "worse"]
-    if regressed:
-        found.append(f"{len(regressed)} of {len(results['cohorts'])} topics are significantly worse than the base's.")
-    if results.get("synthetic"):
-        found.append(f"Checks made from the texts themselves, not labelled by anyone: {marked(', '.join(results['synthetic']))}.")
     found += [marked(warning) for warning in results.get("warnings") or []]
     found.append("Measured on the data named above alone: other domains, languages and lengths of text may have lost.")
     found.append("Biases of the base model and of the training texts are kept.")

@@ -35,7 +35,7 @@ def page(found: Found) -> str:
         ways=[{**way, "plot": plots.way(way["stops"], _title(way), way["floor"])} for way in sections.ways(found)],
         after=sections.after_steps(found),
         cohorts=_cohorts(results.get("cohorts") or []),
-        branches=sections.records(results.get("branches")),
+        branches=results.get("branches") or [],
         seeds=found.seeds,
         sweep=results.get("sweep") or [],
         items=[_items(name, check) for name, check in found.evidence.get("checks", {}).items()],

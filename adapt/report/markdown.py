@@ -23,8 +23,6 @@ def page(found: Found) -> str:
         facts,
         *(f"> **Note** {marked(warning)}" for warning in said["warnings"]),
     ]
-    if said["synthetic"]:
-        parts.append(f"> **Note** Synthetic checks, labelled by nobody: {marked(shown(said['synthetic']))}")
     if rows := [row for row in results.get("test") or [] if sections.is_main(found, row["metric"])]:
         parts.append("### On test data")
         parts.append(
@@ -129,8 +127,11 @@ def _data(found: Found) -> list[str]:
         peak = "" if spent["memory"] is None else f"{spent['memory']:,.0f} MB"
         rows.append((row["step"], row["stage"], shown(row["given"]), shown(row["out"]), seconds(spent["seconds"]), peak))
     flow = table(("step", "stage", "rows in", "rows out", "time", "peak memory"), rows)
-    removed = [(row["name"], row["exact"], row["nearly"], row["group"], row["mode"]) for row in sections.leaks(found)]
-    leaks = table(("also in dev or test", "exactly", "nearly", "by group", "what was done"), removed) if removed else ""
+    stood = sections.leaks(found)
+    leaks = ""
+    if stood["rows"]:
+        heads = ("also in dev or test", *stood["kinds"], "what was done")
+        leaks = table(heads, [(row["step"], *row["counts"], row["mode"]) for row in stood["rows"]])
     results = found.results
     versions = shown(results.get("lock", {}).get("versions") or {})
     made = f"Base {code(model_name(results['model']))}, seed {results['seed']}, in {seconds(results.get('seconds'))}."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from adapt.report import lengths
@@ -11,6 +11,7 @@ from adapt.report.plots import Stop
 from adapt.report.words import interval, points
 
 WORDS = ("better", "same", "worse", "forgetting")  # verdicts that have a colour
+LEAKED = ("held_out_", "allowed_", "transductive_")  # how the counts of leaking rows begin
 # What a step was given, under the first of these names that it counted; what it gave is `rows`.
 GIVEN = ("read", "sentences", "candidates", "examples", "pairs", "units")
 
@@ -23,20 +24,19 @@ def verdict(found: Found) -> dict[str, Any]:
     facts: list[tuple[str, Any]] = []
     if row:
         facts += [(f"{row['metric']}, points", points(row["delta"])), ("95 % interval", interval(row)), ("p", row.get("p"))]
-    for name in ("seeds", "leaks"):
-        if said.get(name) is not None:
-            facts.append(({"seeds": "seeds", "leaks": "leaks excluded"}[name], said[name]))
-    if said.get("seeds") is None:
-        facts.append(("seeds", len(found.seeds[0]["deltas"]) if found.seeds else 1))
-    if said.get("leaks") is None:
-        facts.append(("leaks excluded", sum(row["exact"] + row["nearly"] for row in leaks(found))))
+    seeds = list(found.seeds[0]["deltas"]) if found.seeds else said.get("seeds") or [results["seed"]]
+    facts.append(("seed" if len(seeds) == 1 else "seeds", ", ".join(str(seed) for seed in seeds)))
+    removed = sum(sum(row["counts"]) for row in leaks(found)["rows"] if row["mode"] == "left out")
+    facts.append(("leaks excluded", said.get("leaks", removed)))
+    if said.get("allowed_leaks"):
+        facts.append(("leaks allowed", said["allowed_leaks"]))
     target = row["metric"] if row else ""
     if (smallest := (results.get("smallest_gain") or {}).get(target)) is not None:
         facts.append(("smallest gain to be seen", f"{100 * smallest:.1f} points"))
     guards = [r for r in results.get("test") or [] if r.get("role") == "guard" and is_main(found, r["metric"])]
     return {
         "word": said["word"], "sentence": said["sentence"], "facts": facts, "guards": guards,
-        "warnings": list(results.get("warnings") or []), "synthetic": list(results.get("synthetic") or []),
+        "warnings": list(results.get("warnings") or []),
     }  # fmt: skip
 
 
@@ -97,22 +97,19 @@ def after_steps(found: Found) -> list[dict[str, Any]]:
     return table
 
 
-def leaks(found: Found) -> list[dict[str, Any]]:
-    """What stood in dev or test data too, for each data set and step: {name, exact, nearly, group, mode}."""
+def leaks(found: Found) -> dict[str, Any]:
+    """What stood in dev or test data too: `kinds` (exact, nearly ...), and `rows` of step, mode and a count of each kind."""
     known = found.results.get("leaks")
-    if known:
-        rows = [{"name": n, **row} for n, row in known.items()] if isinstance(known, Mapping) else [dict(row) for row in known]
-        return [
-            {"exact": 0, "nearly": 0, "group": 0, "mode": "removed", "name": row.get("data") or row.get("step") or "", **row}
-            for row in rows
+    if known is None:  # of a run that kept no table of its own
+        counted = [(step["step"], step.get("counts", {})) for step in found.results["steps"]]
+        known = [
+            {"step": name, "mode": "left out", "exact": c["held_out_exact"], "nearly": c.get("held_out_nearly", 0)}
+            for name, c in counted
+            if "held_out_exact" in c
         ]
-    return [
-        {
-            "name": step["step"], "exact": step["counts"]["held_out_exact"], "nearly": step["counts"].get("held_out_nearly", 0),
-            "group": 0, "mode": "removed",
-        }
-        for step in found.results["steps"] if "held_out_exact" in step.get("counts", {})
-    ]  # fmt: skip
+    kinds = list(dict.fromkeys(name for row in known for name, value in row.items() if type(value) is int))
+    rows = [{"step": row["step"], "mode": row["mode"], "counts": [row.get(kind, 0) for kind in kinds]} for row in known]
+    return {"kinds": kinds, "rows": rows}
 
 
 def flow(found: Found) -> list[dict[str, Any]]:
@@ -122,7 +119,9 @@ def flow(found: Found) -> list[dict[str, Any]]:
         counts = {name: value for name, value in step.get("counts", {}).items() if value is not None}
         given = next((name for name in GIVEN if isinstance(counts.get(name), int)), "")
         if step["stage"] != "gate":
-            other = {name: value for name, value in counts.items() if name not in (given, "rows", "seconds", "histogram")}
+            hidden = {given, "rows", "seconds", "histogram"}  # shown elsewhere, as are the counts of leaks
+            hidden |= {name for name, value in counts.items() if name.startswith(LEAKED) and type(value) is int}
+            other = {name: value for name, value in counts.items() if name not in hidden}
             row = {"step": step["step"], "stage": step["stage"], "given": counts.get(given), "named": given}
             rows.append({**row, "out": counts.get("rows"), "other": other})
     return rows
@@ -163,17 +162,3 @@ def flat(numbers: Mapping[str, Any], before: str = "") -> list[tuple[str, float]
         elif isinstance(value, (int, float)):
             found.append((whole, value))
     return found
-
-
-def records(value: Any) -> dict[str, Any]:
-    """Any list of rows, or table of rows, as `columns` and `rows` of cells."""
-    rows = [{"name": n, **row} for n, row in value.items() if isinstance(row, Mapping)] if isinstance(value, Mapping) else value
-    rows = [row for row in rows or [] if isinstance(row, Mapping)]
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    return {"columns": columns, "rows": [[row.get(name) for name in columns] for row in rows]}
-
-
-def spread(values: Sequence[float], size: int = 2) -> tuple[list[int], list[int]]:
-    """Places of the `size` first and the `size` last of a list, without one that is both."""
-    first = list(range(min(size, len(values))))
-    return first, [place for place in range(max(0, len(values) - size), len(values)) if place not in first]
