@@ -68,10 +68,10 @@ def _test(found: Found) -> dict[str, Any]:
 
 
 def _cohorts(rows: list[Mapping[str, Any]]) -> dict[str, Any]:
-    """Rows, worst first, and the plot of the twenty worst and best where there are more."""
+    """Rows, worst first, and the plot of the eight worst and the eight best where there are more."""
     rows = sorted(rows, key=lambda row: row["delta"])
-    drawn = rows if len(rows) <= 24 else [*rows[:12], *rows[-12:]]
-    named = [{**row, "metric": f"{row.get('topic') or '(none)'}, {row.get('items', 0):,} items"} for row in drawn]
+    drawn = rows if len(rows) <= 16 else [*rows[:8], *rows[-8:]]
+    named = [{**row, "metric": f"{words.clean(row['topic'], 26)} ({row.get('items', 0):,})"} for row in drawn]
     return {"rows": rows, "drawn": len(drawn), "plot": plots.forest(named, "change in each topic") if named else None}
 
 

@@ -84,8 +84,9 @@ def _topics(cohorts: Sequence[dict[str, Any]]) -> list[str]:
     if not cohorts:
         return []
     worse = [row for row in cohorts if row["verdict"] == "worse"]
-    title = f"{len(cohorts)} topics, {len(worse)} of them significantly worse"
+    title = f"{len(cohorts)} topics, {len(worse)} of them significantly worse; the worst and the best"
     rows = sorted(cohorts, key=lambda row: row["delta"])
+    rows = rows if len(rows) <= 4 * SHOWN else [*rows[: 2 * SHOWN], *rows[-2 * SHOWN :]]
     cells = [(row.get("topic", ""), row.get("items", ""), points(row["delta"]), interval(row), row["verdict"]) for row in rows]
     return [folded(title, table(("topic", "items", "change in points", "95 % interval", "verdict"), cells))]
 

@@ -9,10 +9,11 @@ from typing import Any
 
 from markupsafe import Markup
 
-from adapt.report.svg import WIDTH, Scale, around, below, beside, dot, drawing, line, path, text
-from adapt.report.words import interval, points
+from adapt.report.svg import WIDTH, Scale, around, below, beside, dot, drawing, line, path, text, ticks
+from adapt.report.words import clean, interval, points
 
 ROW = 38  # a label above, its interval below
+LABEL = 36  # characters of a label that leave room for the numbers at the end of its line
 LEFT, RIGHT = 4, WIDTH - 6
 MOST_STEPS = 300  # points of one training curve
 
@@ -26,7 +27,7 @@ def forest(rows: Sequence[Mapping[str, Any]], label: str) -> Markup:
     for number, row in enumerate(rows):
         y = ROW * number + 30
         parts += [
-            text(LEFT, y - 14, row["metric"], "label"),
+            text(LEFT, y - 14, clean(row["metric"], LABEL), "label"),
             text(RIGHT, y - 14, f"{points(row['delta'])} ({interval(row)})", "value", "end"),
             _upright(scale(0), y, "zero"),
             *_whisker(scale, row, y),
@@ -76,7 +77,7 @@ def way(stops: Sequence[Stop], label: str, floor: float | None = None) -> Markup
     for number, stop in enumerate(stops):
         y = ROW * number + 30
         words = f"{stop.value:.3f}" + (f" ({points(stop.change['delta'])})" if stop.change else "")
-        parts += [text(LEFT, y - 14, stop.name, "label"), text(RIGHT, y - 14, words, "value", "end")]
+        parts += [text(LEFT, y - 14, clean(stop.name, LABEL), "label"), text(RIGHT, y - 14, words, "value", "end")]
         parts.append(_upright(scale(stops[0].value), y, "zero"))
         if floor is not None:
             parts.append(_upright(scale(floor), y, "floor"))
@@ -141,10 +142,12 @@ def gains(values: Sequence[float], label: str) -> Markup:
 def curve(losses: Sequence[float], held_out: Sequence[Sequence[float]], label: str) -> Markup:
     """A training curve: the loss of every step (the mean of neighbours where they are many), and of held-out rows where known."""
     steps = _thinned(losses)
-    left, last = 38, max(len(losses), *(int(step) for step, _ in held_out), 2)
+    last = max(len(losses), *(int(step) for step, _ in held_out), 2)
     seen = [loss for _, loss in [*steps, *held_out] if math.isfinite(loss)]
-    up, across = around(seen, FOOT, 8, least=0.01), Scale(1.0, float(last), left, RIGHT)
-    parts = [*beside(up, left, RIGHT), *below(across, FOOT, 8, names="{:.0f}")]
+    up = around(seen, FOOT, 8, least=0.01)
+    left = 12 + 6 * max(len(f"{value:g}") for value in ticks(up.low, up.high, 4))  # room for the longest number
+    across = Scale(1.0, float(last), left, RIGHT)
+    parts = [*beside(up, left, RIGHT), *below(across, FOOT, 8, most=min(5, last - 1))]
     drawn = [(across(step), up(loss)) for step, loss in steps if math.isfinite(loss)]
     parts.append(path(drawn, "curve") if len(drawn) > 1 else Markup("").join(dot(x, y, "mark", 3) for x, y in drawn))
     if held_out:

@@ -92,10 +92,9 @@ def below(scale: Scale, y: float, top: float, names: str = "{:g}", most: int = 5
     """Tick marks on a horizontal axis at height `y`, with faint lines up to `top`."""
     found = []
     for value in ticks(scale.low, scale.high, most):
-        found += [
-            line(scale(value), top, scale(value), y, "grid"),
-            text(scale(value), y + 14, _tick(names, value), "tick", "middle"),
-        ]
+        x = scale(value)
+        anchor = "start" if x < 14 else "end" if x > WIDTH - 14 else "middle"  # nothing is cut at the edge
+        found += [line(x, top, x, y, "grid"), text(x, y + 14, _tick(names, value), "tick", anchor)]
     return found
 
 
