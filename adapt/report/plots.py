@@ -9,7 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from adapt.report.svg import WIDTH, Scale, around, below, beside, dot, drawing, line, path, text, ticks
+from adapt.report.svg import WIDTH, Scale, around, below, beside, dot, drawing, line, path, tag, text, ticks
 from adapt.report.words import clean, interval, points
 
 ROW = 38  # a label above, its interval below
@@ -165,8 +165,5 @@ def _thinned(losses: Sequence[float]) -> list[tuple[float, float]]:
 
 def bar(share: float, kind: str = "bar") -> Markup:
     """A bar for a table's cell: `share` (0 to 1) of 120 units."""
-    from adapt.report.svg import tag
-
-    return drawing(
-        12, f"{100 * share:.0f} %", [tag("rect", x=0, y=2, width=120.0 * min(max(share, 0.0), 1.0), height=8, class_=kind)], 120
-    )
+    width = 120.0 * min(max(share, 0.0), 1.0)
+    return drawing(12, f"{100 * share:.0f} %", [tag("rect", x=0, y=2, width=width, height=8, class_=kind)], 120)
