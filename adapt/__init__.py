@@ -35,7 +35,7 @@ def run(recipe: Recipe, out: str | Path, **options: Any) -> dict[str, Any]:
 
 def compare(first: str, second: str, kind: str, data: str, seed: int = 0) -> dict[str, Any]:
     """{metric: paired difference second - first with its interval} of two models on one check's data."""
-    from adapt.measure import deltas, measure_all
+    from adapt.measure import deltas, measure_each
 
-    before, after = (measure_all(name, {kind: (kind, data)}, "test") for name in (first, second))
+    before, after = measure_each((first, second), {kind: (kind, data)}, "test")
     return {metric.partition(".")[2]: delta for metric, delta in deltas(before, after, seed).items()}

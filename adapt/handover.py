@@ -21,7 +21,7 @@ def hand_over(steps: Steps, folder: Path, found: Mapping[str, Any]) -> None:
     """Put the final model, which stands in `folder`, in the run's `model/`, with its card, and the lock beside it."""
     import yaml
 
-    from adapt.report import model_card
+    from adapt.report import licences, model_card
 
     root = steps.store.root
     target, aside, mark = (root / name for name in ("model", ".model.making", ".model.key"))
@@ -36,7 +36,8 @@ def hand_over(steps: Steps, folder: Path, found: Mapping[str, Any]) -> None:
         shutil.rmtree(target, ignore_errors=True)
         os.replace(aside, target)
         mark.write_text(found["final"])
-    (target / "README.md").write_text(model_card(found), encoding="utf-8")
+    named = licences(steps.plan.folder, steps.recipe.data)
+    (target / "README.md").write_text(model_card({**found, "licences": named}), encoding="utf-8")
     text = yaml.safe_dump(found["lock"], sort_keys=False, allow_unicode=True)
     (root / "recipe.lock.yaml").write_text(text, encoding="utf-8")
 
@@ -50,6 +51,10 @@ def speed_of(steps: Steps, final: str, count: int = 64) -> dict[str, Any]:
     found = [side for record in files.read(steps.made[line.key], line.kind) for side in leakage.sides(record)]
     texts = list(dict.fromkeys(found))[:count]
     model = OnDisk(steps.made[final].path, Job(steps.recipe.seed))
-    measured = {**speed.measure(model.embed, [" ".join(t.split()[:12]) for t in texts[:16]], texts), "device": model.device()}
+    measured = {
+        **speed.measure(model.embed, [" ".join(t.split()[:12]) for t in texts[:16]], texts),
+        "device": model.device(),
+        **speed.size(steps.made[final].path),
+    }
     write_json(file, measured)
     return measured

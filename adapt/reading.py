@@ -173,7 +173,7 @@ class _Reader:
             for split in ("dev", "test"):
                 source = spec.get(split)
                 if isinstance(source, dict):
-                    keep = {k: v for k, v in source.items() if k == "pool"}
+                    keep = {k: v for k, v in source.items() if k in ("pool", "at")}
                     spec[split] = {k: self._path((*path, split, k), v) for k, v in source.items() if k not in keep} | keep
                 elif source is not None:
                     spec[split] = self._path((*path, split), source)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -49,6 +49,7 @@ class ScoredPair:
     sentence2: str
     score: float
     origin: str = ""
+    topic: str = field(default="", kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ class Triplet:
     positive: str
     negatives: tuple[str, ...]
     origin: str = ""
+    topic: str = field(default="", kw_only=True)
 
 
 @dataclass(frozen=True)

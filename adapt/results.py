@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 from adapt import checks
 from adapt.checks import Measurement
+from adapt.checks.leakage import KINDS
 from adapt.checks.statistics import LEVEL, Delta, holm
 from adapt.gate import Verdict, difference
 from adapt.measure import deltas, value
@@ -102,6 +105,16 @@ def cohorts(recipe: Recipe, base: Mapping[str, Measurement], final: Mapping[str,
     return rows
 
 
+def synthetic(recipe: Recipe) -> list[str]:
+    """The checks whose questions were cut out of the texts themselves: folders whose `card.json` says so (`adapt hold-out`)."""
+    found = []
+    for name, spec in recipe.checks.items():
+        cards = [Path(source) / "card.json" for source in (spec.dev, spec.test) if isinstance(source, str)]
+        if any(json.loads(card.read_text(encoding="utf-8")).get("synthetic") for card in cards if card.is_file()):
+            found.append(name)
+    return found
+
+
 def warnings(recipe: Recipe, test: Sequence[Mapping[str, Any]], topics: Sequence[Mapping[str, Any]]) -> list[str]:
     """What a reader should know beyond the verdict: a gate that can't see forgetting, guards that fell, topics that got worse."""
     found = []
@@ -116,6 +129,9 @@ def warnings(recipe: Recipe, test: Sequence[Mapping[str, Any]], topics: Sequence
         )
     elif not {"sts", "pairs"} & set(guards.values()):
         found.append("The gate has no similarity guard: add an sts check of general sentences with role guard.")
+    found += [
+        f"Check '{name}' is synthetic: its questions were cut out of the texts, no person asked them." for name in synthetic(recipe)
+    ]
     by_metric = {row["metric"]: row for row in test}
     for metric, budget in gate.guard.items() if gate else ():
         if metric in by_metric and by_metric[metric]["delta"] < budget:
@@ -201,7 +217,11 @@ def leaks(steps: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     rows = []
     for step in steps:
         for word, mode in (("held_out_", "left out"), ("allowed_", "allowed"), ("transductive_", "transductive")):
-            counts = {n.removeprefix(word): c for n, c in step["counts"].items() if n.startswith(word) and c}
+            counts = {
+                n.removeprefix(word): c
+                for n, c in step["counts"].items()
+                if n.startswith(word) and n.removeprefix(word) in KINDS and c
+            }
             if counts:
                 rows.append({"step": step["step"], "mode": mode, **counts})
     return rows

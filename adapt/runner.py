@@ -20,7 +20,6 @@ from adapt.records import Encoder
 from adapt.steps import Steps, Tell
 from adapt.store import Store, key_of, write_json
 
-
 Measured = Mapping[str, checks.Measurement]
 
 
@@ -165,7 +164,7 @@ def _judge_later(recipe: Recipe, store: Store, tell: Tell) -> tuple[Recipe, list
 
 
 def _keep_evidence(steps: Steps, final: str, before: Measured, after: Measured) -> None:
-    """`evidence.json`: what base and final make of single test items, for the report; gathered once for two models and their data."""
+    """`evidence.json`: what base and final make of single test items; gathered once for two models and their data."""
     base = steps.plan.base
     file = steps.store.root / "evidence.json"
     mark = key_of({"base": base, "final": final, "data": steps.digests})
@@ -196,6 +195,8 @@ def _results(steps: Steps, final: str, before: Measured, after: Measured) -> dic
         "test": rows,
         "cohorts": cohorts,
         "smallest_gain": {f"{name}.{main[name]}": smallest_gain(measured, main[name]) for name, measured in before.items()},
+        "health": steps.health,
+        "synthetic": results.synthetic(recipe),
         "leaks": results.leaks(steps.steps),
         "warnings": results.warnings(recipe, rows, cohorts),
         "speed": speed_of(steps, final),

@@ -39,6 +39,7 @@ class Steps:
         self.made: dict[str, Any] = {plan.base: Encoder(plan.folder)}
         self.digests = planning.check_digests(recipe)
         self.measured: dict[str, dict[str, Measurement]] = {}
+        self.health: dict[str, dict[str, float]] = {}
         self.steps: list[dict[str, Any]] = []
         self.stopped: str | None = None
 
@@ -192,7 +193,18 @@ class Steps:
         labeller = isinstance(self.made[key], CrossEncoder)
         found = self.measure(key, "dev", lambda n: not labeller or self.recipe.checks[n].role == "target")
         self.measured[key] = found
+        if not labeller:
+            self._examine(name, key)
         self.tell(Event("check", name, {"measured": found}))
+
+    def _examine(self, name: str, key: str) -> None:
+        """Keep the health of the model's space, on the dev data of the gate's target (without one, of the first target)."""
+        target = self.recipe.gate.target if self.recipe.gate else None
+        targets = [n for n, spec in self.recipe.checks.items() if spec.dev is not None and spec.role == "target"]
+        check = (target or "").partition(".")[0] or next(iter(targets), "")
+        if check:
+            spec = self.recipe.checks[check]
+            self.health[name] = self.measures.health(self.made[key], spec.kind, spec.dev, "dev", self.digests[check]["dev"])
 
     def _before_any_step(self) -> None:
         """The gate's metrics are there, and what gain their dev data could show. Raises UserError with every problem."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-os.environ.update({"HF_HUB_OFFLINE": "1", "ADAPT_DEVICE": "cpu", "TOKENIZERS_PARALLELISM": "false"})
+os.environ.update({"HF_HUB_OFFLINE": "1", "ADAPT_DEVICE": "cpu", "TOKENIZERS_PARALLELISM": "false", "ADAPT_CACHE": ""})
 
 import random
 from pathlib import Path

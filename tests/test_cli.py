@@ -1,5 +1,8 @@
+import csv
+import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -62,8 +65,9 @@ def test_wrong_input_is_one_clear_message_and_exit_code_2(args, words, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_stages_by_hand_then_check_compare_embed_and_search(domain, embedder, monkeypatch, capsys):
-    """The whole chain typed by a person, file by file."""
+@pytest.fixture
+def typed(domain, monkeypatch, capsys):
+    """Types a command in the domain's folder, and gives what it said."""
     monkeypatch.chdir(domain)
 
     def typed(*args, exits=0):
@@ -76,6 +80,11 @@ def test_the_stages_by_hand_then_check_compare_embed_and_search(domain, embedder
         assert (stop.value.code or 0) == exits, said.err
         return said
 
+    return typed
+
+
+def test_the_stages_by_hand_then_check_compare_embed_and_search(domain, embedder, typed):
+    """The whole chain typed by a person, file by file."""
     typed("tsdae", "--model", embedder, "--texts", "texts.jsonl", "--out", "speaks", "--max-steps", 1)
     typed("cross-encoder", "--model", "speaks", "--pairs", "gold.csv", "--out", "labeller", "--max-steps", 1)
     silver = ["--out", "silver.csv", "--gold", "gold.csv", "--sampling", "bm25", "--pairs", 10]
@@ -110,6 +119,48 @@ def test_the_stages_by_hand_then_check_compare_embed_and_search(domain, embedder
     first = json.loads((domain / "texts.jsonl").read_text().splitlines()[4])["text"]
     lines = typed("search", "--model", "two", "--corpus", "texts.jsonl", "--top", 3, first).out.splitlines()
     assert len(lines) == 3 and first[:40] in lines[0] and lines[0].startswith("1.000")
+
+
+def test_a_synthetic_check_is_set_aside_and_a_sheet_comes_back_as_gold(domain, embedder, typed):
+    said = typed("hold-out", "--texts", "texts.jsonl", "--out", "held", "--queries", 3).out
+    assert "synthetic" in said and json.loads((domain / "held" / "card.json").read_text())["synthetic"] is True
+    assert "is there already" in typed("hold-out", "--texts", "texts.jsonl", "--out", "held", exits=2).err
+    shown = json.loads(typed("check", "--model", embedder, "--retrieval", "held", "--split", "dev", "--json").out)
+    assert shown["retrieval"]["rows"] == 3
+
+    typed("label", "--texts", "texts.jsonl", "--model", embedder, "--pairs", 6, "--out", "sheet.csv")
+    with open(domain / "sheet.csv", newline="", encoding="utf-8-sig") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 6
+    assert "no row has a score" in typed("label", "--read", "sheet.csv", "--out", "more.csv", exits=2).err
+    with open(domain / "sheet.csv", "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows({**row, "score": number / 5} for number, row in enumerate(rows))
+    typed("label", "--read", "sheet.csv", "--out", "more.csv")
+    with open(domain / "more.csv", newline="") as file:
+        assert [float(row["score"]) for row in csv.DictReader(file)] == [0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    assert "or reads one back" in typed("label", "--out", "x.csv", exits=2).err
+
+
+def test_compare_says_whether_to_promote_by_its_exit_code(domain, embedder, typed):
+    """The second model puts every text in one place: it finds nothing."""
+    from safetensors.torch import load_file, save_file
+
+    broken = domain / "broken"
+    shutil.copytree(embedder, broken)
+    weights = load_file(broken / "model.safetensors")
+    save_file(
+        {name: tensor * 0 if "embeddings.word" in name else tensor for name, tensor in weights.items()},
+        broken / "model.safetensors",
+    )
+    rows = [(text := json.loads(line)["text"], text, 1) for line in (domain / "texts.jsonl").read_text().splitlines()]
+    rows += [(left[0], right[0], 0) for left, right in itertools.pairwise(rows)]
+    with open(domain / "same.csv", "w", newline="") as file:
+        csv.writer(file).writerows([("sentence1", "sentence2", "score"), *rows])
+    assert "promote: " in typed("compare", "--model", embedder, "--model", embedder, "--promote", "--pairs", "same.csv").out
+    refused = typed("compare", "--model", embedder, "--model", "broken", "--promote", "--pairs", "same.csv", exits=1)
+    assert "do not promote: pairs.ap" in refused.out
 
 
 def test_two_models_are_compared_from_python(domain, embedder):

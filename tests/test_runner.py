@@ -46,7 +46,7 @@ def test_a_run_from_end_to_end(recipe_file, tmp_path):
 
     # The report is one escaped file.
     html = write_report(out).read_text()
-    assert "http" not in html and "<script" not in html and "retrieval.ndcg@10" in html
+    assert "http://" not in html and "https://" not in html and "<script" not in html and "retrieval.ndcg@10" in html
 
     # A second run finds everything done, and a changed word reruns exactly what depends on it.
     assert set(states(recipe_file, out).values()) == {"cached"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -81,14 +81,6 @@ class Clean:
     places: list[Leak]
     mode: Mode = "remove"
     unlabelled: bool = False
-
-    @property
-    def exact(self) -> int:
-        return self.found["exact"]
-
-    @property
-    def nearly(self) -> int:
-        return self.found["nearly"]
 
     def counts(self) -> dict[str, int]:
         """For a receipt: `held_out_exact` and so on; where rows were let in, `allowed_exact` or `transductive_exact` instead."""
@@ -222,8 +214,3 @@ def _leak(record: Any, held: HeldOut, verdicts: Mapping[str, tuple[str, str]]) -
 
 def _told(found: Mapping[str, int]) -> str:
     return ", ".join(f"{found[kind]:,} {kind}" for kind in KINDS if found.get(kind))
-
-
-def without_held_out(records: Sequence[Any], held_out: Iterable[str]) -> Clean:
-    """`clean` against texts alone."""
-    return clean(records, HeldOut(dict.fromkeys(held_out, "")))

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from adapt import __version__, stages
-from adapt.cli import measuring, running, using
+from adapt.cli import data, measuring, running, using
 from adapt.cli.by_hand import stage_command
 from adapt.errors import UserError, WorkFailed
 
@@ -60,7 +60,7 @@ def cli() -> None:
     """
 
 
-for room in (running, measuring, using):
+for room in (running, data, measuring, using):
     for command in room.COMMANDS:
         cli.add_command(command)
 

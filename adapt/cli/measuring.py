@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -53,17 +54,35 @@ def _checks(recipe: str | None, split: str, sources: dict[str, str | None], gold
 
 @click.command("check")
 @click.option("--model", required=True, help="a model's folder or name")
+@click.option("--mteb", type=click.Path(path_type=Path), help="folder for result files that MTEB's tools read")
+@click.option(
+    "--task", "tasks", multiple=True, metavar="CHECK=NAME", help="the MTEB task that a check's data are: sts=STSBenchmark"
+)
 @_data_options
-def check_command(model: str, recipe: str | None, split: str, as_json: bool, **sources: str | None) -> None:
+def check_command(
+    model: str, mteb: Path | None, tasks: tuple[str, ...], recipe: str | None, split: str, as_json: bool, **sources: str | None
+) -> None:  # fmt: skip
     """Measure a model.
 
     \b
     adapt check --model all-MiniLM-L6-v2 --sts sts-test.csv --retrieval test
     adapt check --model runs/medical-recipe/model --recipe medical-recipe --split dev
+    adapt check --model all-MiniLM-L6-v2 --sts sts-test.csv --mteb results --task sts=STSBenchmark
     """
     from adapt.measure import measure_all
 
-    found = measure_all(model, _checks(recipe, split, sources), split, voice())
+    if wrong := [task for task in tasks if "=" not in task]:
+        raise UserError(f"--task {wrong[0]}: write CHECK=NAME, for example sts=STSBenchmark")
+    if tasks and mteb is None:
+        raise UserError("--task names tasks for MTEB's result files; give --mteb FOLDER, too")
+    wanted = _checks(recipe, split, sources)
+    found = measure_all(model, wanted, split, voice())
+    if mteb is not None:
+        from adapt.mteb import write
+
+        named = {check: name for check, _, name in (task.partition("=") for task in tasks)}
+        for file in write(mteb, model, wanted, found, split, named):
+            click.echo(f"wrote {file}", err=as_json)
     if as_json:
         click.echo(json.dumps({name: {"rows": m.rows, **m.metrics} for name, m in found.items()}, indent=2))
         return
@@ -89,13 +108,13 @@ def compare_command(
     adapt compare --model in-service --model candidate --recipe mydomain --promote
     """
     from adapt import console
-    from adapt.measure import measure_all
+    from adapt.measure import measure_each
     from adapt.results import compared, promotion
 
     if len(pair) != 2:
         raise UserError(f"compare takes two models: --model before --model after (got {len(pair)})")
     wanted = _checks(recipe, split, sources, golden=promote)
-    before, after = (measure_all(name, wanted, split, voice()) for name in pair)
+    before, after = measure_each(pair, wanted, split, voice())
     found = compared(before, after, {})
     decision = promotion(found, {name: checks.find(kind).main for name, (kind, _) in wanted.items()})
     if as_json:

@@ -141,7 +141,7 @@ def _as_scored(row: Row, number: int) -> ScoredPair:
     score = _number(row, ("score", "label"))
     if not 0 <= score <= 1:
         raise Bad(f"score {score:g} is outside 0 to 1; divide by the scale's maximum (5 for STS)")
-    return ScoredPair(first, second, score, _optional(row, "origin"))
+    return ScoredPair(first, second, score, _optional(row, "origin"), topic=_optional(row, "topic"))
 
 
 def _as_triplet(row: Row, number: int) -> Triplet:
@@ -149,7 +149,7 @@ def _as_triplet(row: Row, number: int) -> Triplet:
     if not names:
         raise Bad(f"no column 'negative'.{did_you_mean('negative', [str(k) for k in row if k])}")
     negatives = tuple(_string(row, (name,)) for name in names)
-    return Triplet(_string(row, ANCHOR), _string(row, POSITIVE), negatives, _optional(row, "origin"))
+    return Triplet(_string(row, ANCHOR), _string(row, POSITIVE), negatives, _optional(row, "origin"), topic=_optional(row, "topic"))
 
 
 def _as_labelled(row: Row, number: int) -> Labelled | None:

@@ -3,9 +3,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from adapt.checks import Measurement
-from adapt.checks.leakage import without_held_out
 from adapt.checks.statistics import auc, average_precision, best_f1, compare, holm, smallest_gain, spearman
-from adapt.records import Pair, Text
 
 
 def means(values):
@@ -140,19 +138,3 @@ def test_correlations_are_compared_on_the_same_drawn_rows():
     noisy, good = gold + rng.normal(0, 1, 120), gold + rng.normal(0, 0.1, 120)
     delta = compare("spearman", ranks(gold, noisy), ranks(gold, good))
     assert delta.verdict() == "better" and delta.p < 0.01
-
-
-def test_planted_leaks_are_found_and_nothing_else():
-    rng = np.random.default_rng(7)
-    words = [f"word{i}" for i in range(300)]
-    held = [" ".join(rng.choice(words, 40)) for _ in range(50)]
-    clean = [Text(f"c{i}", " ".join(rng.choice(words, 40))) for i in range(200)]
-    exact = [Text(f"e{i}", text.upper() + "!") for i, text in enumerate(held[:25])]
-    near = [Text(f"n{i}", text + " tail") for i, text in enumerate(held[25:])]
-    found = without_held_out([*clean, *exact, *near], held)
-    assert found.kept == clean and (found.exact, found.nearly) == (25, 25)
-
-
-def test_a_pair_leaks_by_either_side():
-    rows = [Pair("held out question", "an answer"), Pair("other", "Held out, question!"), Pair("fine", "fine too")]
-    assert without_held_out(rows, ["held out question"]).kept == rows[2:]
