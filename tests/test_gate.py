@@ -53,12 +53,12 @@ def test_the_blend_worth_most_on_target_and_guards_together_is_kept():
     curve = {1.0: (0.104, 0.031), 0.75: (0.095, 0.014), 0.5: (0.075, 0.005), 0.25: (0.04, 0.0)}
     assert choose(GateSpec(), of(curve))[0] == 0.75
     assert choose(GateSpec(), of(curve, lambda share: share <= 0.5))[0] == 0.5
-    assert choose(GateSpec(), of({s: (-0.01, 0.0) for s in curve}))[0] == 0.0
+    assert choose(GateSpec(), of(dict.fromkeys(curve, (-0.01, 0.0))))[0] == 0.0
     assert choose(GateSpec(grid=(1.0, 0.5)), of(curve))[0] == 1.0
 
 
 def test_of_equal_blends_the_largest_is_kept():
-    assert choose(GateSpec(), of({s: (0.01, 0.01) for s in (1.0, 0.75, 0.5, 0.25)}))[0] == 1.0
+    assert choose(GateSpec(), of(dict.fromkeys((1.0, 0.75, 0.5, 0.25), (0.01, 0.01))))[0] == 1.0
 
 
 @pytest.mark.parametrize(("action", "share"), [("keep", 1.0), ("revert", 0.0), ("stop", 0.0)])
