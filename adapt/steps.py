@@ -158,7 +158,8 @@ class Steps:
         job.counts.update(clean.counts())
         if sum(clean.found.values()):
             job.note(f"{source}: {clean.said()}")
-        return clean.kept
+            return clean.kept
+        return records  # as they are: made on demand, they need not be held in memory
 
     @cached_property
     def held_out(self) -> leakage.HeldOut:
