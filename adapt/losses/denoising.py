@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from sentence_transformers import SentenceTransformer
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from adapt.engine.device import device, seed_all
 from adapt.engine.encoder import forward, padded, quiet
 from adapt.errors import UserError
+from adapt.losses.linear_cross_entropy import linear_cross_entropy
 
 INSTEAD = (
     "Use objective: mlm (any encoder with a masked-language head) or objective: simcse (any encoder) in the same stage; "
@@ -45,6 +45,8 @@ class Denoising(torch.nn.Module):
             raise UserError(f"{folder}: TSDAE can't build a decoder for '{type(body).__name__}'. {INSTEAD}") from error
         if tied:
             _tie(body, getattr(self.decoder, self.decoder.base_model_prefix))
+        for attention in [part.crossattention for part in self.decoder.modules() if hasattr(part, "crossattention")]:
+            _collapse(attention)
         self.encoder_frozen = False
         self.to(device())
 
@@ -66,8 +68,8 @@ class Denoising(torch.nn.Module):
             use_cache=False,
         )[0]
         real = targets["attention_mask"].bool()  # the vocabulary head is most of the work: never spend it on padding
-        logits = _head(self.decoder)(hidden[real])
-        return F.cross_entropy(logits.float(), targets["input_ids"][real])
+        states, words = _before_words(self.decoder, hidden[real])
+        return linear_cross_entropy(states, words.weight, words.bias, targets["input_ids"][real])
 
     def check_that_it_sees_its_input(self, ids: Sequence[Sequence[int]]) -> None:
         """Raise UserError unless the loss depends on what the encoder reads; in decoder-only models nothing else says so.
@@ -101,6 +103,45 @@ def _tie(encoder: Any, decoder: torch.nn.Module) -> None:
             shared[name].data.copy_(parameter.data)
             owner, _, leaf = name.rpartition(".")
             setattr(encoder.get_submodule(owner), leaf, shared[name])
+
+
+def _collapse(attention: Any) -> None:
+    """Have cross-attention to a single key give that key's value at once: a softmax over one is 1, whatever is asked.
+
+    The value goes through the output layer once for each sentence and not for each token, queries and keys are not computed:
+    a seventh of the decoder's layers. Dropout among attention weights makes tokens differ, and is left its own way.
+    """
+    usual = attention.forward
+    inside: Any = getattr(attention, "self", None)
+    after: Any = getattr(attention, "output", None)
+    if not all(hasattr(inside, name) for name in ("value", "dropout")) or not hasattr(after, "LayerNorm"):
+        return  # no attention as BERT has it
+
+    def forward(states: torch.Tensor, mask: Any = None, vectors: Any = None, *more: Any, **named: Any) -> Any:
+        vectors = named.pop("encoder_hidden_states", vectors)
+        if vectors is None or vectors.shape[1] != 1 or (attention.training and inside.dropout.p):
+            return usual(states, mask, vectors, *more, **named)
+        given = after.dense(inside.value(vectors)).expand(-1, states.shape[1], -1)
+        return after.LayerNorm(after.dropout(given) + states), None
+
+    attention.forward = forward
+
+
+def _before_words(decoder: Any, hidden: torch.Tensor) -> tuple[torch.Tensor, Any]:
+    """(what the head hands to its last layer, that layer): [tokens, d], and d → vocabulary."""
+    handed: list[torch.Tensor] = []
+
+    def take(module: Any, given: tuple[torch.Tensor]) -> tuple[torch.Tensor]:
+        handed.append(given[0])
+        return (given[0][:0],)  # the last layer is given no rows: its work is most of a step, and done elsewhere
+
+    words = decoder.get_output_embeddings()
+    hook = words.register_forward_pre_hook(take)
+    try:
+        _head(decoder)(hidden)
+    finally:
+        hook.remove()
+    return handed[0], words
 
 
 def _head(decoder: torch.nn.Module) -> torch.nn.Module:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
 import numpy as np
 
-from adapt.search.dense import best
+from adapt.search import topk
 from adapt.text.stems import stems
 
-# From here on (documents × queries) compiled code pays for being loaded: 0.2 seconds, the first time on a machine 2 seconds.
-COMPILED = 20_000_000
+BLOCK = 200_000  # scores that a thread holds at once, 800 kB
 
 
 def top(corpus: Sequence[str], queries: Sequence[str], k: int, language: str = "english") -> tuple[np.ndarray, np.ndarray]:
@@ -37,58 +37,50 @@ class Index:
         """As the function `top`, of queries that are tokens already."""
         k, known = min(k, self.size), self.index.vocab_dict
         tokens = [[known[token] for token in query if token in known] for query in queries]
-        compiled = _compiled() if self.size * len(queries) >= COMPILED else None
-        if compiled:
-            starts = np.cumsum([0, *map(len, tokens)])
-            flat = np.fromiter((token for row in tokens for token in row), dtype=np.int64, count=int(starts[-1]))
-            parts = self.index.scores
-            return compiled(flat, starts, parts["data"], parts["indices"], parts["indptr"], self.size, k)
+        if topk.pays(len(queries), self.size) and (add := _adder()):
+            return self._compiled(tokens, k, add)
         indices = np.empty((len(queries), k), dtype=np.int64)
         scores = np.empty((len(queries), k), dtype=np.float32)
         for row, own in enumerate(tokens):
             values = self.index.get_scores_from_ids(own) if own else np.zeros(self.size, dtype=np.float32)
-            indices[row] = best(values[None, :], k)[0]
+            indices[row] = topk.best(values[None, :], k)[0]
             scores[row] = values[indices[row]]
         return indices, scores
 
+    def _compiled(self, tokens: Sequence[Sequence[int]], k: int, add: Callable[..., None]) -> tuple[np.ndarray, np.ndarray]:
+        """Each thread adds up scores of a few queries, and looks through them while they are in the cache."""
+        starts = np.cumsum([0, *map(len, tokens)])
+        flat = np.fromiter((token for row in tokens for token in row), dtype=np.int64, count=int(starts[-1]))
+        parts = self.index.scores
+        held = topk.Held(len(tokens), k)
+        size = max(1, BLOCK // max(1, self.size))
+
+        def search(rows: range) -> None:
+            scores = np.empty((size, self.size), dtype=np.float32)
+            for start in rows:
+                stop = min(start + size, len(tokens))
+                add(flat, starts[start : stop + 1], parts["data"], parts["indices"], parts["indptr"], scores)
+                held.show(scores[: stop - start], rows=slice(start, stop))
+
+        blocks, threads = range(0, len(tokens), size), topk.threads()
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(search, [blocks[i::threads] for i in range(threads)]))
+        return held.sorted()
+
 
 @lru_cache
-def _compiled():
-    """`_retrieve` as machine code, kept on disk for the next process; None without numba, or without a folder to keep it in."""
-    try:
-        from numba import njit
-
-        return njit(cache=True, nogil=True)(_retrieve)
-    except (ImportError, RuntimeError):
-        return None
+def _adder() -> Callable[..., None] | None:
+    return topk.compiled(_add)
 
 
-def _retrieve(tokens, starts, data, documents, pointers, size, k):
-    """Query by query: add up the scores of its tokens' documents, then hold the k best in order while reading them once.
+def _add(tokens, starts, data, documents, pointers, scores):
+    """Write the scores of all documents for queries `starts[i] : starts[i + 1]` into scores[i].
 
     The index is by column: token t gives `data[pointers[t] : pointers[t + 1]]` to `documents[...]`.
     """
-    indices = np.empty((len(starts) - 1, k), dtype=np.int64)
-    values = np.empty((len(starts) - 1, k), dtype=np.float32)
-    keys = np.empty(k)
     for row in range(len(starts) - 1):
-        scores = np.zeros(size, dtype=np.float32)
+        own = scores[row]
+        own[:] = 0
         for token in tokens[starts[row] : starts[row + 1]]:
             for place in range(pointers[token], pointers[token + 1]):
-                scores[documents[place]] += data[place]
-        held = 0
-        for document in range(size):
-            key = np.rint(np.float64(scores[document]) * 1e6)
-            if held == k and key <= keys[k - 1]:
-                continue  # documents come by index: one that ties with the last is behind it
-            at = min(held, k - 1)
-            while at > 0 and keys[at - 1] < key:
-                keys[at] = keys[at - 1]
-                indices[row, at] = indices[row, at - 1]
-                at -= 1
-            keys[at] = key
-            indices[row, at] = document
-            held = min(held + 1, k)
-        for at in range(k):
-            values[row, at] = scores[indices[row, at]]
-    return indices, values
+                own[documents[place]] += data[place]

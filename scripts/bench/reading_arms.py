@@ -82,6 +82,7 @@ def label(size: float) -> Arm:
     ours = lambda: timed(lambda: predict(folder, rows, job))  # noqa: E731
     return Arm(
         "label", "pairs, both orders", len(rows), ours, lambda: timed(lambda: stock(32)), lambda: timed(lambda: stock(best)), gate,
-        f"batch_size {best}", flop.forward(reader.model.config, [n for some in lengths for n in some]), sum(map(sum, lengths)), real_share(lengths[0]),
+        f"batch_size {best}", sum(flop.forward(reader.model.config, some) for some in lengths), sum(map(sum, lengths)),
+        real_share(lengths[0]),
         lambda: 1 - timed(lambda: [reader.ids(a, b, 256) for a, b in zip(*orders, strict=True)]) / ours(),
     )  # fmt: skip

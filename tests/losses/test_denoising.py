@@ -116,3 +116,21 @@ def test_an_encoder_that_no_decoder_can_read_is_refused_and_told_what_works(fami
         return probe()
     with pytest.raises(UserError, match=r"objective: mlm .* objective: simcse"):
         probe()
+
+
+def test_attention_to_one_key_is_collapsed_without_a_difference(language_model):
+    encoder = open_encoder(language_model)
+    module = Denoising(encoder, language_model, tied=True, seed=0)
+    layers = [part.crossattention for part in module.decoder.modules() if hasattr(part, "crossattention")]
+    states, vectors = torch.randn(3, 7, 32), torch.randn(3, 1, 32)
+    assert len(layers) == 2
+    for layer in layers:
+        assert layer.forward.__name__ == "forward" and "forward" in vars(layer)  # replaced
+        wanted = type(layer).forward(layer.eval(), states, None, vectors)[0]
+        torch.testing.assert_close(layer(states, None, vectors)[0], wanted, atol=1e-6, rtol=1e-5)
+        several = torch.randn(3, 4, 32)
+        torch.testing.assert_close(layer(states, None, several)[0], type(layer).forward(layer, states, None, several)[0])
+        torch.manual_seed(5)
+        dropped = layer.train()(states, None, vectors)[0]
+        torch.manual_seed(5)
+        torch.testing.assert_close(dropped, type(layer).forward(layer, states, None, vectors)[0])  # with dropout as it was

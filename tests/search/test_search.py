@@ -4,7 +4,7 @@ import random
 import numpy as np
 import pytest
 
-from adapt.search import bm25, dense
+from adapt.search import bm25, dense, topk
 from adapt.search.known import Related
 from adapt.text.stems import stems
 
@@ -44,7 +44,7 @@ def test_a_query_without_a_known_word_scores_nothing():
 @pytest.mark.parametrize("least", [0, 10**15])
 def test_compiled_and_plain_search_give_the_order_of_the_formula_with_ties_by_index(monkeypatch, least):
     pytest.importorskip("numba")
-    monkeypatch.setattr(bm25, "COMPILED", least)
+    monkeypatch.setattr(topk, "COMPILED", least)
     rng = random.Random(4)
     words = [f"w{i}" for i in range(30)]
     corpus = [" ".join(rng.choices(words, k=rng.randint(1, 4))) for _ in range(400)]  # short: many documents score the same
@@ -70,9 +70,11 @@ def test_texts_without_spaces_are_found_by_their_character_pairs():
     assert bm25.top(corpus, ["如何治疗高血压"], 1)[0][0, 0] == 1
 
 
+@pytest.mark.parametrize("least", [0, 10**15])
 @pytest.mark.parametrize("digits", [1, 8])
 @pytest.mark.parametrize("size", [5, 90, 3_000])
-def test_dense_top_equals_a_full_sort(monkeypatch, size, digits):
+def test_dense_top_equals_a_full_sort_compiled_and_plain(monkeypatch, size, digits, least):
+    monkeypatch.setattr(topk, "COMPILED", least)
     monkeypatch.setattr(dense, "QUERIES", 64)
     monkeypatch.setattr(dense, "CORPUS", 700)
     rng = np.random.default_rng(0)
@@ -86,7 +88,9 @@ def test_dense_top_equals_a_full_sort(monkeypatch, size, digits):
         np.testing.assert_allclose(scores, np.take_along_axis(queries @ corpus.T, wanted, axis=1), rtol=1e-6)
 
 
-def test_dense_top_never_holds_all_scores_at_once():
+@pytest.mark.parametrize("least", [0, 10**15])
+def test_dense_top_never_holds_all_scores_at_once(monkeypatch, least):
+    monkeypatch.setattr(topk, "COMPILED", least)
     import tracemalloc
 
     rng = np.random.default_rng(1)
