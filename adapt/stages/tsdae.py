@@ -58,7 +58,9 @@ class Tsdae(TrainingStage):
     )
     deletion_ratio: Share = Field(0.6, description="share of words deleted from each text (denoise, vectors)")
     ridge: PositiveFloat = Field(
-        1.0, description="how strongly the map is held at changing nothing, in mean variances of the vectors (vectors)"
+        1.0,
+        description="how strongly the map is held at changing nothing, in mean variances of the vectors; stronger where there are "
+        "fewer than ten texts to each of a vector's numbers (vectors)",
     )
     masked: Share = Field(0.15, description="share of words masked in each sentence (mlm)")
     scale: PositiveFloat = Field(20.0, description="factor on cosines, one over the temperature (simcse)")

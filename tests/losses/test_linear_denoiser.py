@@ -13,15 +13,16 @@ from adapt.losses.linear_denoiser import DenoisedBase, linear_denoiser
 @pytest.fixture
 def sides():
     rng = np.random.default_rng(2)
-    clean = rng.normal(size=(60, 12)) @ rng.normal(size=(12, 12)) + 3
+    clean = rng.normal(size=(160, 12)) @ rng.normal(size=(12, 12)) + 3
     return clean + rng.normal(size=clean.shape) - 1, clean
 
 
 @pytest.mark.parametrize("ridge", [0.01, 1.0, 30.0])
-def test_the_map_is_scikit_learns_ridge_regression_of_what_to_change(sides, ridge):
-    damaged, clean = sides
+@pytest.mark.parametrize("texts", [160, 30])  # more than ten texts to each of the 12 numbers, and fewer
+def test_the_map_is_scikit_learns_ridge_regression_of_what_to_change(sides, ridge, texts):
+    damaged, clean = (rows[:texts] for rows in sides)
     variance = damaged.var(axis=0).mean()
-    theirs = Ridge(alpha=ridge * variance * len(damaged), fit_intercept=True).fit(damaged, clean - damaged)
+    theirs = Ridge(alpha=ridge * variance * max(texts, 120), fit_intercept=True).fit(damaged, clean - damaged)
     np.testing.assert_allclose(linear_denoiser(damaged, clean, ridge), np.eye(12) + theirs.coef_.T, atol=1e-9)
 
 
@@ -35,10 +36,10 @@ def test_the_map_is_the_lowest_point_of_what_it_says_it_minimises(sides):
 
 
 def test_one_number_by_hand():
-    """Centred x = ±1, y = ±3: (x W - y)² + r (W - 1)² is lowest where W = (3 + r) / (1 + r)."""
-    for ridge in (0.5, 2.0):
-        found = linear_denoiser(np.array([[4.0], [6.0]]), np.array([[7.0], [13.0]]), ridge)
-        assert found[0, 0] == pytest.approx((3 + ridge) / (1 + ridge))
+    """Centred x = ±1, y = ±3: (x W - y)² + r (W - 1)² is lowest where W = (3 + r) / (1 + r); two texts count a fifth of ten."""
+    for texts, pull in ((10, 0.5), (2, 2.5)):
+        found = linear_denoiser(np.array([[4.0], [6.0]] * (texts // 2)), np.array([[7.0], [13.0]] * (texts // 2)), 0.5)
+        assert found[0, 0] == pytest.approx((3 + pull) / (1 + pull))
 
 
 def test_undamaged_texts_and_a_strong_pull_change_nothing(sides):
