@@ -21,6 +21,8 @@ from adapt.models import weights_digest
 # Tells sentence-transformers' CrossEncoder to give scores in 0 to 1, as this package does.
 SIGMOID = {"sentence_transformers": {"activation_fn": "torch.nn.modules.activation.Sigmoid"}}
 
+AT_ONCE = 10_000  # pairs that stand in memory as tokens, 2 kB each; among so many there are enough of any length
+
 
 def is_cross_encoder(folder: Path) -> bool:
     """Whether a model folder holds a sequence classifier."""
@@ -131,13 +133,15 @@ def predict(
     reader = _opened(folder, weights_digest(folder))
     scores = np.zeros(len(pairs))
     progress = job.progress(label, 2 * len(pairs), "pairs")
-    for left, right in ((0, 1), (1, 0)):
-        ids = reader.ids([p[left] for p in pairs], [p[right] for p in pairs], max_length)
-        for group in by_length([len(row) for row, _ in ids], TOKENS_PER_BATCH):
-            with autocast():
-                logits = reader([ids[i] for i in group])
-            scores[group] += torch.sigmoid(logits).double().cpu().numpy() / 2
-            progress.advance(len(group))
+    for start in range(0, len(pairs), AT_ONCE):
+        part = pairs[start : start + AT_ONCE]
+        for left, right in ((0, 1), (1, 0)):
+            ids = reader.ids([p[left] for p in part], [p[right] for p in part], max_length)
+            for group in by_length([len(row) for row, _ in ids], TOKENS_PER_BATCH):
+                with autocast():
+                    logits = reader([ids[i] for i in group])
+                scores[start + np.array(group)] += torch.sigmoid(logits).double().cpu().numpy() / 2
+                progress.advance(len(group))
     return _calibrated(folder, scores) if calibrated else scores
 
 

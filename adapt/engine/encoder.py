@@ -23,6 +23,8 @@ from adapt.models import weights_digest
 
 TOKENS_PER_BATCH = 16_384 if torch.cuda.is_available() else 4_096
 
+AT_ONCE = 10_000  # texts that stand in memory as tokens; among so many there are enough of any length
+
 # sentence-transformers ≥ 5.4 writes module paths that older servers misread; the spelling before loads everywhere.
 LEGACY_MODULES = {
     "sentence_transformers.base.modules.transformer.Transformer": "sentence_transformers.models.Transformer",
@@ -190,14 +192,16 @@ def embed(folder: Path, texts: Sequence[str], job: Job, role: str = "", label: s
     missing = store.missing(texts)
     if missing:
         model = _opened(folder, weights_digest(folder))
-        ids = token_ids(model, missing, role)
         progress = job.progress(label, len(missing), "texts")
-        for group in by_length([len(row) for row in ids], TOKENS_PER_BATCH):
-            with autocast():
-                found = forward(model, [ids[i] for i in group])
-            found = torch.nn.functional.normalize(found, dim=1)
-            store.keep([missing[i] for i in group], found.cpu().numpy())
-            progress.advance(len(group))
+        for start in range(0, len(missing), AT_ONCE):
+            part = missing[start : start + AT_ONCE]
+            ids = token_ids(model, part, role)
+            for group in by_length([len(row) for row in ids], TOKENS_PER_BATCH):
+                with autocast():
+                    found = forward(model, [ids[i] for i in group])
+                found = torch.nn.functional.normalize(found, dim=1)
+                store.keep([part[i] for i in group], found.cpu().numpy())
+                progress.advance(len(group))
         store.save()
     return store.take(texts)
 

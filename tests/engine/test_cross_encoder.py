@@ -62,6 +62,13 @@ def test_one_logit_is_scored_as_sentence_transformers_scores_it(language_model, 
     np.testing.assert_allclose(found, predict(folder, [(b, a) for a, b in pairs], Job()), atol=1e-6)  # no direction
 
 
+def test_pairs_are_read_a_part_at_a_time_to_the_same_scores(language_model, tmp_path, pairs, monkeypatch):
+    folder = classifier(language_model, tmp_path / "m", ["LABEL_0"])
+    whole = predict(folder, pairs, Job())
+    monkeypatch.setattr(cross_encoder, "AT_ONCE", 7)
+    np.testing.assert_allclose(predict(folder, pairs, Job()), whole, atol=1e-6)
+
+
 def test_a_model_whose_configuration_asks_for_logits_still_scores_in_0_to_1(language_model, tmp_path, pairs):
     identity = {"sentence_transformers": {"activation_fn": "torch.nn.modules.linear.Identity"}}
     folder = classifier(language_model, tmp_path / "m", ["LABEL_0"], identity)

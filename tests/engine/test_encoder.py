@@ -26,6 +26,12 @@ def test_vectors_are_kept_by_model_and_text(embedder, tmp_path, monkeypatch):
     assert (embed(embedder, TEXTS[:3][::-1], job) == first[::-1]).all()
 
 
+def test_texts_are_read_a_part_at_a_time_to_the_same_vectors(embedder, monkeypatch):
+    whole = embed(embedder, TEXTS, Job())
+    monkeypatch.setattr("adapt.engine.encoder.AT_ONCE", 2)
+    np.testing.assert_allclose(embed(embedder, TEXTS, Job()), whole, atol=1e-6)
+
+
 def test_forward_keeps_order_and_gradients(embedder):
     model = open_encoder(embedder)
     ids = token_ids(model, TEXTS)
