@@ -12,6 +12,7 @@ from adapt.search.topk import TIE, best
 __all__ = ["TIE", "best", "top"]
 
 QUERIES, CORPUS = 1_024, 2_048  # a block of scores takes 8 MiB: it is still in the cache when it is looked through
+WIDE = 8  # blocks of the corpus at once without compiled code: 0.78 s against 1.44 (2,000 × 20,000, 512 queries at a time)
 
 
 def top(queries: np.ndarray, corpus: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -44,8 +45,8 @@ def _merged(queries: np.ndarray, corpus: np.ndarray, k: int) -> tuple[np.ndarray
     """The same without compiled code; what is held so far stands first, so that ties keep the lower index."""
     places = np.empty((len(queries), 0), dtype=np.int64)
     values = np.empty((len(queries), 0), dtype=np.float32)
-    for start in range(0, len(corpus), CORPUS):
-        block = queries @ corpus[start : start + CORPUS].T
+    for start in range(0, len(corpus), WIDE * CORPUS):
+        block = queries @ corpus[start : start + WIDE * CORPUS].T
         found = best(block, min(k, block.shape[1]))
         places = np.concatenate([places, found + start], axis=1)
         values = np.concatenate([values, np.take_along_axis(block, found, axis=1)], axis=1)

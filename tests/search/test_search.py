@@ -77,6 +77,7 @@ def test_dense_top_equals_a_full_sort_compiled_and_plain(monkeypatch, size, digi
     monkeypatch.setattr(topk, "COMPILED", least)
     monkeypatch.setattr(dense, "QUERIES", 64)
     monkeypatch.setattr(dense, "CORPUS", 700)
+    monkeypatch.setattr(dense, "WIDE", 1)
     rng = np.random.default_rng(0)
     # To one digit hundreds of documents tie, within blocks and across them.
     queries = np.round(rng.normal(size=(150, 3)), digits).astype(np.float32)
@@ -99,7 +100,7 @@ def test_dense_top_never_holds_all_scores_at_once(monkeypatch, least):
     dense.top(queries, corpus, 10)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 100e6 < 1_000 * 80_000 * 4
+    assert peak < 120e6 < 1_000 * 80_000 * 4
 
 
 def test_ties_go_to_the_lower_index():
