@@ -100,7 +100,7 @@ def test_dense_top_never_holds_all_scores_at_once(monkeypatch, least):
     dense.top(queries, corpus, 10)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 120e6 < 1_000 * 80_000 * 4
+    assert peak < 100e6 < 1_000 * 80_000 * 4
 
 
 def test_ties_go_to_the_lower_index():
