@@ -80,17 +80,20 @@ def judge(spec: GateSpec, base: Measured, before: Measured, after: Measured, see
 def choose(spec: GateSpec, verdict_at: Callable[[float], Verdict]) -> tuple[float, list[tuple[float, Verdict]]]:
     """(share of the step's change to keep, every share tried with its verdict).
 
-    `blend` keeps the whole step where that passes and loses next to nothing; else every share of the grid is tried, and of those
-    that pass, the model before (share 0) among them, the one worth most is kept, of equals the largest. `stop` and `revert` go
-    all the way back where the whole step fails.
+    `blend` keeps the whole step where that passes and loses next to nothing. One that changes the target by no more than chance
+    is kept or set back, whichever is worth more. Else every share of the grid is tried, and of those that pass, the model before
+    (share 0) among them, the one worth most is kept, of equals the largest. `stop` and `revert` go all the way back where the
+    whole step fails.
     """
     tried = [(1.0, verdict_at(1.0))]
     whole = tried[0][1]
-    if spec.action == "keep" or (whole.passes and (spec.action != "blend" or 0 <= whole.lost <= SLIGHT * whole.gained)):
+    cheap = spec.action != "blend" or spec.target is None or whole.lost <= SLIGHT * whole.gained
+    if spec.action == "keep" or (whole.passes and cheap):
         return 1.0, tried
     if spec.action != "blend":
         return 0.0, tried
-    tried += [(share, verdict_at(share)) for share in spec.grid if share < 1]
     back = (0.0, verdict_at(0.0))
+    if not whole.passes or whole.word != "same":
+        tried += [(share, verdict_at(share)) for share in spec.grid if share < 1]
     passing = [(verdict.worth, share) for share, verdict in [*tried, back] if verdict.passes or share == 0]
     return max(passing)[1], tried

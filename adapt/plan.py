@@ -163,7 +163,7 @@ def _gate_entry(recipe: Recipe, after: str, before: str, base: str, digests: Map
         "inputs": {"model": [after], "before": [before], "base": [base]},
         "checks": {name: digests[name]["dev"] for name in sorted(watched)},
         "seed": recipe.seed,
-        "version": 2,
+        "version": 3,
     }
 
 

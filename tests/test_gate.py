@@ -38,27 +38,36 @@ def test_a_transfer_check_counts_by_its_weight():
     assert judge(spec, BASE, BASE, measured(0.6, 0.56)).worth == pytest.approx(0.1 - 0.5 * 0.04)
 
 
-def of(worths, passing=lambda share: True):
+BLEND = GateSpec(target="home.ndcg@10")
+
+
+def of(worths, passing=lambda share: True, word="better"):
     """A judge by a table {share: (gained, lost)}."""
-    return lambda share: Verdict("same", "", passing(share), None, *worths.get(share, (0.0, 0.0)))
+    return lambda share: Verdict(word, "", passing(share), None, *worths.get(share, (0.0, 0.0)))
 
 
 def test_a_step_that_costs_next_to_nothing_is_kept_without_trying_blends():
-    share, tried = choose(GateSpec(), of({1.0: (0.1, 0.01)}))
+    share, tried = choose(BLEND, of({1.0: (0.1, 0.01)}))
     assert share == 1.0 and [s for s, _ in tried] == [1.0]
 
 
 def test_the_blend_worth_most_on_target_and_guards_together_is_kept():
     # The shape that was seen on MedQuAD: half of the change keeps most of the gain and little of the loss.
     curve = {1.0: (0.104, 0.031), 0.75: (0.095, 0.014), 0.5: (0.075, 0.005), 0.25: (0.04, 0.0)}
-    assert choose(GateSpec(), of(curve))[0] == 0.75
-    assert choose(GateSpec(), of(curve, lambda share: share <= 0.5))[0] == 0.5
-    assert choose(GateSpec(), of(dict.fromkeys(curve, (-0.01, 0.0))))[0] == 0.0
-    assert choose(GateSpec(grid=(1.0, 0.5)), of(curve))[0] == 1.0
+    assert choose(BLEND, of(curve))[0] == 0.75
+    assert choose(BLEND, of(curve, lambda share: share <= 0.5))[0] == 0.5
+    assert choose(BLEND, of(dict.fromkeys(curve, (-0.01, 0.0))))[0] == 0.0
+    assert choose(GateSpec(target="home.ndcg@10", grid=(1.0, 0.5)), of(curve))[0] == 1.0
+
+
+def test_a_step_within_chance_is_kept_or_set_back_without_trying_blends():
+    for gained, lost, share in ((0.004, 0.001, 1.0), (0.001, 0.004, 0.0), (-0.002, 0.0, 0.0), (0.0, 0.0, 1.0)):
+        chosen, tried = choose(BLEND, of({1.0: (gained, lost)}, word="same"))
+        assert chosen == share and [s for s, _ in tried] == [1.0]
 
 
 def test_of_equal_blends_the_largest_is_kept():
-    assert choose(GateSpec(), of(dict.fromkeys((1.0, 0.75, 0.5, 0.25), (0.01, 0.01))))[0] == 1.0
+    assert choose(BLEND, of(dict.fromkeys((1.0, 0.75, 0.5, 0.25), (0.01, 0.01))))[0] == 1.0
 
 
 @pytest.mark.parametrize(("action", "share"), [("keep", 1.0), ("revert", 0.0), ("stop", 0.0)])
