@@ -50,7 +50,7 @@ def difference(before: Measured, after: Measured, metric: str, seed: int = 0) ->
 def _part(measured: Measured, metric: str) -> tuple[Measurement, str]:
     check, _, name = metric.partition(".")
     name, _, topic = name.partition("[")
-    return (of_topic(measured[check], topic.rstrip("]")) if topic else measured[check]), name
+    return (of_topic(measured[check], topic.removesuffix("]")) if topic else measured[check]), name
 
 
 def judge(spec: GateSpec, base: Measured, before: Measured, after: Measured, seed: int = 0) -> Verdict:

@@ -116,12 +116,6 @@ def deltas(
     }
 
 
-def value(measured: Mapping[str, Measurement], metric: str) -> float:
-    """The value of `check.metric` (or of the check's main metric, where only the check is named)."""
-    check, _, name = metric.partition(".")
-    return measured[check].metrics[name]
-
-
 def measure_all(
     name: str, wanted: Mapping[str, tuple[str, Any]], split: str, tell: Callable[[Event], None] = silent
 ) -> dict[str, Measurement]:

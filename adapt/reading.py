@@ -202,6 +202,8 @@ class _Reader:
                 if check in raw_checks and raw_checks[check] is not None:
                     continue  # its own problem is reported already
                 self.say(path, f"'{metric}' names no check of this recipe; write check.metric.{did_you_mean(check, specs)}")
+            elif specs[check].role == "golden":
+                self.say(path, f"'{metric}': check '{check}' is golden, kept for `adapt compare --promote` alone")
             elif specs[check].dev is None:
                 self.say(path, f"'{metric}': the gate decides on dev data, but check '{check}' has none")
         return gate

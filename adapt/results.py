@@ -13,8 +13,8 @@ from adapt import checks
 from adapt.checks import Measurement
 from adapt.checks.leakage import KINDS
 from adapt.checks.statistics import LEVEL, Delta, holm
-from adapt.gate import Verdict, difference
-from adapt.measure import deltas, value
+from adapt.gate import Verdict, difference, value
+from adapt.measure import deltas
 from adapt.plan import Planned
 from adapt.recipe import Recipe
 

@@ -218,9 +218,9 @@ class Steps:
             where = f"{self.recipe.file}: {'.'.join(path)}"
             if name not in known:
                 problems.append(f"{where}: check '{check}' has no metric '{name}'.{did_you_mean(name, known)}")
-            elif topic and topic.rstrip("]") not in base[check].topics:
+            elif topic and (topic := topic.removesuffix("]")) not in base[check].topics:
                 topics = sorted({t for t in base[check].topics if t})
-                problems.append(f"{where}: no dev row has the topic '{topic.rstrip(']')}'.{did_you_mean(topic, topics)}")
+                problems.append(f"{where}: no dev row has the topic '{topic}'.{did_you_mean(topic, topics)}")
         if problems:
             raise UserError(problems)
         for name, measured in base.items():

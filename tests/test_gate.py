@@ -77,11 +77,11 @@ def test_what_happens_to_a_step_that_fails(action, share):
 
 
 def test_a_cohort_is_a_metric_of_its_own():
-    topics = ["heart"] * 10 + ["skin"] * 30
+    topics = ["heart [left]"] * 10 + ["skin"] * 30
     before, after = measured(0.5, topics=topics), measured(0.5, spread=0.1, topics=topics)
     after["home"].items["ndcg@10"][:10] = [0.3] * 10
-    assert value(after, "home.ndcg@10[heart]") == pytest.approx(0.3)
-    delta = difference(before, after, "home.ndcg@10[heart]")
+    assert value(after, "home.ndcg@10[heart [left]]") == pytest.approx(0.3)
+    delta = difference(before, after, "home.ndcg@10[heart [left]]")
     assert delta.value == pytest.approx(-0.2) and delta.verdict() == "worse"
-    spec = GateSpec(target="home.ndcg@10", guard={"home.ndcg@10[heart]": -0.1})
-    assert "home.ndcg@10[heart] fell by 20.0 points" in judge(spec, before, before, after).sentence
+    spec = GateSpec(target="home.ndcg@10", guard={"home.ndcg@10[heart [left]]": -0.1})
+    assert "home.ndcg@10[heart [left]] fell by 20.0 points" in judge(spec, before, before, after).sentence

@@ -334,6 +334,7 @@ def test_ablation_leaves_each_step_out_from_the_cache(recipe_file, tmp_path):
         ("gate.later={nothing: finetune}", "is no step"),
         ("gate.transfer={elsewhere.ndcg: 1}", "names no check"),
         ("gate.grid=[0, 1]", "greater than 0"),
+        ("checks.retrieval.role=golden", "is golden"),
         ("data.leaks=ignore", "allow, remove, stop"),
     ],
 )
