@@ -13,6 +13,7 @@ import numpy as np
 
 from adapt import checks
 from adapt.checks import Measurement
+from adapt.checks.health import BINS, overlap
 from adapt.checks.reranking import Listed
 from adapt.checks.retrieval import DEPTH, Judged
 from adapt.checks.statistics import CORRELATIONS
@@ -23,7 +24,7 @@ from adapt.records import Encoder, ScoredPair, Triplet
 MOST = 2_000  # items whose gain is kept, evenly thinned above; all are counted
 NEIGHBOURS, LENGTH = 5, 160  # passages shown of each list, and characters of each text
 GAINED, LOST, SHOWN = 4, 3, 10  # queries whose neighbours are shown: best gains, worst losses, and all (the rest unchanged)
-BINS, SAMPLED = 40, 10_000  # of the cosine histograms over -1 to 1; random pairs behind them, and the most pairs of a series
+SAMPLED = 10_000  # random pairs behind the cosine histograms, and the most pairs of a series
 HARD_DEPTH = 100  # how deep the base's list is searched for a wrong passage
 
 Embed = Callable[[Sequence[str], str], np.ndarray]
@@ -261,14 +262,13 @@ def cosines(found: tuple[Series, tuple[str, str]], both: Both) -> dict[str, Any]
     place = [{text: number for number, text in enumerate(texts)} for texts in sides]
     for model, embed in (("before", both.base), ("after", both.final)):
         left, right = (embed(texts, role) for texts, role in zip(sides, roles, strict=True))
-        counts, means = {}, {}
+        values = {}
         for name, pairs in series.items():
             rows = [[place[side][pair[side]] for pair in pairs] for side in (0, 1)]
-            values = np.einsum("ij,ij->i", left[rows[0]], right[rows[1]])
-            counts[name] = np.histogram(np.clip(values, -1, 1), bins=BINS, range=(-1, 1))[0]
-            means[name] = round(float(values.mean()), 4)
-        first, *others = counts
-        shares = {name: count / count.sum() for name, count in counts.items()}
-        overlaps = {name: round(float(np.minimum(shares[first], shares[name]).sum()), 4) for name in others}
+            values[name] = np.einsum("ij,ij->i", left[rows[0]], right[rows[1]])
+        counts = {name: np.histogram(np.clip(found, -1, 1), bins=BINS, range=(-1, 1))[0] for name, found in values.items()}
+        means = {name: round(float(found.mean()), 4) for name, found in values.items()}
+        first, *others = values
+        overlaps = {name: round(overlap(values[first], values[name]), 4) for name in others}
         result[model] = {"counts": {name: c.tolist() for name, c in counts.items()}, "means": means, "overlap": overlaps}
     return result
