@@ -13,7 +13,7 @@ from typing import Any
 from adapt import checks, models
 from adapt.checks import Measurement, speed
 from adapt.errors import UserError, did_you_mean
-from adapt.plan import file_digest
+from adapt.running.plan import file_digest
 from adapt.store import key_of, write_json
 
 # Public sets that a check may stand for, by the kind whose metrics are computed as MTEB computes them.

@@ -172,7 +172,7 @@ def test_two_models_are_compared_from_python(domain, embedder):
 
 def test_the_public_names_are_what_they_say_and_stay_so():
     import adapt as package
-    from adapt import runner
+    from adapt.running import runner
 
     assert package.load_recipe("smoke").name == "smoke"
     assert callable(package.run) and package.run is not runner.run and callable(package.compare)

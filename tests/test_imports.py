@@ -8,11 +8,9 @@ from adapt import checks
 PACKAGE = Path(__file__).parent.parent / "adapt"
 # Lower numbers may be imported by higher ones; equals may import each other only inside one room.
 LEVELS = {
-    "errors": 0, "text": 1, "job": 1, "records": 1, "files": 2, "models": 2, "yaml_lines": 2, "search": 3, "engine": 3,
-    "losses": 4, "crew": 4, "cache": 4, "stages": 5, "checks": 5, "store": 5, "recipe": 6, "reading": 7, "measure": 7, "plan":
-    7, "gate": 6.5, "embed": 7, "hand": 7, "init": 7, "results": 8, "mteb": 8, "report": 8, "evidence": 8, "steps": 9,
-    "handover": 10, "runner": 11, "console": 9, "cli": 12, "__main__": 13, "__init__": 12, "synthetic": 6, "sheet": 6, "label":
-    8,
+    "errors": 0, "text": 1, "job": 1, "records": 1, "files": 2, "models": 2, "search": 3, "engine": 3, "losses": 4, "crew": 4,
+    "cache": 4, "stages": 5, "checks": 5, "store": 5, "recipe": 6, "running": 9, "report": 8, "embed": 10, "hand": 10, "mteb": 10,
+    "starting": 10, "console": 10, "cli": 12, "__init__": 12, "__main__": 13,
 }  # fmt: skip
 HEAVY = {
     "torch": {"engine", "losses", "stages"}, "transformers": {"engine", "losses"}, "sentence_transformers": {"engine", "losses"},

@@ -6,7 +6,7 @@ import pytest
 
 from adapt import models, mteb
 from adapt.errors import UserError
-from adapt.measure import measure_all
+from adapt.running.measure import measure_all
 
 
 @pytest.fixture

@@ -10,9 +10,10 @@ from typing import Any, Literal
 import click
 from pydantic import ValidationError
 
-from adapt import stages, yaml_lines
+from adapt import stages
 from adapt.cli.voice import voice
 from adapt.errors import UserError
+from adapt.recipe import yaml_lines
 
 
 def stage_command(word: str) -> click.Command:

@@ -28,7 +28,7 @@ def hold_out_command(texts: str, out: Path, queries: int, forms: tuple[str, ...]
     \b
     adapt hold-out --texts passages.jsonl --out held-out
     """
-    from adapt.synthetic import FORMS, hold_out_file
+    from adapt.starting.synthetic import FORMS, hold_out_file
 
     chosen = tuple(form for form in FORMS if not forms or form in forms)
     for line in hold_out_file(texts, out, queries=queries, forms=chosen, seed=seed):
@@ -61,7 +61,7 @@ def label_command(
     adapt label --texts passages.jsonl --out sheet.csv
     adapt label --read sheet.csv --out gold.csv
     """
-    from adapt.label import gold_file, sheet_file
+    from adapt.starting.label import gold_file, sheet_file
 
     if (texts is None) == (sheet is None):
         raise UserError("label writes a sheet (--texts FILE --out sheet.csv) or reads one back (--read sheet.csv --out gold.csv)")

@@ -39,7 +39,7 @@ def _checks(recipe: str | None, split: str, sources: dict[str, str | None], gold
     """{name: (kind, source)} of what the options name; `golden`: of a recipe that has golden checks, only those."""
     found: dict[str, tuple[str, Any]] = {}
     if recipe:
-        from adapt import reading
+        from adapt.recipe import reading
 
         known = reading.load(recipe).checks
         chosen = {name: spec for name, spec in known.items() if spec.role == "golden"} if golden else {}
@@ -69,7 +69,7 @@ def check_command(
     adapt check --model runs/medical-recipe/model --recipe medical-recipe --split dev
     adapt check --model all-MiniLM-L6-v2 --sts sts-test.csv --mteb results --task sts=STSBenchmark
     """
-    from adapt.measure import measure_all
+    from adapt.running.measure import measure_all
 
     if wrong := [task for task in tasks if "=" not in task]:
         raise UserError(f"--task {wrong[0]}: write CHECK=NAME, for example sts=STSBenchmark")
@@ -108,8 +108,8 @@ def compare_command(
     adapt compare --model in-service --model candidate --recipe mydomain --promote
     """
     from adapt import console
-    from adapt.measure import measure_each
-    from adapt.results import compared, promotion
+    from adapt.running.measure import measure_each
+    from adapt.running.results import compared, promotion
 
     if len(pair) != 2:
         raise UserError(f"compare takes two models: --model before --model after (got {len(pair)})")

@@ -34,13 +34,14 @@ def run_command(
     adapt run medical-recipe
     adapt run medical-recipe --dry-run --set stages.finetune.learning_rate=2e-5
     """
-    from adapt import console, crew, reading
+    from adapt import console, crew
+    from adapt.recipe import reading
 
     loaded = reading.load(recipe, overrides)
     folder = out or Path("runs") / loaded.name
     voice = console.Voice()
     if dry_run:
-        from adapt.plan import all_lines
+        from adapt.running.plan import all_lines
         from adapt.store import Store
 
         voice.out.print(console.plan_table(all_lines(loaded, Store(folder), until, fresh)))
@@ -50,7 +51,7 @@ def run_command(
     if not crew.of_this_process().leads:
         voice.mute()
     from adapt.report import write_report
-    from adapt.runner import run, run_seeds
+    from adapt.running.runner import run, run_seeds
 
     try:
         if seeds > 1:
@@ -103,8 +104,9 @@ def ablate_command(
     adapt ablate medical-recipe
     adapt ablate medical-recipe --only tsdae --only mine
     """
-    from adapt import console, reading
-    from adapt.runner import ablate
+    from adapt import console
+    from adapt.recipe import reading
+    from adapt.running.runner import ablate
 
     loaded = reading.load(recipe, overrides)
     voice = console.Voice(stderr=as_json)
@@ -137,7 +139,8 @@ def recipes_command() -> None:
     \b
     adapt recipes
     """
-    from adapt import recipe, yaml_lines
+    from adapt import recipe
+    from adapt.recipe import yaml_lines
 
     for name, file in recipe.shipped().items():
         click.echo(f"{name:<18} {yaml_lines.load(file)[0].get('description', '')}")
@@ -155,7 +158,7 @@ def init_command(name: str, texts: str | None, pairs: str | None, gold: str | No
     \b
     adapt init mydomain --texts notes.jsonl --pairs pairs.jsonl
     """
-    from adapt.init import init
+    from adapt.starting.init import init
 
     for line in init(Path(name), texts=texts, pairs=pairs, gold=gold, model=model):
         click.echo(line)

@@ -18,13 +18,14 @@ import numpy as np
 import yaml
 
 import adapt
-from adapt import models, plan
+from adapt import models
 from adapt.checks import Measurement
 from adapt.checks.statistics import compare
 from adapt.files import read, rows
 from adapt.job import Job
-from adapt.measure import Measures
 from adapt.records import Encoder
+from adapt.running import plan
+from adapt.running.measure import Measures
 
 ARMS = Path(__file__).with_suffix(".yaml")
 WORDS, PAIRS, OTHERS = 48, 1_000, 700  # words of a text, training pairs, passages searched beside the judged ones

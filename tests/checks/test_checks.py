@@ -108,7 +108,7 @@ def test_retrieval_agrees_with_sentence_transformers(embedder):
     from sentence_transformers.sentence_transformer.evaluation import InformationRetrievalEvaluator
 
     from adapt.job import Job
-    from adapt.measure import OnDisk
+    from adapt.running.measure import OnDisk
 
     rng = random.Random(4)
     corpus = [Text(f"d{i}", sentence(rng, 12)) for i in range(60)]
@@ -243,7 +243,7 @@ def test_triplet_accuracy_agrees_with_sentence_transformers(embedder, monkeypatc
     from sentence_transformers.sentence_transformer.evaluation import TripletEvaluator
 
     from adapt.job import Job
-    from adapt.measure import OnDisk
+    from adapt.running.measure import OnDisk
 
     rng = random.Random(9)
     rows = [Triplet(sentence(rng, 4), sentence(rng, 6), (sentence(rng, 6),)) for _ in range(40)]

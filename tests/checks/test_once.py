@@ -9,7 +9,7 @@ from adapt import cache, checks
 from adapt.embed import search_file
 from adapt.engine import encoder
 from adapt.errors import UserError
-from adapt.measure import measure_all, measure_each
+from adapt.running.measure import measure_all, measure_each
 
 
 @pytest.fixture

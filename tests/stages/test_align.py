@@ -11,8 +11,8 @@ from adapt.engine.encoder import embed, open_encoder, save_encoder
 from adapt.errors import UserError
 from adapt.job import Job
 from adapt.losses.alignment import to_teacher
-from adapt.measure import OnDisk
 from adapt.records import Encoder, Parallel
+from adapt.running.measure import OnDisk
 
 from ..conftest import WORDS, sentence
 

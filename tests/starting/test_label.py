@@ -10,9 +10,9 @@ import pytest
 from adapt import files
 from adapt.checks.leakage import HeldOut
 from adapt.errors import UserError
-from adapt.label import choose, gold_file, sheet_file
 from adapt.records import ScoredPair, Text
-from adapt.sheet import read_sheet, write_sheet
+from adapt.starting.label import choose, gold_file, sheet_file
+from adapt.starting.sheet import read_sheet, write_sheet
 from adapt.text.clean import normalised
 from tests.conftest import sentence
 

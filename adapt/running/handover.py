@@ -12,8 +12,8 @@ from typing import Any
 from adapt import files
 from adapt.checks import leakage, speed
 from adapt.job import Job
-from adapt.measure import OnDisk
-from adapt.steps import Steps
+from adapt.running.measure import OnDisk
+from adapt.running.steps import Steps
 from adapt.store import write_json
 
 

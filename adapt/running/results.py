@@ -13,10 +13,10 @@ from adapt import checks
 from adapt.checks import Measurement
 from adapt.checks.leakage import KINDS
 from adapt.checks.statistics import LEVEL, Delta, holm
-from adapt.gate import Verdict, difference, value
-from adapt.measure import deltas
-from adapt.plan import Planned
 from adapt.recipe import Recipe
+from adapt.running.gate import Verdict, difference, value
+from adapt.running.measure import deltas
+from adapt.running.plan import Planned
 
 SMALLEST_COHORT = 5  # items of a topic below which its difference says nothing
 
@@ -147,7 +147,7 @@ def warnings(recipe: Recipe, test: Sequence[Mapping[str, Any]], topics: Sequence
 
 
 def verdict(recipe: Recipe, found: Mapping[str, Any]) -> dict[str, Any]:
-    """One word and one sentence on a whole run, from what else is known of it (see `adapt.runner.run`).
+    """One word and one sentence on a whole run, from what else is known of it (see `adapt.running.runner.run`).
 
     worse: a gate set every step back, so that the base itself is handed over, or the target fell on test data.
     """

@@ -1,4 +1,4 @@
-"""A recipe as a value: what to start from, which steps to take, how to check, when to stop. `adapt.reading` makes it from YAML."""
+"""A recipe as a value: what to start from, which steps to take, how to check, when to stop. `reading` makes it from YAML."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, NonNegativeFloat
 from adapt.errors import UserError, did_you_mean
 from adapt.stages import Stage
 
-PACKAGE = Path(__file__).parent
+PACKAGE = Path(__file__).parent.parent
 DATA = {
     "texts": "texts", "corpus": "texts", "gold": "scored", "scored": "scored", "pairs": "pairs", "triplets": "triplets",
     "labelled": "labelled", "parallel": "parallel", "replay": "pairs",

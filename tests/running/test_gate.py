@@ -3,8 +3,8 @@
 import pytest
 
 from adapt.checks import Measurement
-from adapt.gate import Verdict, choose, difference, judge, value
 from adapt.recipe import GateSpec
+from adapt.running.gate import Verdict, choose, difference, judge, value
 
 
 def measured(home, away=0.6, spread=0.0, topics=()):

@@ -16,7 +16,7 @@ from adapt import files
 from adapt.errors import UserError
 from adapt.records import Pair, ScoredPair
 from adapt.search.known import Related
-from adapt.synthetic import hold_out
+from adapt.starting.synthetic import hold_out
 from adapt.text.clean import normalised
 
 HELD_OUT, MOST = 0.1, 200  # share of the rows for dev and again for test, and the most that are needed of each

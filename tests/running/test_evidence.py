@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from adapt import evidence
 from adapt.checks import Measurement
 from adapt.checks.retrieval import Judged
-from adapt.evidence import Both, chosen, cosines, gains, neighbours, of_check, pairs_by_series, per_item
 from adapt.records import ScoredPair, Text, Triplet
+from adapt.running import evidence
+from adapt.running.evidence import Both, chosen, cosines, gains, neighbours, of_check, pairs_by_series, per_item
 
 
 def unit(degrees):
@@ -134,12 +134,13 @@ def test_long_texts_are_cut_to_one_line(judged):
 
 
 def test_a_whole_runs_evidence_agrees_with_its_measurements(recipe_file, embedder, tmp_path):
-    from adapt import plan, reading
     from adapt.job import Job
-    from adapt.measure import Measures
+    from adapt.recipe import reading
     from adapt.records import Encoder
     from adapt.report import html
     from adapt.report.found import Found
+    from adapt.running import plan
+    from adapt.running.measure import Measures
     from tests.report.conftest import results
 
     recipe = reading.load(str(recipe_file))

@@ -17,9 +17,9 @@ from adapt.checks.health import BINS, overlap
 from adapt.checks.reranking import Listed
 from adapt.checks.retrieval import DEPTH, Judged
 from adapt.checks.statistics import CORRELATIONS
-from adapt.measure import Measures, OnDisk
 from adapt.recipe import Recipe
 from adapt.records import Encoder, ScoredPair, Triplet
+from adapt.running.measure import Measures, OnDisk
 
 MOST = 2_000  # items whose gain is kept, evenly thinned above; all are counted
 NEIGHBOURS, LENGTH = 5, 160  # passages shown of each list, and characters of each text

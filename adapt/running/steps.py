@@ -10,16 +10,17 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from adapt import checks, files, gate, models, results
-from adapt import plan as planning
+from adapt import checks, files, models
 from adapt.checks import Measurement, leakage
 from adapt.checks.statistics import smallest_gain
 from adapt.errors import UserError, did_you_mean
 from adapt.job import Event, Job
-from adapt.measure import Measures, scores_pairs
-from adapt.plan import Plan, Planned
 from adapt.recipe import Recipe
 from adapt.records import CrossEncoder, Encoder, Joined
+from adapt.running import gate, results
+from adapt.running import plan as planning
+from adapt.running.measure import Measures, scores_pairs
+from adapt.running.plan import Plan, Planned
 from adapt.store import Store
 
 FILES = {

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from adapt import checks, files, models, reading
+from adapt import checks, files, models
 from adapt.checks.leakage import HeldOut, of_checks
 from adapt.errors import UserError
 from adapt.job import Event, Job
+from adapt.recipe import reading
 from adapt.records import ScoredPair, Text
-from adapt.sheet import Scale, read_sheet, refuse_unwritable, write_sheet
+from adapt.starting.sheet import Scale, read_sheet, refuse_unwritable, write_sheet
 from adapt.text.clean import clean, normalised
 from adapt.text.near import first_of_each
 from adapt.text.scripts import count_words

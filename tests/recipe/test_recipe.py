@@ -1,9 +1,10 @@
 import pytest
 
-from adapt import reading, recipe, yaml_lines
+from adapt import recipe
 from adapt.errors import UserError
+from adapt.recipe import reading, yaml_lines
 
-from .conftest import SAMPLES
+from ..conftest import SAMPLES
 
 
 def test_every_problem_is_told_at_once_with_line_and_nearest_word():

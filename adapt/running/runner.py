@@ -9,15 +9,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from adapt import checks, crew, evidence, gate, results
-from adapt import plan as planning
+from adapt import checks, crew
 from adapt.checks.statistics import smallest_gain
 from adapt.errors import UserError, WorkFailed
-from adapt.handover import hand_over, speed_of
 from adapt.job import Event, silent
 from adapt.recipe import Recipe, variants, without
 from adapt.records import Encoder
-from adapt.steps import Steps, Tell
+from adapt.running import evidence, gate, results
+from adapt.running import plan as planning
+from adapt.running.handover import hand_over, speed_of
+from adapt.running.steps import Steps, Tell
 from adapt.store import Store, key_of, write_json
 
 Measured = Mapping[str, checks.Measurement]

@@ -4,10 +4,11 @@ import shutil
 
 import pytest
 
-from adapt import plan, reading
 from adapt.errors import UserError, WorkFailed
+from adapt.recipe import reading
 from adapt.report import write_report
-from adapt.runner import run
+from adapt.running import plan
+from adapt.running.runner import run
 from adapt.store import Store
 
 
@@ -220,7 +221,7 @@ def test_a_wrong_sweep_is_refused_before_any_work(recipe_file, sweep, message):
 
 
 def test_seeds_give_the_spread(recipe_file, tmp_path):
-    from adapt.runner import run_seeds
+    from adapt.running.runner import run_seeds
 
     loaded = reading.load(str(recipe_file), [f"stages.{step}.max_steps=1" for step in ("tsdae", "augment", "finetune")])
     results, rows = run_seeds(loaded, tmp_path / "run", 2)
@@ -310,7 +311,7 @@ def test_a_recipe_less_a_step_goes_on_with_what_is_there(recipe_file):
 
 
 def test_ablation_leaves_each_step_out_from_the_cache(recipe_file, tmp_path):
-    from adapt.runner import ablate
+    from adapt.running.runner import ablate
 
     recipe = reading.load(str(recipe_file))
     rows, left = ablate(recipe, tmp_path / "run", only=["augment", "finetune"])

@@ -8,7 +8,7 @@ import pytest
 from adapt import checks, files
 from adapt.errors import UserError
 from adapt.records import Text
-from adapt.synthetic import FORMS, hold_out, hold_out_file
+from adapt.starting.synthetic import FORMS, hold_out, hold_out_file
 from adapt.text.clean import normalised
 from adapt.text.near import near
 

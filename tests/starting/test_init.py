@@ -2,10 +2,11 @@ import json
 
 import pytest
 
-from adapt import files, reading
+from adapt import files
 from adapt.errors import UserError
-from adapt.init import init
-from adapt.runner import run
+from adapt.recipe import reading
+from adapt.running.runner import run
+from adapt.starting.init import init
 from adapt.text.clean import normalised
 
 STEPS = {

@@ -1,0 +1,1 @@
+"""A recipe carried out: what is to do, each step made, checked and gated, the evidence gathered, the model handed over."""
