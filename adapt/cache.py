@@ -19,7 +19,7 @@ def folder() -> Path | None:
 def vectors() -> Path | None:
     """The folder of vectors made on this device in this precision; None where none are to be kept, or nothing can be written.
 
-    Within it the encoder keys them by the model's weights, the role and the text, so that they are never out of date.
+    Within it they stand by the model's weights and the text (see `adapt.vectors`), so that they are never out of date.
     """
     from adapt.engine.device import device, fast_bfloat16
 
@@ -47,4 +47,4 @@ def tell_size(job: Job, before: int) -> None:
 def size() -> int:
     """Bytes of all vectors that are kept."""
     root = folder()
-    return sum(file.stat().st_size for file in (root / "vectors").rglob("*.npz")) if root else 0
+    return sum(file.stat().st_size for file in (root / "vectors").rglob("*.np?")) if root else 0

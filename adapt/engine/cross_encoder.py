@@ -16,21 +16,12 @@ from adapt.engine.device import autocast, device, seed_all
 from adapt.engine.encoder import TOKENS_PER_BATCH, by_length, padded, quiet
 from adapt.errors import UserError
 from adapt.job import Job
-from adapt.models import weights_digest
+from adapt.models import is_cross_encoder, weights_digest
 
 # Tells sentence-transformers' CrossEncoder to give scores in 0 to 1, as this package does.
 SIGMOID = {"sentence_transformers": {"activation_fn": "torch.nn.modules.activation.Sigmoid"}}
 
 AT_ONCE = 10_000  # pairs that stand in memory as tokens, 2 kB each; among so many there are enough of any length
-
-
-def is_cross_encoder(folder: Path) -> bool:
-    """Whether a model folder holds a sequence classifier."""
-    import json
-
-    file = folder / "config.json"
-    config = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    return any("SequenceClassification" in name for name in config.get("architectures") or ())
 
 
 # What classifiers of pairs call the label that means "these two belong together".

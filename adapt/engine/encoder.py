@@ -20,6 +20,7 @@ from adapt.engine.device import autocast, device
 from adapt.errors import UserError
 from adapt.job import Job
 from adapt.models import weights_digest
+from adapt.vectors import Vectors, with_prompt
 
 TOKENS_PER_BATCH = 16_384 if torch.cuda.is_available() else 4_096
 
@@ -138,12 +139,14 @@ def prompt_of(model: SentenceTransformer, role: str) -> str:
 
 
 def token_ids(model: SentenceTransformer, texts: Sequence[str], role: str = "", max_length: int | None = None) -> list[list[int]]:
-    """Each text's token ids, special tokens included, cut at `max_length` (the model's own where None)."""
+    """Each text's token ids, its prompt and special tokens included, cut at `max_length` (the model's own where None)."""
     prompt = prompt_of(model, role)
+    return _ids(model, [prompt + text for text in texts], max_length)
+
+
+def _ids(model: SentenceTransformer, given: Sequence[str], max_length: int | None = None) -> list[list[int]]:
     limit = min(max_length or 10**9, model.max_seq_length or 512)
-    if not texts:
-        return []
-    return model.tokenizer([prompt + text for text in texts], truncation=True, max_length=limit)["input_ids"]
+    return model.tokenizer(list(given), truncation=True, max_length=limit)["input_ids"] if given else []
 
 
 def padded(ids: Sequence[Sequence[int]], pad: int, here: torch.device) -> dict[str, torch.Tensor]:
@@ -185,17 +188,18 @@ def forward(model: SentenceTransformer, ids: Sequence[Sequence[int]], budget: in
 def embed(folder: Path, texts: Sequence[str], job: Job, role: str = "", label: str = "encoding") -> np.ndarray:
     """Unit vectors [texts, d], float32, of the model in `folder`; equal texts are encoded once.
 
-    With `job.vectors` set, vectors are kept there by (model, role, text) and read back by whoever asks next: a check, mining,
-    the gate and the final test share one encoding of the same passages.
+    With `job.vectors` set, vectors are kept there (see `adapt.vectors`) and read back by whoever asks next: a check, mining, the
+    gate and the final test share one encoding of the same passages.
     """
-    store = _Vectors(folder, role, job.vectors)
-    missing = store.missing(texts)
+    store = Vectors(folder, job.vectors)
+    given = with_prompt(folder, texts, role)
+    missing = store.missing(given)
     if missing:
         model = _opened(folder, weights_digest(folder))
         progress = job.progress(label, len(missing), "texts")
         for start in range(0, len(missing), AT_ONCE):
             part = missing[start : start + AT_ONCE]
-            ids = token_ids(model, part, role)
+            ids = _ids(model, part)
             for group in by_length([len(row) for row in ids], TOKENS_PER_BATCH):
                 with autocast():
                     found = forward(model, [ids[i] for i in group])
@@ -203,38 +207,4 @@ def embed(folder: Path, texts: Sequence[str], job: Job, role: str = "", label: s
                 store.keep([part[i] for i in group], found.cpu().numpy())
                 progress.advance(len(group))
         store.save()
-    return store.take(texts)
-
-
-class _Vectors:
-    """Vectors of one model and role by text hash, in memory and (where a folder is given) in one .npz per model."""
-
-    def __init__(self, folder: Path, role: str, where: Path | None):
-        self.table: dict[str, np.ndarray] = {}
-        self.file = where / f"{weights_digest(folder)}{'-' + role if role else ''}.npz" if where else None
-        if self.file and self.file.is_file():
-            with np.load(self.file) as saved:
-                self.table = dict(zip(saved["names"].tolist(), saved["vectors"], strict=True))
-
-    @staticmethod
-    def name(text: str) -> str:
-        import xxhash
-
-        return xxhash.xxh3_128_hexdigest(text.encode())
-
-    def missing(self, texts: Sequence[str]) -> list[str]:
-        return [text for text in dict.fromkeys(texts) if self.name(text) not in self.table]
-
-    def keep(self, texts: Sequence[str], vectors: np.ndarray) -> None:
-        self.table.update(zip(map(self.name, texts), vectors, strict=True))
-
-    def take(self, texts: Sequence[str]) -> np.ndarray:
-        return np.stack([self.table[self.name(text)] for text in texts])
-
-    def save(self) -> None:
-        if self.file is None:
-            return
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        aside = self.file.with_suffix(f".{os.getpid()}.tmp.npz")
-        np.savez(aside, names=np.array(list(self.table)), vectors=np.stack(list(self.table.values())))
-        os.replace(aside, self.file)
+    return store.take(given)

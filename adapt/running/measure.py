@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from adapt import cache, checks, models
+from adapt import cache, checks, models, vectors
 from adapt.checks import Measurement
 from adapt.checks.health import health
 from adapt.checks.statistics import STATISTICS, Delta, compare
@@ -29,9 +29,12 @@ class OnDisk:
 
     def embed(self, texts: Sequence[str], role: str = ""):
         """Unit vectors [texts, d]."""
-        from adapt.engine.encoder import embed
+        found = vectors.kept(self.folder, texts, self.job.vectors, role)
+        if found is None:
+            from adapt.engine.encoder import embed  # takes seconds to import, and has nothing to do where all stand already
 
-        return embed(self.folder, texts, self.job, role, label="encoding for checks")
+            found = embed(self.folder, texts, self.job, role, label="encoding for checks")
+        return found
 
     def device(self) -> str:
         """What it runs on, in words."""
@@ -41,8 +44,8 @@ class OnDisk:
 
     def score(self, pairs: Sequence[tuple[str, str]]):
         """Cosines [pairs]."""
-        vectors = self.embed([text for pair in pairs for text in pair])
-        return (vectors[0::2] * vectors[1::2]).sum(1)
+        found = self.embed([text for pair in pairs for text in pair])
+        return (found[0::2] * found[1::2]).sum(1)
 
 
 @dataclass(frozen=True)
@@ -131,12 +134,10 @@ def measure_each(
     Vectors are kept between calls (see `adapt.cache`), so that models are compared on encoded data in seconds. A cross-encoder is
     measured on pairs only. Raises UserError where a model is not found, before any is measured.
     """
-    from adapt.engine.cross_encoder import is_cross_encoder
-
     asked: list[Encoder | CrossEncoder] = []
     for folder in map(models.locate, names):
         models.verify(folder)
-        asked.append(CrossEncoder(folder) if is_cross_encoder(folder) else Encoder(folder))
+        asked.append(CrossEncoder(folder) if models.is_cross_encoder(folder) else Encoder(folder))
         if isinstance(asked[-1], CrossEncoder) and any(not scores_pairs(kind) for kind, _ in wanted.values()):
             raise UserError(
                 f"{folder}: is a cross-encoder, which scores pairs and has no vectors; measure it with --sts or --pairs"

@@ -1,4 +1,4 @@
-"""A text is encoded once per model and role, whoever asks: checks, mining, the gate, the report, a second command."""
+"""A text is encoded once per model, whoever asks: checks, mining, the gate, the report, a second command."""
 
 from collections import Counter
 
@@ -7,22 +7,23 @@ import pytest
 import adapt
 from adapt import cache, checks
 from adapt.embed import search_file
-from adapt.engine import encoder
+from adapt.engine.device import fast_bfloat16
 from adapt.errors import UserError
 from adapt.running.measure import measure_all, measure_each
+from adapt.vectors import Vectors
 
 
 @pytest.fixture
 def encoded(monkeypatch):
     """(where the vector is kept, text) of everything that a model encodes, in order."""
     seen = []
-    keep = encoder._Vectors.keep
+    keep = Vectors.keep
 
     def noted(self, texts, vectors):
-        seen.extend((self.file, text) for text in texts)
+        seen.extend((self.place, text) for text in texts)
         keep(self, texts, vectors)
 
-    monkeypatch.setattr(encoder._Vectors, "keep", noted)
+    monkeypatch.setattr(Vectors, "keep", noted)
     return seen
 
 
@@ -87,10 +88,7 @@ def test_without_a_name_the_cache_is_the_users(tmp_path, monkeypatch):
     monkeypatch.delenv("ADAPT_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache.folder() == tmp_path / "adapt"
-    assert (
-        cache.vectors()
-        == tmp_path / "adapt" / "vectors" / f"cpu-{'bf16' if encoder.autocast().__class__.__name__ == 'autocast' else 'fp32'}"
-    )
+    assert cache.vectors() == tmp_path / "adapt" / "vectors" / f"cpu-{'bf16' if fast_bfloat16() else 'fp32'}"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert cache.folder() == tmp_path / ".cache" / "adapt"
