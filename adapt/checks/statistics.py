@@ -99,26 +99,44 @@ class Delta:
 
 
 def compare(metric: str, before: Measurement, after: Measurement, seed: int = 0, resamples: int = RESAMPLES) -> Delta:
-    """The paired difference after - before of one metric.
+    """The paired difference after - before of one metric; see `compare_all`."""
+    return compare_all([metric], before, after, seed, resamples)[metric]
+
+
+def compare_all(
+    metrics: Sequence[str], before: Measurement, after: Measurement, seed: int = 0, resamples: int = RESAMPLES
+) -> dict[str, Delta]:
+    """{metric: paired difference after - before}; means of per-item results share their draws, which cost most of the time.
 
     Interval: percentile bootstrap, the same resampled items from both models (Efron & Tibshirani 1993, ch. 13). p: each item's
     two results change places at random, two-sided (Noreen 1989; for correlations and curves the models' ranks change places).
-    Items that share a group are drawn, and change places, together.
+    Items that share a group are drawn, and change places, together. A metric that has no items gets an interval of NaN.
     """
-    value = after.metrics[metric] - before.metrics[metric]
     groups = _groups(after)
-    rng = np.random.default_rng(seed)
-    if metric in after.items:
-        gain = np.asarray(after.items[metric]) - np.asarray(before.items[metric])
-        drawn = np.concatenate([counts @ gain / counts.sum(1) for counts in _resampled(groups, resamples, rng)])
+    values = {metric: after.metrics[metric] - before.metrics[metric] for metric in metrics}
+    found: dict[str, Delta] = {}
+    means = [metric for metric in metrics if metric in after.items]
+    if means:
+        rng = np.random.default_rng(seed)
+        gain = np.stack([np.asarray(after.items[m], dtype=float) - np.asarray(before.items[m], dtype=float) for m in means], axis=1)
+        drawn = np.concatenate([counts @ gain / counts.sum(1)[:, None] for counts in _resampled(groups, resamples, rng)])
         swapped = np.concatenate([signs @ gain / len(gain) for signs in _signs(groups, resamples, rng)])
-    elif metric in STATISTICS and "gold" in after.items:
+        found |= {m: _delta(values[m], drawn[:, i], swapped[:, i]) for i, m in enumerate(means)}
+    for metric in metrics:
+        if metric in means:
+            continue
+        if metric not in STATISTICS or "gold" not in after.items:
+            found[metric] = Delta(values[metric], float("nan"), float("nan"), float("nan"))
+            continue
+        rng = np.random.default_rng(seed)
         gold, old, new = (np.asarray(x) for x in (after.items["gold"], before.items["predicted"], after.items["predicted"]))
         of = STATISTICS[metric]
         drawn = np.concatenate([of(gold, new, c) - of(gold, old, c) for c in _resampled(groups, resamples, rng)])
-        swapped = _swapped(of, gold, old, new, groups, min(resamples, 1_000), rng)
-    else:
-        return Delta(value, float("nan"), float("nan"), float("nan"))
+        found[metric] = _delta(values[metric], drawn, _swapped(of, gold, old, new, groups, min(resamples, 1_000), rng))
+    return {metric: found[metric] for metric in metrics}
+
+
+def _delta(value: float, drawn: np.ndarray, swapped: np.ndarray) -> Delta:
     low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     beyond = (np.abs(swapped) >= abs(value) - 1e-12).sum()
     return Delta(float(value), float(low), float(high), float((beyond + 1) / (len(swapped) + 1)))

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
-from adapt.engine import calibration
+from adapt.engine import calibration, int8
 from adapt.engine.device import autocast, device, seed_all
 from adapt.engine.encoder import TOKENS_PER_BATCH, by_length, padded, quiet
 from adapt.errors import UserError
@@ -80,12 +80,17 @@ class Reader(torch.nn.Module):
         )
         return list(zip(encoded["input_ids"], encoded["token_type_ids"], strict=True))
 
-    def forward(self, pairs: Sequence[tuple[list[int], list[int]]]) -> torch.Tensor:
-        """Logits [pairs], fp32: log-odds of a match, where the classifier has several outputs."""
+    def features(self, pairs: Sequence[tuple[list[int], list[int]]]) -> dict[str, torch.Tensor]:
+        """What the classifier is given, [pairs, longest] each."""
         features = padded([ids for ids, _ in pairs], self.tokenizer.pad_token_id or 0, device())
         if "token_type_ids" in self.tokenizer.model_input_names:
             features["token_type_ids"] = padded([types for _, types in pairs], 0, device())["input_ids"]
-        logits = self.model(**features).logits.float()
+        return features
+
+    def forward(self, pairs: Sequence[tuple[list[int], list[int]]], small: int8.Body | None = None) -> torch.Tensor:
+        """Logits [pairs], fp32: log-odds of a match, where the classifier has several outputs; by `small`, in int8."""
+        features = self.features(pairs)
+        logits = small(features) if small else self.model(**features).logits.float()
         match = logits[:, self.match]
         if logits.shape[1] == 1:
             return match
@@ -115,25 +120,43 @@ def predict(
     max_length: int = 256,
     label: str = "scoring",
     calibrated: bool = False,
+    small: int8.Body | None = None,
 ) -> np.ndarray:
     """Scores in 0 to 1 of every pair, [pairs], float64; both orders of a pair are read and averaged.
 
     A raw score is the sigmoid of the logit, whatever activation the model's own configuration names (ms-marco ones name none:
-    sentence-transformers gives their logits). `calibrated` puts it on gold's scale, where the model has a calibration.
+    sentence-transformers gives their logits). `calibrated` puts it on gold's scale, where the model has a calibration. `small`, the same
+    model by `in_int8`, reads in its place.
     """
     reader = _opened(folder, weights_digest(folder))
-    scores = np.zeros(len(pairs))
+    scores, budget = np.zeros(len(pairs)), int8.TOKENS_PER_BATCH if small else TOKENS_PER_BATCH
     progress = job.progress(label, 2 * len(pairs), "pairs")
     for start in range(0, len(pairs), AT_ONCE):
         part = pairs[start : start + AT_ONCE]
         for left, right in ((0, 1), (1, 0)):
             ids = reader.ids([p[left] for p in part], [p[right] for p in part], max_length)
-            for group in by_length([len(row) for row, _ in ids], TOKENS_PER_BATCH):
+            for group in by_length([len(row) for row, _ in ids], budget):
                 with autocast():
-                    logits = reader([ids[i] for i in group])
+                    logits = reader([ids[i] for i in group], small)
                 scores[start + np.array(group)] += torch.sigmoid(logits).double().cpu().numpy() / 2
                 progress.advance(len(group))
     return _calibrated(folder, scores) if calibrated else scores
+
+
+@torch.inference_mode()
+def in_int8(folder: Path, sample: Sequence[tuple[str, str]], count: int, job: Job, max_length: int = 256) -> int8.Body | None:
+    """The classifier in int8, to read `count` pairs, of which the sample is a few; None, and a note, where fp32 is to be used."""
+    reader = _opened(folder, weights_digest(folder))
+    ids = reader.ids([first for first, _ in sample], [second for _, second in sample], max_length)
+    held = ids[int8.CALIBRATION :]
+
+    def scores(small: int8.Body | None) -> np.ndarray:
+        groups = by_length([len(row) for row, _ in held], int8.TOKENS_PER_BATCH)
+        return torch.cat([torch.sigmoid(reader([held[i] for i in group], small)) for group in groups]).numpy()
+
+    return int8.body(
+        reader.model, count, job, lambda: [reader.features([row]) for row in ids[: int8.CALIBRATION]], scores, "scores"
+    )
 
 
 def calibrated(folder: Path, scores: np.ndarray) -> np.ndarray:

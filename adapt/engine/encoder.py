@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 
+from adapt.engine import int8
 from adapt.engine.device import autocast, device
 from adapt.errors import UserError
 from adapt.job import Job
@@ -175,7 +176,7 @@ def by_length(lengths: Sequence[int], budget: int) -> list[list[int]]:
     return groups
 
 
-def forward(model: SentenceTransformer, ids: Sequence[Sequence[int]], budget: int = TOKENS_PER_BATCH) -> torch.Tensor:
+def forward(model: SentenceTransformer | int8.Encoder, ids: Sequence[Sequence[int]], budget: int = TOKENS_PER_BATCH) -> torch.Tensor:
     """Sentence vectors [texts, d] in fp32, with gradients; texts of like length share a forward pass, so little is padding."""
     groups = by_length([len(row) for row in ids], budget)
     pad = model.tokenizer.pad_token_id or 0
@@ -185,26 +186,52 @@ def forward(model: SentenceTransformer, ids: Sequence[Sequence[int]], budget: in
 
 
 @torch.inference_mode()
-def embed(folder: Path, texts: Sequence[str], job: Job, role: str = "", label: str = "encoding") -> np.ndarray:
+def embed(
+    folder: Path, texts: Sequence[str], job: Job, role: str = "", label: str = "encoding", precision: int8.Precision = "auto"
+) -> np.ndarray:
     """Unit vectors [texts, d], float32, of the model in `folder`; equal texts are encoded once.
 
     With `job.vectors` set, vectors are kept there (see `adapt.vectors`) and read back by whoever asks next: a check, mining, the
-    gate and the final test share one encoding of the same passages.
+    gate and the final test share one encoding of the same passages. With `precision` int8, texts of which no such vectors stand
+    are read in int8 (see `adapt.engine.int8`), and kept apart from these: nothing that measures the model reads them.
     """
-    store = Vectors(folder, job.vectors)
+    store, small = Vectors(folder, job.vectors), None
     given = with_prompt(folder, texts, role)
+    if precision == "int8" and store.missing(given):
+        apart = Vectors(folder, job.vectors, int8.kind(given))
+        small = _in_int8(folder, given, job) if apart.missing(given) else None
+        store = apart if small or not apart.missing(given) else store
     missing = store.missing(given)
     if missing:
         model = _opened(folder, weights_digest(folder))
+        reader, budget = (small, int8.TOKENS_PER_BATCH) if small else (model, TOKENS_PER_BATCH)
         progress = job.progress(label, len(missing), "texts")
         for start in range(0, len(missing), AT_ONCE):
             part = missing[start : start + AT_ONCE]
             ids = _ids(model, part)
-            for group in by_length([len(row) for row in ids], TOKENS_PER_BATCH):
+            for group in by_length([len(row) for row in ids], budget):
                 with autocast():
-                    found = forward(model, [ids[i] for i in group])
+                    found = forward(reader, [ids[i] for i in group], budget)
                 found = torch.nn.functional.normalize(found, dim=1)
                 store.keep([part[i] for i in group], found.cpu().numpy())
                 progress.advance(len(group))
         store.save()
     return store.take(given)
+
+
+def _in_int8(folder: Path, given: Sequence[str], job: Job) -> int8.Encoder | None:
+    """The model in int8, or None where it is to be read as ever."""
+    model = _opened(folder, weights_digest(folder))
+    ids = _ids(model, int8.sample(given))
+    pad = model.tokenizer.pad_token_id or 0
+
+    def calibration() -> list[int8.Features]:
+        return [padded([row], pad, device()) for row in ids[: int8.CALIBRATION]]
+
+    def cosines(body: int8.Body | None) -> np.ndarray:
+        found = forward(int8.Encoder(model, body) if body else model, ids[int8.CALIBRATION :])
+        found = torch.nn.functional.normalize(found, dim=1).numpy()
+        return (found @ found.T)[np.triu_indices(len(found), 1)]
+
+    body = int8.body(getattr(model[0], "auto_model", model[0]), len(set(given)), job, calibration, cosines, "cosines")
+    return int8.Encoder(model, body) if body else None

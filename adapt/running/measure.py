@@ -11,7 +11,7 @@ from typing import Any
 from adapt import cache, checks, models, vectors
 from adapt.checks import Measurement
 from adapt.checks.health import health
-from adapt.checks.statistics import STATISTICS, Delta, compare
+from adapt.checks.statistics import STATISTICS, Delta, compare_all
 from adapt.errors import UserError
 from adapt.job import Event, Job, silent
 from adapt.records import CrossEncoder, Encoder
@@ -110,13 +110,13 @@ def deltas(
     before: Mapping[str, Measurement], after: Mapping[str, Measurement], seed: int = 0, only: Callable[[str], bool] = lambda m: True
 ) -> dict[str, Delta]:
     """{check.metric: paired difference} for every metric of every check that both have."""
-    return {
-        f"{name}.{metric}": compare(metric, before[name], after[name], seed)
-        for name in after
-        if name in before
-        for metric in after[name].metrics
-        if only(f"{name}.{metric}") and (metric in after[name].items or metric in STATISTICS)
-    }
+    found: dict[str, Delta] = {}
+    for name in after:
+        if name in before:
+            metrics = after[name].metrics
+            wanted = [m for m in metrics if only(f"{name}.{m}") and (m in after[name].items or m in STATISTICS)]
+            found |= {f"{name}.{m}": delta for m, delta in compare_all(wanted, before[name], after[name], seed).items()}
+    return found
 
 
 def measure_all(

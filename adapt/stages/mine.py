@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
+from adapt.engine import int8
+from adapt.engine.int8 import Precision
 from adapt.job import Job
 from adapt.records import CrossEncoder, CrossEncoderFolder, Encoder, EncoderFolder, Pairs, Texts, Triplet, Triplets
 from adapt.stages import NonNegativeFloat, PositiveInt, Share, Stage
@@ -60,6 +62,9 @@ class Mine(Stage):
         False, description="let passages of the pair's own group be negatives; where each question has one right passage"
     )
     strategy: Literal["top", "random"] = Field("top", description="take the best hits that are left, or draw among them")
+    precision: Precision = Field(
+        "auto", description="int8 reads texts two to three times faster on a CPU, where it agrees with fp32 (extra int8)"
+    )
     language: Language = Field("english", description="whose word endings bm25 takes off; scripts without spaces need none")
 
     def problems(self, kinds) -> list[str]:
@@ -72,6 +77,8 @@ class Mine(Stage):
             found.append("quotas are for fusion 'quota'; with 'rrf' leave them out")
         elif self.quotas and (len(self.quotas) != len(self.finders) or sum(self.quotas) != self.negatives):
             found.append(f"quotas {list(self.quotas)}: give one for each of {len(self.finders)} finders, {self.negatives} in all")
+        if self.precision == "int8" and int8.missing():
+            found.append(int8.missing())
         if "cross_encoder" in kinds and self.max_judged is None and self.max_share is None and self.margin is None:
             found.append("cross_encoder has no bound to judge by; set max_judged, max_share or margin")
         return found
@@ -133,8 +140,8 @@ class Mine(Stage):
         pool = list({normalised(text): text for text in [*(t.text for t in corpus), *(p.positive for p in pairs)]}.values())
         anchors = {text: row for row, text in enumerate(dict.fromkeys(pair.anchor for pair in pairs))}
         known = Known(pairs, corpus, pool, self.within_group)
-        vectors = embed(miner.path, pool, job, role="document", label="mining pool")
-        queries = embed(miner.path, list(anchors), job, role="query", label="mining queries")
+        vectors = embed(miner.path, pool, job, role="document", label="mining pool", precision=self.precision)
+        queries = embed(miner.path, list(anchors), job, role="query", label="mining queries", precision=self.precision)
         job.note(f"mine: searching {len(pool):,} passages for {len(anchors):,} queries with {' and '.join(self.finders)}")
         ranked: dict[str, np.ndarray] = {}
         for finder in self.finders:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from adapt.engine import int8
+from adapt.engine.int8 import Precision
 from adapt.job import Job
 from adapt.records import CrossEncoderFolder, EncoderFolder, OnDemand, Scored, SilverPair, Texts
 from adapt.stages import PositiveFloat, PositiveInt, Share, Stage
@@ -57,6 +60,9 @@ class Silver(Stage):
     min_words: PositiveInt = Field(5, description="shorter sentences are left out")
     max_words: PositiveInt = Field(60, description="longer sentences are left out")
     max_length: PositiveInt = Field(192, description="tokens per pair that the cross-encoder reads")
+    precision: Precision = Field(
+        "auto", description="int8 reads pairs and texts two to three times faster on a CPU, where it agrees with fp32 (extra int8)"
+    )
     shard_size: PositiveInt = Field(10_000, description="pairs scored at a time; a killed run loses no more than these")
 
     def problems(self, kinds) -> list[str]:
@@ -67,6 +73,8 @@ class Silver(Stage):
             found.append("sampling 'kde' follows gold's scores: give gold, or use sampling 'bm25'")
         if self.target == "gold" and "gold" not in kinds:
             found.append("target 'gold' needs gold; give it, or use target 'uniform'")
+        if self.precision == "int8" and int8.missing():
+            found.append(int8.missing())
         if len(set(self.sampling)) < max(1, len(self.sampling)):
             found.append("sampling must name one sampler or more, each once")
         if self.shares and len(self.shares) != len(self.sampling):
@@ -158,7 +166,8 @@ class Silver(Stage):
 
         from adapt.engine.cross_encoder import predict
 
-        parts = []
+        parts: list[np.ndarray] = []
+        small = lru_cache(lambda: self._in_int8(folder, units, pool, job))  # asked where a part is still to be scored
         for start in range(0, len(pool), self.shard_size):
             number, shards = start // self.shard_size + 1, -(-len(pool) // self.shard_size)
             file = job.work / f"scores-{number:06d}.npz"
@@ -166,9 +175,22 @@ class Silver(Stage):
                 part = pool.take(np.arange(start, min(start + self.shard_size, len(pool))))
                 asked = [(units[i], units[j]) for i, j in zip(part.first.tolist(), part.second.tolist(), strict=True)]
                 label = "silver" if shards == 1 else f"silver, part {number} of {shards}"
-                _keep(file, scores=predict(folder, asked, job, self.max_length, label=label))
+                _keep(file, scores=predict(folder, asked, job, self.max_length, label=label, small=small()))
             parts.append(np.load(file)["scores"])
         return np.concatenate(parts)
+
+    def _in_int8(self, folder: Path, units: Sequence[str], pool: Any, job: Job) -> Any:
+        """The labeller in int8, judged on pairs of the pool; None for fp32."""
+        import numpy as np
+
+        from adapt.engine.cross_encoder import in_int8
+
+        if self.precision != "int8":
+            return None
+        drawn = np.random.default_rng([job.seed, 3]).permutation(len(pool))[: int8.CALIBRATION + int8.HELD]
+        some = pool.take(drawn)
+        sample = [(units[i], units[j]) for i, j in zip(some.first.tolist(), some.second.tolist(), strict=True)]
+        return in_int8(folder, sample, len(pool), job, self.max_length)
 
     # ------------------------------------------------------------------------------------------ candidates
 
@@ -229,7 +251,7 @@ class Silver(Stage):
             return from_neighbours(anchors, np.where(scores > 0, found, -1))
         from adapt.engine.encoder import embed
 
-        vectors = embed(model.path, units, job, label="silver candidates")
+        vectors = embed(model.path, units, job, label="silver candidates", precision=self.precision)
         return from_neighbours(anchors, dense.top(vectors[anchors], vectors, k)[0])
 
     # ------------------------------------------------------------------------------------------ label distribution
