@@ -176,7 +176,9 @@ def by_length(lengths: Sequence[int], budget: int) -> list[list[int]]:
     return groups
 
 
-def forward(model: SentenceTransformer | int8.Encoder, ids: Sequence[Sequence[int]], budget: int = TOKENS_PER_BATCH) -> torch.Tensor:
+def forward(
+    model: SentenceTransformer | int8.Encoder, ids: Sequence[Sequence[int]], budget: int = TOKENS_PER_BATCH
+) -> torch.Tensor:
     """Sentence vectors [texts, d] in fp32, with gradients; texts of like length share a forward pass, so little is padding."""
     groups = by_length([len(row) for row in ids], budget)
     pad = model.tokenizer.pad_token_id or 0
@@ -219,6 +221,7 @@ def embed(
     return store.take(given)
 
 
+@torch.inference_mode()
 def _in_int8(folder: Path, given: Sequence[str], job: Job) -> int8.Encoder | None:
     """The model in int8, or None where it is to be read as ever."""
     model = _opened(folder, weights_digest(folder))
