@@ -9,21 +9,24 @@ from pathlib import Path
 import numpy as np
 
 from adapt import cache, files, models
+from adapt.engine import int8
+from adapt.engine.int8 import Precision
 from adapt.errors import UserError
 from adapt.job import Event, Job
 from adapt.records import Text
 
 
-def embed_file(model: str, texts: str, out: Path, tell: Callable[[Event], None]) -> tuple[int, int]:
+def embed_file(model: str, texts: str, out: Path, tell: Callable[[Event], None], precision: Precision = "auto") -> tuple[int, int]:
     """Write the unit vectors of a file's texts to .npy or .parquet, row by row as read; returns their shape."""
     from adapt.engine.encoder import embed
 
     if out.suffix not in (".npy", ".parquet"):
         raise UserError(f"{out}: vectors are written as .npy or .parquet")
+    _able(precision)
     found: list[Text] = files.read(texts, "texts")
     folder = models.locate(model)
     models.verify(folder)
-    vectors = embed(folder, [t.text for t in found], Job(tell=tell), "document")
+    vectors = embed(folder, [t.text for t in found], Job(tell=tell), "document", precision=precision)
     out.parent.mkdir(parents=True, exist_ok=True)
     aside = out.with_name(f".{out.stem}.{os.getpid()}{out.suffix}")
     if out.suffix == ".npy":
@@ -38,16 +41,24 @@ def embed_file(model: str, texts: str, out: Path, tell: Callable[[Event], None])
     return vectors.shape[0], vectors.shape[1]
 
 
-def search_file(model: str, corpus: str, query: str, top: int, tell: Callable[[Event], None]) -> list[tuple[float, Text]]:
+def search_file(
+    model: str, corpus: str, query: str, top: int, tell: Callable[[Event], None], precision: Precision = "auto"
+) -> list[tuple[float, Text]]:
     """(cosine, text) of the nearest texts of a file, best first; its vectors are kept for the next query (see `adapt.cache`)."""
     from adapt.engine.encoder import embed
     from adapt.search import dense
 
+    _able(precision)
     found: list[Text] = files.read(corpus, "texts")
     folder = models.locate(model)
     models.verify(folder)
     job, before = Job(tell=tell, vectors=cache.vectors()), cache.size()
-    passages = embed(folder, [t.text for t in found], job, "document")
+    passages = embed(folder, [t.text for t in found], job, "document", precision=precision)
     cache.tell_size(job, before)
     indices, scores = dense.top(embed(folder, [query], Job(tell=tell), "query"), passages, top)
     return [(float(score), found[i]) for i, score in zip(indices[0], scores[0], strict=True)]
+
+
+def _able(precision: Precision) -> None:
+    if precision == "int8" and int8.missing():
+        raise UserError(int8.missing())  # before anything is read

@@ -7,13 +7,23 @@ from pathlib import Path
 import click
 
 from adapt.cli.voice import voice
+from adapt.engine.int8 import Precision
+
+PRECISION = click.option(
+    "--precision",
+    default="auto",
+    show_default=True,
+    type=click.Choice(["auto", "int8"]),
+    help="int8 reads two to three times faster on a CPU, where it agrees with fp32 (extra int8)",
+)
 
 
 @click.command("embed")
 @click.option("--model", required=True, help="a model's folder or name")
 @click.option("--texts", required=True, help="texts to encode")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help=".npy (vectors alone) or .parquet (id, text, vector)")
-def embed_command(model: str, texts: str, out: Path) -> None:
+@PRECISION
+def embed_command(model: str, texts: str, out: Path, precision: Precision) -> None:
     """Encode texts into unit vectors.
 
     \b
@@ -21,7 +31,7 @@ def embed_command(model: str, texts: str, out: Path) -> None:
     """
     from adapt.embed import embed_file
 
-    count, width = embed_file(model, texts, out, voice())
+    count, width = embed_file(model, texts, out, voice(), precision)
     click.echo(f"{out}: {count:,} vectors of {width}")
 
 
@@ -29,8 +39,9 @@ def embed_command(model: str, texts: str, out: Path) -> None:
 @click.option("--model", required=True, help="a model's folder or name")
 @click.option("--corpus", required=True, help="texts to search")
 @click.option("--top", default=5, show_default=True, type=click.IntRange(1), help="how many to show")
+@PRECISION
 @click.argument("query")
-def search_command(model: str, corpus: str, top: int, query: str) -> None:
+def search_command(model: str, corpus: str, top: int, precision: Precision, query: str) -> None:
     """Search a corpus with a query.
 
     \b
@@ -38,7 +49,7 @@ def search_command(model: str, corpus: str, top: int, query: str) -> None:
     """
     from adapt.embed import search_file
 
-    for score, text in search_file(model, corpus, query, top, voice()):
+    for score, text in search_file(model, corpus, query, top, voice(), precision):
         click.echo(f"{score:.3f}  {text.id}  {text.text[:160]}")
 
 

@@ -125,8 +125,8 @@ def predict(
     """Scores in 0 to 1 of every pair, [pairs], float64; both orders of a pair are read and averaged.
 
     A raw score is the sigmoid of the logit, whatever activation the model's own configuration names (ms-marco ones name none:
-    sentence-transformers gives their logits). `calibrated` puts it on gold's scale, where the model has a calibration. `small`, the same
-    model by `in_int8`, reads in its place.
+    sentence-transformers gives their logits). `calibrated` puts it on gold's scale, where the model has a calibration. `small`,
+    the same model by `in_int8`, reads in its place.
     """
     reader = _opened(folder, weights_digest(folder))
     scores, budget = np.zeros(len(pairs)), int8.TOKENS_PER_BATCH if small else TOKENS_PER_BATCH

@@ -233,8 +233,8 @@ def _in_int8(folder: Path, given: Sequence[str], job: Job) -> int8.Encoder | Non
 
     def cosines(body: int8.Body | None) -> np.ndarray:
         found = forward(int8.Encoder(model, body) if body else model, ids[int8.CALIBRATION :])
-        found = torch.nn.functional.normalize(found, dim=1).numpy()
-        return (found @ found.T)[np.triu_indices(len(found), 1)]
+        unit = torch.nn.functional.normalize(found, dim=1).numpy()
+        return (unit @ unit.T)[np.triu_indices(len(found), 1)]
 
     body = int8.body(getattr(model[0], "auto_model", model[0]), len(set(given)), job, calibration, cosines, "cosines")
     return int8.Encoder(model, body) if body else None

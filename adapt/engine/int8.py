@@ -13,7 +13,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from adapt.errors import UserError
 from adapt.job import Job
@@ -81,7 +81,7 @@ class Body:
 class Encoder:
     """A sentence-transformers model whose transformer reads in int8, while pooling and all that follows stay as they are."""
 
-    def __init__(self, model: torch.nn.Module, body: Body):
+    def __init__(self, model: Any, body: Body):
         self.tokenizer, self.rest, self.body = model.tokenizer, list(model)[1:], body
 
     def __call__(self, features: Features) -> Features:

@@ -167,7 +167,7 @@ def test_a_miner_takes_the_model_s_place_in_search_and_filter(monkeypatch):
 
     near, far, both = (1, 0.5), (0, 1), {"q": (1, 0), "p": (1, 0.1)}
     tables = {"model": Points(both | {"a": near, "b": far}), "miner": Points(both | {"a": far, "b": near})}
-    monkeypatch.setattr("adapt.engine.encoder.embed", lambda folder, texts, job, role="", label="": tables[folder.name](texts))
+    monkeypatch.setattr("adapt.engine.encoder.embed", lambda folder, texts, job, **_: tables[folder.name](texts))
     stage = stages.find("mine")(finders=("dense",), negatives=1)
     given = [Pair("q", "p")], Encoder(Path("model")), Job(2), [Text("a", "a"), Text("b", "b")]
     assert stage.run(*given)[0].negatives == ("a",)
