@@ -47,7 +47,7 @@ class Watch(TrainerCallback):
         self.seconds = now() - self.began
 
 
-def trainer_seconds(kind: str, model: Any, rows: Dataset, loss: Any, seed: int, best: bool) -> float:
+def trainer_seconds(kind: str, model: Any, rows: Dataset, loss: Any, seed: int, best: bool, rate: float = 2e-5) -> float:
     """How long stock's Trainer takes for one epoch over the rows, its own defaults but for batch size and learning rate."""
     from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
     from sentence_transformers.cross_encoder import CrossEncoderTrainer, CrossEncoderTrainingArguments
@@ -62,7 +62,7 @@ def trainer_seconds(kind: str, model: Any, rows: Dataset, loss: Any, seed: int, 
         arguments = argument_type(
             output_dir=folder, num_train_epochs=1, per_device_train_batch_size=BATCH, seed=seed, report_to=[], disable_tqdm=True,
             save_strategy="no", logging_strategy="no", use_cpu=device().type == "cpu", bf16=best and fast_bfloat16(),
-            warmup_ratio=0.1, learning_rate=2e-5,
+            warmup_ratio=0.1, learning_rate=rate,
         )  # fmt: skip
         trainer = trainer_type(model=model, args=arguments, train_dataset=rows, loss=loss, callbacks=[watch])
         trainer.train()
