@@ -155,7 +155,7 @@ def in_int8(folder: Path, sample: Sequence[tuple[str, str]], count: int, job: Jo
         return torch.cat([torch.sigmoid(reader([held[i] for i in group], small)) for group in groups]).numpy()
 
     return int8.body(
-        reader.model, count, job, lambda: [reader.features([row]) for row in ids[: int8.CALIBRATION]], scores, "scores"
+        reader.model, 2 * count, job, lambda: [reader.features([row]) for row in ids[: int8.CALIBRATION]], scores, "scores"
     )
 
 

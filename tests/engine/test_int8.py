@@ -28,13 +28,35 @@ MEDICAL = Path(__file__).parents[2] / "corpora" / "medical"
 
 
 @pytest.fixture
-def backend(monkeypatch):
-    """OpenVINO and NNCF, used however few the texts."""
-    pytest.importorskip("openvino")
-    pytest.importorskip("nncf")
+def few(monkeypatch):
+    """int8 is used however few the texts."""
     monkeypatch.setattr(int8, "FEWEST", 1)
     monkeypatch.setattr(int8, "CALIBRATION", 8)
     monkeypatch.setattr(int8, "HELD", 24)
+
+
+@pytest.fixture
+def backend(few):
+    """OpenVINO and NNCF; not by importorskip, which would have the former send word of it."""
+    if int8.missing():
+        pytest.skip(int8.missing())
+
+
+class Rounded:
+    """Stands for a body in int8: its outputs are rounded to a step that depends on what it was calibrated on."""
+
+    def __init__(self, transformer, calibration):
+        self.transformer = transformer
+        self.step = 1e-3 + 1e-8 * sum(float(features["input_ids"].sum()) for features in calibration)
+
+    def __call__(self, features):
+        return (self.transformer(**features, return_dict=False)[0] / self.step).round() * self.step
+
+
+@pytest.fixture
+def rounded(few, monkeypatch):
+    monkeypatch.setattr(int8, "Body", Rounded)
+    monkeypatch.setattr(int8, "missing", lambda: "")
 
 
 @pytest.fixture
@@ -100,24 +122,24 @@ def test_scores_in_int8_are_near_those_in_fp32(labeller, backend, job, said):
     assert 1e-6 < np.abs(whole - found).mean() < 0.1 * np.ptp(whole)
 
 
-def test_below_the_gate_fp32_reads_and_a_note_says_the_number(embedder, labeller, backend, job, said, monkeypatch):
+def test_below_the_gate_fp32_reads_and_a_note_says_the_number(embedder, labeller, rounded, job, said, monkeypatch):
     monkeypatch.setattr(int8, "AGREEMENT", 1.1)
     np.testing.assert_array_equal(embed(embedder, TEXTS, job, precision="int8"), embed(embedder, TEXTS, Job()))
-    assert "Spearman of cosines with fp32 is 0.99" in said[0] and said[0].endswith("below 1.1: reading in fp32")
+    assert "Spearman of cosines with fp32 is " in said[0] and said[0].endswith("below 1.1: reading in fp32")
     assert kinds(job) == [""]
     assert in_int8(labeller, list(zip(TEXTS[:32], TEXTS[8:], strict=False)), 32, job) is None
 
 
-def test_vectors_in_int8_stand_apart_and_no_check_reads_them(embedder, backend, job):
+def test_vectors_in_int8_stand_apart_and_no_check_reads_them(embedder, rounded, job):
     small = embed(embedder, TEXTS, job, precision="int8")
     assert [kind.startswith("int8-") for kind in kinds(job)] == [True]
     whole = embed(embedder, TEXTS, job)
     np.testing.assert_array_equal(whole, embed(embedder, TEXTS, Job()))
-    assert len(kinds(job)) == 2 and np.abs(whole - small).max() > 1e-4
+    assert len(kinds(job)) == 2 and np.abs(whole - small).max() > 1e-5
     np.testing.assert_array_equal(embed(embedder, TEXTS, job, precision="int8"), whole)  # fp32's, now that they stand
 
 
-def test_vectors_that_stand_are_read_back_and_nothing_is_quantised_again(embedder, backend, job, monkeypatch):
+def test_vectors_that_stand_are_read_back_and_nothing_is_quantised_again(embedder, rounded, job, monkeypatch):
     small = embed(embedder, TEXTS, job, precision="int8")
     monkeypatch.setattr(encoder, "_in_int8", None)
     np.testing.assert_array_equal(embed(embedder, TEXTS[::-1], job, precision="int8"), small[::-1])  # the order does not matter
@@ -132,9 +154,9 @@ def test_a_sample_depends_on_the_texts_and_not_on_their_order():
 
 
 def test_few_texts_and_other_devices_are_read_as_ever(embedder, job, said, monkeypatch):
-    pytest.importorskip("openvino")
+    monkeypatch.setattr(int8, "missing", lambda: "")
     embed(embedder, TEXTS, job, precision="int8")
-    assert said == ["int8 pays from 2,000 texts on: these 40 are read in fp32"] and kinds(job) == [""]
+    assert said == ["int8 pays from 5,000 texts on: these 40 are read in fp32"] and kinds(job) == [""]
     monkeypatch.setattr("adapt.engine.device.device", lambda: torch.device("cuda"))
     assert int8.body(torch.nn.Linear(1, 1), 10_000, job, list, list, "cosines") is None
     assert said[1] == "int8 is for processors: reading as ever on cuda"
@@ -161,7 +183,7 @@ def test_where_the_backend_is_not_installed_every_way_to_ask_says_what_to_instal
         assert isinstance(result.exception, UserError) and "pip install 'adapt-embeddings[int8]'" in str(result.exception)
 
 
-def test_silver_and_mine_read_in_int8_where_they_are_asked(embedder, labeller, tmp_path, backend, job, said):
+def test_silver_and_mine_read_in_int8_where_they_are_asked(embedder, labeller, tmp_path, rounded, job, said):
     texts = [Text(str(number), text) for number, text in enumerate(dict.fromkeys(TEXTS))]
     made = {}
     for precision in ("auto", "int8"):
@@ -183,7 +205,7 @@ def test_silver_and_mine_read_in_int8_where_they_are_asked(embedder, labeller, t
     assert sum(note.startswith("reading in int8: Spearman of cosines") for note in said) == 2  # the pool, the queries
 
 
-def test_a_killed_labelling_goes_on_in_int8_to_the_same_scores(labeller, backend, monkeypatch):
+def test_a_killed_labelling_goes_on_in_int8_to_the_same_scores(labeller, rounded, monkeypatch):
     texts = [Text(str(number), text) for number, text in enumerate(dict.fromkeys(TEXTS))]
     stage = stages.find("silver")(sampling=("bm25",), pairs=40, min_words=2, precision="int8", shard_size=10)
     whole = [row.raw for row in stage.run(texts, CrossEncoder(labeller), Job(2))]
@@ -202,7 +224,6 @@ def test_a_killed_labelling_goes_on_in_int8_to_the_same_scores(labeller, backend
     assert [row.raw for row in stage.run(texts, CrossEncoder(labeller), again)] == whole
 
 
-def test_nobody_is_told_that_the_backend_is_used():
-    pytest.importorskip("openvino")
+def test_nobody_is_told_that_the_backend_is_used(backend):
     code = "from adapt.engine import int8; int8._libraries(); import sys; assert sys.modules['openvino_telemetry'] is None"
     subprocess.run([sys.executable, "-c", code], check=True)
