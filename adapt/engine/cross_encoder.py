@@ -129,13 +129,13 @@ def predict(
     the same model by `in_int8`, reads in its place.
     """
     reader = _opened(folder, weights_digest(folder))
-    scores, budget = np.zeros(len(pairs)), int8.TOKENS_PER_BATCH if small else TOKENS_PER_BATCH
+    scores = np.zeros(len(pairs))
     progress = job.progress(label, 2 * len(pairs), "pairs")
     for start in range(0, len(pairs), AT_ONCE):
         part = pairs[start : start + AT_ONCE]
         for left, right in ((0, 1), (1, 0)):
             ids = reader.ids([p[left] for p in part], [p[right] for p in part], max_length)
-            for group in by_length([len(row) for row, _ in ids], budget):
+            for group in by_length([len(row) for row, _ in ids], TOKENS_PER_BATCH):
                 with autocast():
                     logits = reader([ids[i] for i in group], small)
                 scores[start + np.array(group)] += torch.sigmoid(logits).double().cpu().numpy() / 2
@@ -151,7 +151,7 @@ def in_int8(folder: Path, sample: Sequence[tuple[str, str]], count: int, job: Jo
     held = ids[int8.CALIBRATION :]
 
     def scores(small: int8.Body | None) -> np.ndarray:
-        groups = by_length([len(row) for row, _ in held], int8.TOKENS_PER_BATCH)
+        groups = by_length([len(row) for row, _ in held], TOKENS_PER_BATCH)
         return torch.cat([torch.sigmoid(reader([held[i] for i in group], small)) for group in groups]).numpy()
 
     return int8.body(

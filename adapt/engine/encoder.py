@@ -23,7 +23,8 @@ from adapt.job import Job
 from adapt.models import weights_digest
 from adapt.vectors import Vectors, with_prompt
 
-TOKENS_PER_BATCH = 16_384 if torch.cuda.is_available() else 4_096
+# On a CPU what passes between two layers must stay in a core's cache: 1.1 to 1.3 times quicker than with 4,096.
+TOKENS_PER_BATCH = 16_384 if torch.cuda.is_available() else 1_024
 
 AT_ONCE = 10_000  # texts that stand in memory as tokens; among so many there are enough of any length
 
@@ -206,14 +207,13 @@ def embed(
     missing = store.missing(given)
     if missing:
         model = _opened(folder, weights_digest(folder))
-        reader, budget = (small, int8.TOKENS_PER_BATCH) if small else (model, TOKENS_PER_BATCH)
         progress = job.progress(label, len(missing), "texts")
         for start in range(0, len(missing), AT_ONCE):
             part = missing[start : start + AT_ONCE]
             ids = _ids(model, part)
-            for group in by_length([len(row) for row in ids], budget):
+            for group in by_length([len(row) for row in ids], TOKENS_PER_BATCH):
                 with autocast():
-                    found = forward(reader, [ids[i] for i in group], budget)
+                    found = forward(small or model, [ids[i] for i in group])
                 found = torch.nn.functional.normalize(found, dim=1)
                 store.keep([part[i] for i in group], found.cpu().numpy())
                 progress.advance(len(group))

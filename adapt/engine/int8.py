@@ -29,7 +29,6 @@ AGREEMENT = 0.99  # Spearman with fp32 from which int8 is used
 CALIBRATION = 64  # texts that say how large activations get
 HELD = 200  # texts, others than these, on which int8 is held against fp32
 FEWEST = 5_000  # texts; for fewer, and short ones, quantising takes as long as it saves
-TOKENS_PER_BATCH = 1_024  # 1.2 times quicker than 4,096, which no longer fit the cache of one core
 
 
 def missing() -> str:

@@ -11,7 +11,7 @@ from sentence_transformers import SentenceTransformer
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from adapt.engine.device import device, seed_all
-from adapt.engine.encoder import forward, padded, quiet
+from adapt.engine.encoder import TOKENS_PER_BATCH, by_length, forward, padded, quiet
 from adapt.errors import UserError
 from adapt.losses.linear_cross_entropy import linear_cross_entropy
 
@@ -59,17 +59,21 @@ class Denoising(torch.nn.Module):
     def restore(self, vectors: torch.Tensor, originals: Sequence[Sequence[int]]) -> torch.Tensor:
         """The loss of restoring `originals` from sentence vectors [texts, d]."""
         pad = self.encoder.tokenizer.pad_token_id or 0
-        features = padded([ids[:-1] for ids in originals], pad, device())
-        targets = padded([ids[1:] for ids in originals], pad, device())
-        hidden = getattr(self.decoder, self.decoder.base_model_prefix)(
-            input_ids=features["input_ids"],
-            attention_mask=features["attention_mask"],
-            encoder_hidden_states=vectors[:, None].to(self.decoder.dtype),
-            use_cache=False,
-        )[0]
-        real = targets["attention_mask"].bool()  # the vocabulary head is most of the work: never spend it on padding
-        states, words = _before_words(self.decoder, hidden[real])
-        return linear_cross_entropy(states, words.weight, words.bias, targets["input_ids"][real])
+        states, wanted = [], []
+        for group in by_length([len(ids) for ids in originals], TOKENS_PER_BATCH):
+            features = padded([originals[i][:-1] for i in group], pad, device())
+            targets = padded([originals[i][1:] for i in group], pad, device())
+            hidden = getattr(self.decoder, self.decoder.base_model_prefix)(
+                input_ids=features["input_ids"],
+                attention_mask=features["attention_mask"],
+                encoder_hidden_states=vectors[group][:, None].to(self.decoder.dtype),
+                use_cache=False,
+            )[0]
+            real = targets["attention_mask"].bool()  # the vocabulary head is most of the work: never spend it on padding
+            states.append(hidden[real])
+            wanted.append(targets["input_ids"][real])
+        given, words = _before_words(self.decoder, torch.cat(states))
+        return linear_cross_entropy(given, words.weight, words.bias, torch.cat(wanted))
 
     def check_that_it_sees_its_input(self, ids: Sequence[Sequence[int]]) -> None:
         """Raise UserError unless the loss depends on what the encoder reads; in decoder-only models nothing else says so.

@@ -17,7 +17,7 @@ from adapt.job import Event, Job, silent
 from adapt.records import CrossEncoder, Encoder
 from adapt.store import key_of, write_json
 
-VERSION = 2  # raised when the same check would measure something else
+VERSION = 3  # raised when the same check would measure something else
 
 
 @dataclass(frozen=True)

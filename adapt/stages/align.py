@@ -20,7 +20,7 @@ class Align(TrainingStage):
     that has never read the other language learns no more of it than the parallel sentences show.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     product: ClassVar[str] = "aligned"
     on_request: ClassVar = ("teacher",)
     example: ClassVar[str] = "adapt align --model all-MiniLM-L6-v2 --parallel en-fr.csv --out aligned --max-steps 5"

@@ -25,7 +25,7 @@ class CrossEncoderStage(TrainingStage):
     (named `scored` in a recipe, so that `silver` does not take it for the domain's own) makes a labeller for the domain's texts.
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     product: ClassVar[str] = "cross-encoder"
     stand_ins: ClassVar = {"pairs": ("gold", "scored")}
     example: ClassVar[str] = "adapt cross-encoder --model all-MiniLM-L6-v2 --pairs gold.csv --out labeller --epochs 1"

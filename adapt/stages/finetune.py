@@ -39,7 +39,7 @@ class Finetune(TrainingStage):
     Against forgetting, a source may be pairs of no domain (replay), and `retain` holds the vectors near the base's.
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     product: ClassVar[str] = "finetuned"
     stand_ins: ClassVar = {"examples": ("triplets", "pairs", "silver", "gold")}
     on_request: ClassVar = ("guide", "teacher")

@@ -33,7 +33,7 @@ class Mine(Stage):
     suspected.csv (hits to review), analysis.json and hardest.csv.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     product: ClassVar[str] = "triplets"
     stand_ins: ClassVar = {"corpus": ("texts",)}
     # Worth naming: a labeller may know nothing of queries and passages; another model's view costs another encoding.

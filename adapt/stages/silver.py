@@ -31,7 +31,7 @@ class Silver(Stage):
     pairs holds the histogram of their scores. A run that was killed goes on with the first part that is not scored yet.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     product: ClassVar[str] = "silver"
     stand_ins: ClassVar = {"texts": ("corpus",)}
     example: ClassVar[str] = (

@@ -36,7 +36,7 @@ class Tsdae(TrainingStage):
     the encoder learns to give for a damaged text what base and map together give for it. Its architecture stays as it was.
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     product: ClassVar[str] = "tsdae"
     stand_ins: ClassVar = {"texts": ("corpus",)}
     example: ClassVar[str] = "adapt tsdae --model all-MiniLM-L6-v2 --texts passages.jsonl --out speaks-medical --max-steps 20"
