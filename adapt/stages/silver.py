@@ -16,6 +16,7 @@ from adapt.engine.int8 import Precision
 from adapt.job import Job
 from adapt.records import CrossEncoderFolder, EncoderFolder, OnDemand, Scored, SilverPair, Texts
 from adapt.stages import PositiveFloat, PositiveInt, Share, Stage
+from adapt.text.stems import Language
 
 Sampler = Literal["bm25", "dense", "kde", "random"]
 Correlation = Annotated[float, Field(ge=-1, le=1)]
@@ -58,6 +59,7 @@ class Silver(Stage):
     threshold: Share = Field(0.5, description="score from which a binary pair is 1")
     unit: Literal["sentence", "text"] = Field("sentence", description="what is paired: sentences of the texts, or whole texts")
     min_words: PositiveInt = Field(5, description="shorter sentences are left out")
+    language: Language = Field("english", description="whose word endings bm25 takes off; scripts without spaces need none")
     max_words: PositiveInt = Field(60, description="longer sentences are left out")
     max_length: PositiveInt = Field(192, description="tokens per pair that the cross-encoder reads")
     precision: Precision = Field(
@@ -247,7 +249,7 @@ class Silver(Stage):
         anchors = np.random.default_rng(job.seed).permutation(len(units))[: max(50, 2 * count)]
         k = self.top_k + 1  # the nearest neighbour of a text is itself
         if sampler == "bm25":
-            found, scores = bm25.top(units, [units[i] for i in anchors], k)
+            found, scores = bm25.top(units, [units[i] for i in anchors], k, self.language)
             return from_neighbours(anchors, np.where(scores > 0, found, -1))
         from adapt.engine.encoder import embed
 

@@ -304,3 +304,13 @@ def test_settings_that_do_not_fit_are_told_together():
 def test_texts_that_give_no_pair_are_refused(labeller):
     with pytest.raises(UserError, match="gave no candidate pair"):
         Silver(sampling=("bm25",)).run([Text("1", "Only one sentence stands in here.")], labeller, Job(1))
+
+
+def test_lexical_candidates_go_by_the_words_of_their_language(labeller):
+    # French endings: "traitements" and "traitement" share a stem in French, and in no other way.
+    texts = [Text(str(i), text) for i, text in enumerate(["Les traitements curatifs.", "Le traitement curatif.", "Un autre cas."])]
+    settings = {"sampling": ("bm25",), "pairs": 2, "unit": "text", "min_words": 1}
+    (pair,) = Silver(**settings, language="french").run(texts, labeller, Job(1))
+    assert {pair.sentence1, pair.sentence2} == {texts[0].text, texts[1].text}
+    with pytest.raises(UserError, match="no candidate pair"):
+        Silver(**settings, language="none").run(texts, labeller, Job(1))
