@@ -1,4 +1,4 @@
-"""What a ranking is worth: functions of the grades in rank order and of all grades of the query, largest first; and rankings."""
+"""What a ranking is worth: functions of the grades in rank order and of all grades of the query, largest first; and ranks."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from adapt.search.dense import TIE
 
 BLOCK = 1 << 24  # scores held at once: 64 MiB
+FEW = 64  # places up to which counting is quicker than sorting
 
 
 def ndcg(ranked: np.ndarray, ideal: np.ndarray, k: int = 10) -> float:
@@ -43,22 +44,41 @@ def precision(ranked: np.ndarray, ideal: np.ndarray, k: int = 10) -> float:
     return float((ranked[:k] > 0).sum() / k)
 
 
-def rankings(
-    queries: np.ndarray, passages: np.ndarray, wanted: Sequence[Sequence[int]], never: Sequence[int], depth: int
-) -> Iterator[np.ndarray]:
-    """For each query [q, d] the passages [n, d] best first, as far down as the last of its `wanted` and `depth` at most.
+def ranks(queries: np.ndarray, passages: np.ndarray, wanted: Sequence[Sequence[int]], never: Sequence[int]) -> Iterator[np.ndarray]:
+    """For each query [q, d] the ranks among the passages [n, d], from 0, of those that are `wanted`: all that metrics ask for.
 
-    What stands below the last relevant passage changes no metric, so it is not sorted. `never`: a passage that the query does not
-    see, -1 for none. Ties, to six digits, go to the lower index, as in `adapt.search.dense`.
+    `never`: a passage that the query does not see, -1 for none; wanted all the same, it ranks behind all others, at n. Ties, to
+    six digits, go to the lower index, as in `adapt.search.dense`.
     """
     step = max(1, BLOCK // max(1, len(passages)))
     for start in range(0, len(queries), step):
         for number, scores in enumerate(queries[start : start + step] @ passages.T, start):
             if never[number] >= 0:
                 scores[never[number]] = -np.inf
-            reach = np.flatnonzero(scores >= scores[wanted[number]].min() - TIE)
-            if len(reach) > 2 * depth:
-                bound = np.partition(scores[reach], -depth)[-depth]
-                reach = reach[scores[reach] >= bound - TIE]
-            order = np.argsort(-np.round(scores[reach].astype(np.float64), 6), kind="stable")
-            yield reach[order[:depth]]
+            places = np.asarray(wanted[number])
+            found = _counted(scores, places) if len(places) <= FEW else _sorted(scores, places)
+            found[places == never[number]] = len(scores)
+            yield found
+
+
+def _counted(scores: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Ranks by counting what scores higher: two looks at the scores for each place, half the time of a check in all."""
+    found = np.empty(len(places), dtype=np.int64)
+    for number, place in enumerate(places):
+        above = np.count_nonzero(scores > scores[place] + TIE)
+        if np.count_nonzero(scores >= scores[place] - TIE) == above + 1:
+            found[number] = above
+            continue
+        near = np.flatnonzero((scores >= scores[place] - TIE) & (scores <= scores[place] + TIE))
+        keys, key = np.round(scores[near].astype(np.float64), 6), np.round(np.float64(scores[place]), 6)
+        found[number] = above + ((keys > key) | ((keys == key) & (near < place))).sum()
+    return found
+
+
+def _sorted(scores: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """The same by sorting all that score as high as the lowest of many places."""
+    reach = np.flatnonzero(scores >= scores[places].min() - TIE)
+    order = np.argsort(-np.round(scores[reach].astype(np.float64), 6), kind="stable")
+    rank = np.empty(len(scores), dtype=np.int64)
+    rank[reach[order]] = np.arange(len(reach))
+    return rank[places]

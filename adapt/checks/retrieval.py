@@ -15,7 +15,7 @@ import numpy as np
 from adapt.checks import Measurement, Model
 from adapt.checks.groups import sharing
 from adapt.checks.health import Space
-from adapt.checks.ranking import average_precision, ndcg, precision, rankings, recall, reciprocal_rank
+from adapt.checks.ranking import average_precision, ndcg, precision, ranks, recall, reciprocal_rank
 from adapt.errors import UserError, gathered
 from adapt.files import read, rows
 from adapt.records import Text
@@ -80,11 +80,12 @@ class Retrieval:
         itself = [place.get(query.id, -1) for query in data.queries]  # as BEIR: a query never finds itself
         metrics = METRICS | {f"{name}@{k}": partial(value, k=k) for k in data.at for name, value in CUT.items()}
         items: dict[str, list[float]] = {metric: [] for metric in metrics}
-        grade_of = np.zeros(len(data.corpus))
-        for query, relevant, hits in zip(data.queries, right, rankings(queries, passages, right, itself, DEPTH), strict=True):
-            grade_of[relevant] = list(data.relevant[query.id].values())
-            ranked, ideal = grade_of[hits], np.sort(grade_of[relevant])[::-1]
-            grade_of[relevant] = 0
+        deepest = min(DEPTH, len(data.corpus))
+        for query, found in zip(data.queries, ranks(queries, passages, right, itself), strict=True):
+            grades = np.fromiter(data.relevant[query.id].values(), dtype=float)
+            ranked, ideal = np.zeros(min(int(found.max()) + 1, deepest)), np.sort(grades)[::-1]
+            seen = found < deepest
+            ranked[found[seen]] = grades[seen]
             for metric, value in metrics.items():
                 items[metric].append(value(ranked, ideal))
         groups = sharing([data.relevant[query.id] for query in data.queries])

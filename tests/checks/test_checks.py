@@ -87,20 +87,23 @@ def test_retrieval_agrees_with_trec_eval_where_passages_tie():
         assert found.metrics[f"mrr@{k}"] == pytest.approx(ir_measures.calc_aggregate([RR], qrels, first)[RR], abs=1e-9)
 
 
-@pytest.mark.parametrize("depth", [3, 20, 500])
-def test_rankings_are_the_head_of_an_exact_search(depth):
-    from adapt.checks.ranking import rankings
+@pytest.mark.parametrize("few", [0, 1_000])
+def test_ranks_are_the_places_in_an_exact_search_counted_or_sorted(monkeypatch, few):
+    from adapt.checks import ranking
     from adapt.search import dense
 
-    rng = np.random.default_rng(depth)
-    queries, passages = (rng.integers(-2, 3, size=(n, 3)).astype(np.float32) for n in (30, 200))  # ties everywhere
-    wanted = [rng.choice(200, 2, replace=False) for _ in queries]
-    never = rng.integers(-1, 200, size=30)
-    whole, _ = dense.top(queries, passages, 200)
-    for found, full, own, last in zip(rankings(queries, passages, wanted, never, depth), whole, never, wanted, strict=True):
-        seen = full[full != own][:depth]
-        assert found.tolist()[: len(seen)] == seen.tolist()[: len(found)]
-        assert set(last) & set(seen) <= set(found)
+    monkeypatch.setattr(ranking, "FEW", few)
+    monkeypatch.setattr(ranking, "BLOCK", 1_000)
+    rng = np.random.default_rng(few)
+    for digits in (0, 1, 7):  # ties everywhere, some, none
+        queries, passages = (np.round(rng.normal(size=(n, 3)), digits).astype(np.float32) for n in (30, 200))
+        wanted = [rng.choice(200, rng.integers(1, 9), replace=False).tolist() for _ in queries]
+        never = rng.integers(-1, 200, size=30)
+        never[3], wanted[4] = wanted[3][0], [never[4], 5] if never[4] != 5 else [5]
+        whole, _ = dense.top(queries, passages, 200)
+        for found, full, own, places in zip(ranking.ranks(queries, passages, wanted, never), whole, never, wanted, strict=True):
+            seen = full[full != own].tolist()
+            assert found.tolist() == [seen.index(place) if place != own else 200 for place in places]
 
 
 def test_retrieval_agrees_with_sentence_transformers(embedder):
