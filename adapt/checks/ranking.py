@@ -47,17 +47,20 @@ def precision(ranked: np.ndarray, ideal: np.ndarray, k: int = 10) -> float:
 def ranks(queries: np.ndarray, passages: np.ndarray, wanted: Sequence[Sequence[int]], never: Sequence[int]) -> Iterator[np.ndarray]:
     """For each query [q, d] the ranks among the passages [n, d], from 0, of those that are `wanted`: all that metrics ask for.
 
-    `never`: a passage that the query does not see, -1 for none; wanted all the same, it ranks behind all others, at n. Ties, to
-    six digits, go to the lower index, as in `adapt.search.dense`.
+    `never`: a passage that the query does not see, -1 for none; wanted all the same, it is not found: its rank is n, and so is that
+    of a score that is no number. Ties, to six digits, go to the lower index, as in `adapt.search.dense`.
     """
+    broken = np.isnan(queries).any() or np.isnan(passages).any()
     step = max(1, BLOCK // max(1, len(passages)))
     for start in range(0, len(queries), step):
         for number, scores in enumerate(queries[start : start + step] @ passages.T, start):
             if never[number] >= 0:
                 scores[never[number]] = -np.inf
+            if broken:
+                scores[np.isnan(scores)] = -np.inf
             places = np.asarray(wanted[number])
             found = _counted(scores, places) if len(places) <= FEW else _sorted(scores, places)
-            found[places == never[number]] = len(scores)
+            found[np.isneginf(scores[places])] = len(scores)
             yield found
 
 

@@ -59,8 +59,8 @@ class Silver(Stage):
     threshold: Share = Field(0.5, description="score from which a binary pair is 1")
     unit: Literal["sentence", "text"] = Field("sentence", description="what is paired: sentences of the texts, or whole texts")
     min_words: PositiveInt = Field(5, description="shorter sentences are left out")
-    language: Language = Field("english", description="whose word endings bm25 takes off; scripts without spaces need none")
     max_words: PositiveInt = Field(60, description="longer sentences are left out")
+    language: Language = Field("english", description="whose word endings bm25 takes off; scripts without spaces need none")
     max_length: PositiveInt = Field(192, description="tokens per pair that the cross-encoder reads")
     precision: Precision = Field(
         "auto", description="int8 reads pairs and texts two to three times faster on a CPU, where it agrees with fp32 (extra int8)"

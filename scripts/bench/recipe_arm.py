@@ -1,13 +1,12 @@
 """The whole medical recipe against a script that does the same with stock sentence-transformers, step by step as its docs show.
 
 Both sides denoise, train a cross-encoder on gold, label silver pairs, train on both, mine hard negatives, train on them, and
-check the model on dev after each of the three trainings (retrieval and similarity, at home and outside). Ours besides takes
-vectors of the space's health, gates every step, measures test data and writes its report: all of it counts.
+check the model on dev after each of the three trainings (retrieval and similarity, at home and outside). Ours
+besides looks at the health of the space, gates every step, measures test data and writes its report: all of it counts.
 """
 
 import contextlib
 import io
-import json
 import random
 import statistics
 import tempfile
@@ -156,7 +155,6 @@ def recipe(size: float) -> Arm:
 
     def gate() -> dict[str, tuple[float, bool]]:
         means = {name: statistics.mean(values) for name, values in reached.items()}
-        print(json.dumps(reached))
         return {f"dev nDCG@10 above {other}'s by": (means["ours"] - means[other], means["ours"] > means[other] - NOISE)
                 for other in ("stock", "best")}  # fmt: skip
 

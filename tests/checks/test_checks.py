@@ -106,6 +106,17 @@ def test_ranks_are_the_places_in_an_exact_search_counted_or_sorted(monkeypatch, 
             assert found.tolist() == [seen.index(place) if place != own else 200 for place in places]
 
 
+@pytest.mark.parametrize("few", [0, 1_000])
+def test_vectors_that_are_no_numbers_find_nothing(monkeypatch, few):
+    from adapt.checks import ranking
+
+    monkeypatch.setattr(ranking, "FEW", few)
+    queries = np.array([[1, 0], [np.nan, 0]], dtype=np.float32)
+    passages = np.array([[0.5, 0], [np.nan, 0], [0.9, 0]], dtype=np.float32)
+    found = [ranks.tolist() for ranks in ranking.ranks(queries, passages, [[0, 1, 2], [0, 2]], [-1, -1])]
+    assert found == [[1, 3, 0], [3, 3]]
+
+
 def test_retrieval_agrees_with_sentence_transformers(embedder):
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.evaluation import InformationRetrievalEvaluator
