@@ -6,6 +6,8 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
+START = 64  # tokens that could be computed in the time that a forward pass takes to begin
+
 
 def by_like_length(lengths: Sequence[int], size: int, seed: int, epoch: int, mega: int = 50) -> list[list[int]]:
     """Batches of `size` rows of like length: rows are shuffled, sorted within `mega` batches' worth, batches shuffled again."""
@@ -75,3 +77,59 @@ def gathered(
             used.add(positive)
             batches[-1] += rows_of[positive]
     return [batches[i] for i in rng.permutation(len(batches)) if len(batches[i]) > 1]
+
+
+def by_length(lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """Indices, longest first, in groups whose padded size stays within `budget` tokens (one text at least)."""
+    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+    groups: list[list[int]] = []
+    for index in order:
+        if groups and lengths[groups[-1][0]] * (len(groups[-1]) + 1) <= budget:
+            groups[-1].append(index)
+        else:
+            groups.append([index])
+    return groups
+
+
+def with_least_padding(lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """Indices, longest first, in groups whose padded size stays within `budget` (one text at least), at the least cost.
+
+    A group costs its padded size and a START: short texts are not padded to long ones where a group of their own is cheaper.
+    """
+    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+    longest = np.array([lengths[i] for i in order])
+    cost = np.zeros(len(order) + 1)  # of the first texts, grouped best
+    start = np.zeros(len(order) + 1, dtype=int)  # where their last group begins
+    first = 0
+    for end in range(1, len(order) + 1):
+        while first < end - 1 and longest[first] * (end - first) > budget:
+            first += 1
+        begin = np.arange(first, end)
+        found = cost[begin] + longest[begin] * (end - begin) + START
+        start[end] = first + int(found.argmin())
+        cost[end] = found.min()
+    groups, end = [], len(order)
+    while end:
+        groups.append(order[start[end] : end])
+        end = start[end]
+    return groups[::-1]
+
+
+def shared_out(lengths: Sequence[int], budget: int, cores: int) -> list[list[list[int]]]:
+    """Groups `with_least_padding` for each core, so that the one with most to do has little: padding and even shares in balance."""
+    total = sum(lengths)
+    cores = max(1, min(cores, total // (4 * START)))
+    least = -(-total // (cores * budget))  # groups for a core
+    found: list[tuple[int, int, list[list[list[int]]]]] = []
+    for count in range(least, least + 3):
+        groups = with_least_padding(lengths, min(budget, -(-total // (cores * count)) + max(lengths) // 2))
+        shares: list[list[list[int]]] = [[] for _ in range(cores)]
+        work = [0] * cores
+        for cost, group in sorted(((lengths[group[0]] * len(group) + START, group) for group in groups), reverse=True):
+            core = work.index(min(work))
+            shares[core].append(group)
+            work[core] += cost
+        found.append((max(work), count, [share for share in shares if share]))
+        if max(work) <= 1.05 * sum(work) / cores:
+            break
+    return min(found)[2]

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
-from adapt.engine import calibration, int8
+from adapt.engine import calibration, cores, int8
+from adapt.engine.batches import by_length
 from adapt.engine.device import autocast, device, seed_all
-from adapt.engine.encoder import TOKENS_PER_BATCH, by_length, padded, quiet
+from adapt.engine.encoder import TOKENS_PER_BATCH, padded, quiet
 from adapt.errors import UserError
 from adapt.job import Job
 from adapt.models import is_cross_encoder, weights_digest
@@ -89,7 +90,13 @@ class Reader(torch.nn.Module):
 
     def forward(self, pairs: Sequence[tuple[list[int], list[int]]], small: int8.Body | None = None) -> torch.Tensor:
         """Logits [pairs], fp32: log-odds of a match, where the classifier has several outputs; by `small`, in int8."""
-        features = self.features(pairs)
+        return cores.in_order(self, [len(ids) for ids, _ in pairs], partial(self.read, pairs, small=small), TOKENS_PER_BATCH)
+
+    def read(
+        self, pairs: Sequence[tuple[list[int], list[int]]], rows: Sequence[int], small: int8.Body | None = None
+    ) -> torch.Tensor:
+        """Logits [rows] of some of the pairs, in one pass."""
+        features = self.features([pairs[i] for i in rows])
         logits = small(features) if small else self.model(**features).logits.float()
         match = logits[:, self.match]
         if logits.shape[1] == 1:
@@ -135,11 +142,11 @@ def predict(
         part = pairs[start : start + AT_ONCE]
         for left, right in ((0, 1), (1, 0)):
             ids = reader.ids([p[left] for p in part], [p[right] for p in part], max_length)
-            for group in by_length([len(row) for row, _ in ids], TOKENS_PER_BATCH):
-                with autocast():
-                    logits = reader([ids[i] for i in group], small)
-                scores[start + np.array(group)] += torch.sigmoid(logits).double().cpu().numpy() / 2
-                progress.advance(len(group))
+            groups = by_length([len(row) for row, _ in ids], TOKENS_PER_BATCH)
+            with autocast():
+                for group, logits in zip(groups, cores.each(partial(reader.read, ids, small=small), groups), strict=True):
+                    scores[start + np.array(group)] += torch.sigmoid(logits).double().cpu().numpy() / 2
+                    progress.advance(len(group))
     return _calibrated(folder, scores) if calibrated else scores
 
 
@@ -151,8 +158,7 @@ def in_int8(folder: Path, sample: Sequence[tuple[str, str]], count: int, job: Jo
     held = ids[int8.CALIBRATION :]
 
     def scores(small: int8.Body | None) -> np.ndarray:
-        groups = by_length([len(row) for row, _ in held], TOKENS_PER_BATCH)
-        return torch.cat([torch.sigmoid(reader([held[i] for i in group], small)) for group in groups]).numpy()
+        return torch.sigmoid(reader(held, small)).numpy()
 
     return int8.body(
         reader.model, 2 * count, job, lambda: [reader.features([row]) for row in ids[: int8.CALIBRATION]], scores, "scores"

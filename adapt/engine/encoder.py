@@ -8,7 +8,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 
-from adapt.engine import int8
+from adapt.engine import cores, int8
+from adapt.engine.batches import by_length
 from adapt.engine.device import autocast, device
 from adapt.errors import UserError
 from adapt.job import Job
@@ -165,27 +166,15 @@ def padded(ids: Sequence[Sequence[int]], pad: int, here: torch.device) -> dict[s
     }
 
 
-def by_length(lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Indices, longest first, in groups whose padded size stays within `budget` tokens (one text at least)."""
-    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
-    groups: list[list[int]] = []
-    for index in order:
-        if groups and lengths[groups[-1][0]] * (len(groups[-1]) + 1) <= budget:
-            groups[-1].append(index)
-        else:
-            groups.append([index])
-    return groups
-
-
 def forward(
     model: SentenceTransformer | int8.Encoder, ids: Sequence[Sequence[int]], budget: int = TOKENS_PER_BATCH
 ) -> torch.Tensor:
     """Sentence vectors [texts, d] in fp32, with gradients; texts of like length share a forward pass, so little is padding."""
-    groups = by_length([len(row) for row in ids], budget)
-    pad = model.tokenizer.pad_token_id or 0
-    parts = [model(padded([ids[i] for i in group], pad, device()))["sentence_embedding"].float() for group in groups]
-    order = torch.tensor([i for group in groups for i in group], device=parts[0].device)
-    return torch.cat(parts)[order.argsort()]
+    return cores.in_order(model, [len(row) for row in ids], partial(_vectors, model, ids), budget)
+
+
+def _vectors(model: SentenceTransformer | int8.Encoder, ids: Sequence[Sequence[int]], rows: Sequence[int]) -> torch.Tensor:
+    return model(padded([ids[i] for i in rows], model.tokenizer.pad_token_id or 0, device()))["sentence_embedding"].float()
 
 
 @torch.inference_mode()
@@ -211,12 +200,12 @@ def embed(
         for start in range(0, len(missing), AT_ONCE):
             part = missing[start : start + AT_ONCE]
             ids = _ids(model, part)
-            for group in by_length([len(row) for row in ids], TOKENS_PER_BATCH):
-                with autocast():
-                    found = forward(small or model, [ids[i] for i in group])
-                found = torch.nn.functional.normalize(found, dim=1)
-                store.keep([part[i] for i in group], found.cpu().numpy())
-                progress.advance(len(group))
+            groups = by_length([len(row) for row in ids], TOKENS_PER_BATCH)
+            with autocast():
+                for group, found in zip(groups, cores.each(partial(_vectors, small or model, ids), groups), strict=True):
+                    found = torch.nn.functional.normalize(found, dim=1)
+                    store.keep([part[i] for i in group], found.cpu().numpy())
+                    progress.advance(len(group))
         store.save()
     return store.take(given)
 

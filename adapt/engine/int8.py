@@ -11,6 +11,7 @@ import importlib.util
 import io
 import logging
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -60,6 +61,8 @@ class Body:
         """Converted and quantised by the features of single texts; raises whatever OpenVINO does where it can't convert it."""
         import torch
 
+        from adapt.engine import cores
+
         openvino, nncf = _libraries()
         self.names = list(calibration[0])
         example = tuple(torch.cat([row, row]) for row in calibration[0].values())  # one text alone would be traced as always one
@@ -72,13 +75,17 @@ class Body:
                 whole, nncf.Dataset(rows, list), subset_size=len(rows), model_type=nncf.ModelType.TRANSFORMER,
                 advanced_parameters=advanced,
             )  # fmt: skip
-            settings = {"INFERENCE_NUM_THREADS": torch.get_num_threads(), "NUM_STREAMS": 1, "ENABLE_CPU_PINNING": False}
-            self.request = openvino.Core().compile_model(small, "CPU", settings).create_infer_request()
+            settings = {
+                "INFERENCE_NUM_THREADS": torch.get_num_threads(), "NUM_STREAMS": cores.count(), "ENABLE_CPU_PINNING": False
+            }  # fmt: skip
+            self.compiled, self.own = openvino.Core().compile_model(small, "CPU", settings), threading.local()
 
     def __call__(self, features: Features) -> torch.Tensor:
         import torch
 
-        found = self.request.infer([features[name].numpy() for name in self.names])[0]
+        if not hasattr(self.own, "request"):
+            self.own.request = self.compiled.create_infer_request()
+        found = self.own.request.infer([features[name].numpy() for name in self.names])[0]
         return torch.from_numpy(found.copy())  # the request writes into the same memory next time
 
 

@@ -249,13 +249,3 @@ def _save(file: Any, state: dict[str, Any]) -> None:
 def trainable(module: torch.nn.Module) -> list[tuple[str, torch.nn.Parameter]]:
     """The named parameters that take gradients, each once even when shared."""
     return [(name, p) for name, p in module.named_parameters() if p.requires_grad]
-
-
-def set_dropout(module: torch.nn.Module, share: float) -> None:
-    """Set every dropout layer's share; attention's own dropout is read from the module's attribute of that name."""
-    for part in module.modules():
-        if isinstance(part, torch.nn.Dropout):
-            part.p = share
-        for name in ("dropout_prob", "attention_dropout"):
-            if isinstance(getattr(part, name, None), float):
-                setattr(part, name, share)

@@ -10,8 +10,9 @@ import torch
 from sentence_transformers import SentenceTransformer
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from adapt.engine import cores
 from adapt.engine.device import device, seed_all
-from adapt.engine.encoder import TOKENS_PER_BATCH, by_length, forward, padded, quiet
+from adapt.engine.encoder import TOKENS_PER_BATCH, forward, padded, quiet
 from adapt.errors import UserError
 from adapt.losses.linear_cross_entropy import linear_cross_entropy
 
@@ -59,21 +60,23 @@ class Denoising(torch.nn.Module):
     def restore(self, vectors: torch.Tensor, originals: Sequence[Sequence[int]]) -> torch.Tensor:
         """The loss of restoring `originals` from sentence vectors [texts, d]."""
         pad = self.encoder.tokenizer.pad_token_id or 0
-        states, wanted = [], []
-        for group in by_length([len(ids) for ids in originals], TOKENS_PER_BATCH):
-            features = padded([originals[i][:-1] for i in group], pad, device())
-            targets = padded([originals[i][1:] for i in group], pad, device())
-            hidden = getattr(self.decoder, self.decoder.base_model_prefix)(
+        body = getattr(self.decoder, self.decoder.base_model_prefix)
+
+        def states(rows: list[int], vectors: torch.Tensor) -> torch.Tensor:
+            features = padded([originals[i][:-1] for i in rows], pad, device())
+            hidden = body(
                 input_ids=features["input_ids"],
                 attention_mask=features["attention_mask"],
-                encoder_hidden_states=vectors[group][:, None].to(self.decoder.dtype),
+                encoder_hidden_states=vectors[rows][:, None].to(self.decoder.dtype),
                 use_cache=False,
             )[0]
-            real = targets["attention_mask"].bool()  # the vocabulary head is most of the work: never spend it on padding
-            states.append(hidden[real])
-            wanted.append(targets["input_ids"][real])
-        given, words = _before_words(self.decoder, torch.cat(states))
-        return linear_cross_entropy(given, words.weight, words.bias, torch.cat(wanted))
+            return hidden[features["attention_mask"].bool()]  # the vocabulary head is most of the work: never spend it on padding
+
+        shares = cores.shares(body, [len(ids) for ids in originals], TOKENS_PER_BATCH)
+        rows = [row for share in shares for group in share for row in group]
+        wanted = torch.tensor([token for row in rows for token in originals[row][1:]], device=vectors.device)
+        given, words = _before_words(self.decoder, cores.joined(body, states, shares, vectors))
+        return linear_cross_entropy(given, words.weight, words.bias, wanted)
 
     def check_that_it_sees_its_input(self, ids: Sequence[Sequence[int]]) -> None:
         """Raise UserError unless the loss depends on what the encoder reads; in decoder-only models nothing else says so.

@@ -20,7 +20,7 @@ class Align(TrainingStage):
     that has never read the other language learns no more of it than the parallel sentences show.
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     product: ClassVar[str] = "aligned"
     on_request: ClassVar = ("teacher",)
     example: ClassVar[str] = "adapt align --model all-MiniLM-L6-v2 --parallel en-fr.csv --out aligned --max-steps 5"
@@ -44,8 +44,9 @@ class Align(TrainingStage):
         import torch
 
         from adapt.engine.batches import without_repeats
+        from adapt.engine.dropout import set_dropout
         from adapt.engine.encoder import embed, forward, open_encoder, save_encoder, token_ids
-        from adapt.engine.training import Group, epochs_of, fit, set_dropout, trainable
+        from adapt.engine.training import Group, epochs_of, fit, trainable
         from adapt.errors import UserError
         from adapt.losses.alignment import to_teacher
         from adapt.losses.ranking import multiple_negatives

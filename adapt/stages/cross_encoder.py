@@ -25,7 +25,7 @@ class CrossEncoderStage(TrainingStage):
     (named `scored` in a recipe, so that `silver` does not take it for the domain's own) makes a labeller for the domain's texts.
     """
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     product: ClassVar[str] = "cross-encoder"
     stand_ins: ClassVar = {"pairs": ("gold", "scored")}
     example: ClassVar[str] = "adapt cross-encoder --model all-MiniLM-L6-v2 --pairs gold.csv --out labeller --epochs 1"
@@ -96,7 +96,8 @@ class CrossEncoderStage(TrainingStage):
 
         from adapt.engine.batches import by_like_length
         from adapt.engine.cross_encoder import Reader
-        from adapt.engine.training import Group, HeldOut, epochs_of, fit, set_dropout, trainable
+        from adapt.engine.dropout import set_dropout
+        from adapt.engine.training import Group, HeldOut, epochs_of, fit, trainable
 
         place.mkdir(exist_ok=True)
         part = Job(seed, place, place, job.tell)
@@ -141,16 +142,11 @@ class CrossEncoderStage(TrainingStage):
         import torch
 
         from adapt.engine.device import autocast
-        from adapt.engine.encoder import TOKENS_PER_BATCH, by_length
 
-        total = 0.0
-        for ids in self._both_orders(reader, held):
-            for group in by_length([len(row) for row, _ in ids], TOKENS_PER_BATCH):
-                with autocast(self.precision):
-                    logits = reader([ids[i] for i in group])
-                wanted = torch.tensor([held[i].score for i in group], device=logits.device)
-                total += float(torch.nn.functional.binary_cross_entropy_with_logits(logits, wanted, reduction="sum"))
-        return total / (2 * len(held))
+        with autocast(self.precision):
+            logits = torch.cat([reader(ids) for ids in self._both_orders(reader, held)])
+        wanted = torch.tensor([pair.score for pair in held] * 2, device=logits.device)
+        return float(torch.nn.functional.binary_cross_entropy_with_logits(logits, wanted))
 
 
 def _split(pairs: Sequence[ScoredPair], share: float, seed: int) -> tuple[list[ScoredPair], list[ScoredPair]]:

@@ -39,7 +39,7 @@ class Finetune(TrainingStage):
     Against forgetting, a source may be pairs of no domain (replay), and `retain` holds the vectors near the base's.
     """
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     product: ClassVar[str] = "finetuned"
     stand_ins: ClassVar = {"examples": ("triplets", "pairs", "silver", "gold")}
     on_request: ClassVar = ("guide", "teacher")
@@ -164,10 +164,11 @@ class Finetune(TrainingStage):
 
         from adapt.engine import lora, sources
         from adapt.engine.device import autocast, seed_all
+        from adapt.engine.dropout import set_dropout
         from adapt.engine.encoder import forward, open_encoder, save_encoder
         from adapt.engine.examples import Ranked, Rated
         from adapt.engine.gradient_cache import forward_cached
-        from adapt.engine.training import Group, HeldOut, epochs_of, fit, set_dropout, trainable
+        from adapt.engine.training import Group, HeldOut, epochs_of, fit, trainable
         from adapt.errors import UserError
         from adapt.losses.classification import Classifier
         from adapt.losses.matryoshka import matryoshka

@@ -36,7 +36,7 @@ class Tsdae(TrainingStage):
     the encoder learns to give for a damaged text what base and map together give for it. Its architecture stays as it was.
     """
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     product: ClassVar[str] = "tsdae"
     stand_ins: ClassVar = {"texts": ("corpus",)}
     example: ClassVar[str] = "adapt tsdae --model all-MiniLM-L6-v2 --texts passages.jsonl --out speaks-medical --max-steps 20"
@@ -143,8 +143,9 @@ class Tsdae(TrainingStage):
 
         from adapt.engine import processes
         from adapt.engine.batches import by_like_length
+        from adapt.engine.dropout import set_dropout
         from adapt.engine.encoder import forward
-        from adapt.engine.training import Group, epochs_of, fit, set_dropout, trainable
+        from adapt.engine.training import Group, epochs_of, fit, trainable
         from adapt.losses.retention import Retention
 
         lessons = {"denoise": self._denoise, "vectors": self._restore_vectors, "mlm": self._mask, "simcse": self._tell_apart}

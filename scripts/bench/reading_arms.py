@@ -13,9 +13,10 @@ from scipy.stats import spearmanr
 
 from adapt import models
 from adapt.engine import int8
+from adapt.engine.batches import by_length
 from adapt.engine.cross_encoder import Reader, in_int8, predict
 from adapt.engine.device import device
-from adapt.engine.encoder import TOKENS_PER_BATCH, by_length, embed, open_encoder, quiet, token_ids
+from adapt.engine.encoder import TOKENS_PER_BATCH, embed, open_encoder, quiet, token_ids
 from adapt.job import Job
 from adapt.records import Encoder
 from adapt.stages.cross_encoder import CrossEncoderStage

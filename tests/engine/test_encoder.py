@@ -6,8 +6,9 @@ import pytest
 import torch
 from sentence_transformers import SentenceTransformer
 
+from adapt.engine.batches import by_length
 from adapt.engine.blend import blend
-from adapt.engine.encoder import by_length, embed, forward, open_encoder, save_encoder, token_ids
+from adapt.engine.encoder import embed, forward, open_encoder, save_encoder, token_ids
 from adapt.errors import UserError
 from adapt.job import Job
 

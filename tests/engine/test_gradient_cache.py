@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from adapt.engine import gradient_cache
+from adapt.engine.dropout import set_dropout
 from adapt.engine.encoder import forward, open_encoder, token_ids
-from adapt.engine.training import set_dropout
 from adapt.losses.ranking import multiple_negatives
 
 

@@ -1,0 +1,109 @@
+import numpy as np
+import pytest
+import torch
+
+from adapt.engine import cores
+from adapt.engine.dropout import drops, set_dropout
+from adapt.engine.encoder import embed, forward, open_encoder, token_ids
+from adapt.job import Job
+
+TEXTS = [
+    "The heart helps.",
+    "Fever.",
+    "A mild rash and a cough after the tablet in the morning.",
+    "Fever falls.",
+    "Kidney dose falls.",
+] * 30
+
+
+@pytest.fixture
+def threads():
+    """Sets how many threads torch computes with, for one test."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def gradients(model, ids, wanted):
+    model.train()
+    model.zero_grad()
+    vectors = forward(model, ids)
+    (vectors * wanted).sum().backward()
+    return vectors.detach(), {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_cores_side_by_side_give_the_vectors_and_gradients_of_one(embedder, threads, count):
+    model = open_encoder(embedder)
+    set_dropout(model, 0.0)
+    ids = token_ids(model, TEXTS)
+    wanted = torch.randn(len(ids), model.get_embedding_dimension(), generator=torch.Generator().manual_seed(0))
+    threads(1)
+    vectors, slopes = gradients(model, ids, wanted)
+    threads(count)
+    assert len(cores.shares(model.train(), list(map(len, ids)), 1_024)) == count
+    apart, others = gradients(model, ids, wanted)
+    again, same = gradients(model, ids, wanted)
+    assert torch.allclose(vectors, apart, atol=1e-6)
+    assert slopes.keys() == others.keys() and len(slopes) > 10
+    assert all(torch.allclose(slopes[name], others[name], rtol=1e-4, atol=1e-6) for name in slopes)
+    assert torch.equal(apart, again) and all(torch.equal(others[name], same[name]) for name in others)
+
+
+def test_gradients_reach_what_is_given_and_nothing_that_is_frozen(threads):
+    threads(2)
+    module = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Linear(4, 2))
+    module[0].requires_grad_(False)
+    given = torch.randn(6, 3, requires_grad=True)
+    found = cores.joined(module, lambda rows, given: module(given[rows]), [[[5, 0], [1]], [[2, 3, 4]]], given)
+    assert torch.allclose(found, module(given)[[5, 0, 1, 2, 3, 4]])
+    found.square().sum().backward()
+    slope, own = given.grad.clone(), module[1].weight.grad.clone()
+    given.grad = module[1].weight.grad = None
+    module(given).square().sum().backward()
+    assert torch.allclose(slope, given.grad) and torch.allclose(own, module[1].weight.grad)
+    assert module[0].weight.grad is None
+
+
+def test_cores_compute_in_the_modes_of_who_asks(threads):
+    threads(2)
+
+    def modes(_):
+        own = torch.get_num_threads(), torch.is_inference_mode_enabled(), torch.is_grad_enabled(), torch.is_autocast_enabled("cpu")
+        return *own, (torch.ones(2, 2) @ torch.ones(2, 2)).dtype
+
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        assert set(cores.each(modes, range(8))) == {(1, True, False, True, torch.bfloat16)}
+    with torch.no_grad():
+        assert set(cores.each(modes, range(8))) == {(1, False, False, False, torch.float32)}
+    assert torch.get_num_threads() == 2
+
+
+def test_an_error_on_one_core_is_raised(threads):
+    threads(2)
+    with pytest.raises(ZeroDivisionError):
+        list(cores.each(lambda part: 1 // part, [1, 1, 0, 1]))
+
+
+def test_dropout_is_drawn_on_one_core_so_that_a_seed_means_the_same(embedder, threads):
+    threads(2)
+    model = open_encoder(embedder).train()
+    set_dropout(model, 0.3)
+    assert drops(model)
+    ids = token_ids(model, TEXTS)
+    torch.manual_seed(5)
+    first = forward(model, ids)
+    torch.manual_seed(5)
+    assert torch.equal(first, forward(model, ids))
+    with torch.no_grad():  # as for an encoder that is held still while its decoder learns
+        torch.manual_seed(5)
+        assert torch.equal(first, forward(model, ids))
+    set_dropout(model, 0.0)
+    assert not drops(model)
+
+
+def test_embeddings_have_the_same_bits_on_any_number_of_cores(embedder, threads):
+    threads(1)
+    alone = embed(embedder, TEXTS * 4, Job())
+    threads(2)
+    assert np.array_equal(alone, embed(embedder, TEXTS * 4, Job()))
