@@ -21,7 +21,7 @@ def vectors() -> Path | None:
 
     Within it they stand by the model's weights and the text (see `adapt.vectors`), so that they are never out of date.
     """
-    from adapt.engine.device import device, fast_bfloat16
+    from adapt.device import device, fast_bfloat16
 
     root = folder()
     if root is None:

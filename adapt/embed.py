@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from adapt import cache, files, models
-from adapt.engine import int8
-from adapt.engine.int8 import Precision
 from adapt.errors import UserError
 from adapt.job import Event, Job
+from adapt.networks import int8
+from adapt.networks.int8 import Precision
 from adapt.records import Text
 
 

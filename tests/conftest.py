@@ -59,7 +59,7 @@ def embedder(tmp_path_factory, language_model) -> Path:
     from sentence_transformers.base.modules.transformer import Transformer
     from sentence_transformers.sentence_transformer.modules.pooling import Pooling
 
-    from adapt.engine.encoder import save_encoder
+    from adapt.networks.encoder import save_encoder
 
     body = Transformer(str(language_model))
     model = SentenceTransformer(modules=[body, Pooling(body.get_embedding_dimension(), "mean"), Normalize()], device="cpu")

@@ -5,8 +5,9 @@ import json
 import numpy as np
 
 from adapt import vectors
-from adapt.engine.encoder import embed, open_encoder, token_ids
+from adapt.engine.encoder import embed
 from adapt.job import Job
+from adapt.networks.encoder import open_encoder, token_ids
 from adapt.vectors import Vectors, kept, with_prompt
 
 TEXTS = ["heart pain", "a red rash", "heart pain", ""]

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from adapt.cli.voice import voice
-from adapt.engine.int8 import Precision
+from adapt.networks.int8 import Precision
 
 PRECISION = click.option(
     "--precision",

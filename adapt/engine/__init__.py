@@ -1,1 +1,1 @@
-"""Where torch lives: devices and precision, encoders and cross-encoders on disk, batches, training, encoding."""
+"""What makes every stage fast: batches, cores, the training loop, encoding and labelling."""

@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 
 import torch
 
+from adapt.device import device
 from adapt.engine.batches import by_length, shared_out
-from adapt.engine.device import device
 from adapt.engine.dropout import drops
 
 MOST = 8  # batches side by side; where there are more cores, several share one: each batch in training has gradients of its own

@@ -1,122 +1,41 @@
-"""Open, run and save cross-encoders: transformers that read two texts at once and give one score."""
+"""What a cross-encoder makes of pairs: logits with gradients for training, scores for labelling, filters and checks."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
-from adapt.engine import calibration, cores, int8
+from adapt.calibration import load
+from adapt.device import autocast
+from adapt.engine import cores
 from adapt.engine.batches import by_length
-from adapt.engine.device import autocast, device, seed_all
-from adapt.engine.encoder import TOKENS_PER_BATCH, padded, quiet
-from adapt.errors import UserError
+from adapt.engine.encoder import TOKENS_PER_BATCH
 from adapt.job import Job
-from adapt.models import is_cross_encoder, weights_digest
+from adapt.models import weights_digest
+from adapt.networks import int8
+from adapt.networks.reader import Reader
 
-# Tells sentence-transformers' CrossEncoder to give scores in 0 to 1, as this package does.
-SIGMOID = {"sentence_transformers": {"activation_fn": "torch.nn.modules.activation.Sigmoid"}}
+Tokens = tuple[list[int], list[int]]  # of a pair: ids, and which of the two texts each is of
 
 AT_ONCE = 10_000  # pairs that stand in memory as tokens, 2 kB each; among so many there are enough of any length
-
-
-# What classifiers of pairs call the label that means "these two belong together".
-MATCHES = {"entailment", "duplicate", "is_duplicate", "paraphrase", "equivalent", "relevant", "match", "similar", "yes", "label_1"}
-
-
-def match_label(folder: Path, labels: dict[int, str]) -> int:
-    """Which output means a match: the only one, or the one whose label says so. Raises UserError where none does."""
-    if len(labels) == 1:
-        return 0
-    # LABEL_1 is what a classifier of two without names calls its second class; of three it says nothing.
-    known = MATCHES - ({"label_1"} if len(labels) > 2 else set())
-    found = [index for index, label in labels.items() if str(label).lower().replace(" ", "_") in known]
-    if len(found) != 1:
-        raise UserError(
-            f"{folder}: classifies pairs as {', '.join(map(str, labels.values()))}, none of which is known to mean a match. Give a "
-            "cross-encoder with one output, or name the right label 'match' in id2label of its config.json"
-        )
-    return int(found[0])
-
-
-class Reader(torch.nn.Module):
-    """A sequence classifier and its tokenizer, read as one logit: that of a match."""
-
-    def __init__(self, folder: Path, new_head_seed: int | None = None):
-        """Load from `folder`; with a seed, a head that the folder does not have is drawn from it. Raises UserError."""
-        super().__init__()
-        try:
-            with quiet():
-                config = AutoConfig.from_pretrained(folder)
-                has_head = is_cross_encoder(Path(folder))
-                if not has_head and new_head_seed is None:
-                    raise UserError(f"{folder}: is not a cross-encoder (no classification head); train one: adapt cross-encoder")
-                if new_head_seed is not None:
-                    config.num_labels = 1
-                    seed_all(new_head_seed)
-                self.match = match_label(Path(folder), config.id2label)
-                # Some tokenizers do not say which text a token is of, though the model has learnt it. A model trained here is told,
-                # and its tokenizer is saved so; one from elsewhere is read as its own tokenizer has it, and others do.
-                types = new_head_seed is not None and getattr(config, "type_vocab_size", 0) > 1
-                more = {"model_input_names": ["input_ids", "token_type_ids", "attention_mask"]} if types else {}
-                self.tokenizer = AutoTokenizer.from_pretrained(folder, **more)
-                self.model = AutoModelForSequenceClassification.from_pretrained(
-                    folder, config=config, ignore_mismatched_sizes=new_head_seed is not None, dtype=torch.float32
-                )
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            raise UserError(f"{folder}: holds no model that can read pairs of texts ({error})") from None
-        self.to(device()).eval()
-
-    def ids(self, first: Sequence[str], second: Sequence[str], max_length: int) -> list[tuple[list[int], list[int]]]:
-        """(token ids, token types) of each pair, cut at `max_length` from the longer side."""
-        if not first:
-            return []
-        encoded = self.tokenizer(
-            list(first), list(second), truncation="longest_first", max_length=max_length, return_token_type_ids=True
-        )
-        return list(zip(encoded["input_ids"], encoded["token_type_ids"], strict=True))
-
-    def features(self, pairs: Sequence[tuple[list[int], list[int]]]) -> dict[str, torch.Tensor]:
-        """What the classifier is given, [pairs, longest] each."""
-        features = padded([ids for ids, _ in pairs], self.tokenizer.pad_token_id or 0, device())
-        if "token_type_ids" in self.tokenizer.model_input_names:
-            features["token_type_ids"] = padded([types for _, types in pairs], 0, device())["input_ids"]
-        return features
-
-    def forward(self, pairs: Sequence[tuple[list[int], list[int]]], small: int8.Body | None = None) -> torch.Tensor:
-        """Logits [pairs], fp32: log-odds of a match, where the classifier has several outputs; by `small`, in int8."""
-        return cores.in_order(self, [len(ids) for ids, _ in pairs], partial(self.read, pairs, small=small), TOKENS_PER_BATCH)
-
-    def read(
-        self, pairs: Sequence[tuple[list[int], list[int]]], rows: Sequence[int], small: int8.Body | None = None
-    ) -> torch.Tensor:
-        """Logits [rows] of some of the pairs, in one pass."""
-        features = self.features([pairs[i] for i in rows])
-        logits = small(features) if small else self.model(**features).logits.float()
-        match = logits[:, self.match]
-        if logits.shape[1] == 1:
-            return match
-        rest = [index for index in range(logits.shape[1]) if index != self.match]
-        return match - logits[:, rest].logsumexp(1)
-
-    def save(self, folder: Path) -> None:
-        """A folder that `sentence_transformers.CrossEncoder` loads, too."""
-        self.model.config.update(SIGMOID)
-        with quiet():
-            self.model.save_pretrained(folder)
-            self.tokenizer.save_pretrained(folder)
-        for file in folder.iterdir():
-            os.chmod(file, 0o644)
 
 
 @lru_cache(maxsize=1)
 def _opened(folder: Path, digest: str) -> Reader:
     return Reader(folder)  # by digest too: a folder may be replaced while the process lives
+
+
+def logits(reader: Reader, pairs: Sequence[Tokens], small: int8.Body | None = None) -> torch.Tensor:
+    """The reader's logits of token ids, [pairs], fp32, with gradients; pairs of like length share a forward pass."""
+    return cores.in_order(reader, [len(ids) for ids, _ in pairs], partial(_read, reader, pairs, small), TOKENS_PER_BATCH)
+
+
+def _read(reader: Reader, pairs: Sequence[Tokens], small: int8.Body | None, rows: Sequence[int]) -> torch.Tensor:
+    return reader([pairs[i] for i in rows], small)
 
 
 @torch.inference_mode()
@@ -144,8 +63,8 @@ def predict(
             ids = reader.ids([p[left] for p in part], [p[right] for p in part], max_length)
             groups = by_length([len(row) for row, _ in ids], TOKENS_PER_BATCH)
             with autocast():
-                for group, logits in zip(groups, cores.each(partial(reader.read, ids, small=small), groups), strict=True):
-                    scores[start + np.array(group)] += torch.sigmoid(logits).double().cpu().numpy() / 2
+                for group, found in zip(groups, cores.each(partial(_read, reader, ids, small), groups), strict=True):
+                    scores[start + np.array(group)] += torch.sigmoid(found).double().cpu().numpy() / 2
                     progress.advance(len(group))
     return _calibrated(folder, scores) if calibrated else scores
 
@@ -158,16 +77,17 @@ def in_int8(folder: Path, sample: Sequence[tuple[str, str]], count: int, job: Jo
     held = ids[int8.CALIBRATION :]
 
     def scores(small: int8.Body | None) -> np.ndarray:
-        return torch.sigmoid(reader(held, small)).numpy()
+        return torch.sigmoid(logits(reader, held, small)).numpy()
 
-    return int8.body(
-        reader.model, 2 * count, job, lambda: [reader.features([row]) for row in ids[: int8.CALIBRATION]], scores, "scores"
-    )
+    def calibration() -> list[int8.Features]:
+        return [reader.features([row]) for row in ids[: int8.CALIBRATION]]
+
+    return int8.body(reader.model, cores.count(), 2 * count, job, calibration, scores, "scores")
 
 
 def calibrated(folder: Path, scores: np.ndarray) -> np.ndarray:
     """Raw scores of the cross-encoder in `folder`, put on gold's scale by its calibration; as they are where it has none."""
-    saved = calibration.load(folder)
+    saved = load(folder)
     return saved[0](scores) if saved else scores
 
 

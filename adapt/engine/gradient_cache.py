@@ -8,9 +8,9 @@ import torch
 from sentence_transformers import SentenceTransformer
 from torch.utils.checkpoint import checkpoint
 
+from adapt.device import device
 from adapt.engine.batches import by_length
-from adapt.engine.device import device
-from adapt.engine.encoder import padded
+from adapt.networks.encoder import padded
 
 
 def forward_cached(model: SentenceTransformer, ids: Sequence[Sequence[int]], budget: int) -> torch.Tensor:

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
+from adapt.device import autocast, device, seed_all
 from adapt.engine import processes
-from adapt.engine.device import autocast, device, seed_all
 from adapt.errors import UserError, WorkFailed
 from adapt.job import Job
 

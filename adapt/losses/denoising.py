@@ -10,11 +10,12 @@ import torch
 from sentence_transformers import SentenceTransformer
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from adapt.device import device, seed_all
 from adapt.engine import cores
-from adapt.engine.device import device, seed_all
-from adapt.engine.encoder import TOKENS_PER_BATCH, forward, padded, quiet
+from adapt.engine.encoder import TOKENS_PER_BATCH, forward
 from adapt.errors import UserError
 from adapt.losses.linear_cross_entropy import linear_cross_entropy
+from adapt.networks.encoder import padded, quiet
 
 INSTEAD = (
     "Use objective: mlm (any encoder with a masked-language head) or objective: simcse (any encoder) in the same stage; "

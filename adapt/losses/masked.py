@@ -12,9 +12,9 @@ from sentence_transformers import SentenceTransformer
 from transformers import AutoConfig, AutoModelForMaskedLM
 from transformers.modeling_outputs import BaseModelOutput
 
-from adapt.engine.device import device, seed_all
-from adapt.engine.encoder import padded, quiet
+from adapt.device import device, seed_all
 from adapt.errors import UserError
+from adapt.networks.encoder import padded, quiet
 
 
 class Masked(torch.nn.Module):

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
-from adapt.engine.examples import RankedBatch, RatedBatch
+from adapt.examples.ranked import RankedBatch
+from adapt.examples.rated import RatedBatch
 from adapt.losses import classification, ranking, similarity, triplets
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from adapt.engine.encoder import TOKENS_PER_BATCH, forward, open_encoder
+from adapt.engine.encoder import TOKENS_PER_BATCH, forward
+from adapt.networks.encoder import open_encoder
 
 
 def cosine_distance(vectors: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:

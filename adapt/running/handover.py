@@ -30,7 +30,7 @@ def hand_over(steps: Steps, folder: Path, found: Mapping[str, Any]) -> None:
         if (folder / "modules.json").is_file():
             shutil.copytree(folder, aside, ignore=shutil.ignore_patterns("README.md", "__pycache__", ".gitattributes", "*.bin"))
         else:  # every step of a plain language model was set back: it still leaves as an embedder
-            from adapt.engine.encoder import open_encoder, save_encoder
+            from adapt.networks.encoder import open_encoder, save_encoder
 
             save_encoder(open_encoder(folder), aside)
         shutil.rmtree(target, ignore_errors=True)

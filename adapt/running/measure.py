@@ -38,7 +38,7 @@ class OnDisk:
 
     def device(self) -> str:
         """What it runs on, in words."""
-        from adapt.engine.device import describe
+        from adapt.device import describe
 
         return describe()
 

@@ -243,7 +243,7 @@ class Steps:
         def at(share: float, where: Path) -> gate.Verdict:
             measured = self.measured[after] if share else self.measured[before]
             if 0 < share < 1:
-                from adapt.engine.blend import blend
+                from adapt.networks.blend import blend
 
                 blend(self.made[before].path, self.made[after].path, share, where / f"blend-{share:g}")
                 self.made["blend"] = Encoder(where / f"blend-{share:g}")

@@ -51,7 +51,8 @@ class Index:
         """Each thread adds up scores of a few queries, and looks through them while they are in the cache."""
         starts = np.cumsum([0, *map(len, tokens)])
         flat = np.fromiter((token for row in tokens for token in row), dtype=np.int64, count=int(starts[-1]))
-        parts = self.index.scores
+        data, pointers = self.index.scores["data"], self.index.scores["indptr"]
+        documents = self.index.scores["indices"].astype(np.uint32, copy=False)  # no sign: nothing to look at before it is an index
         held = topk.Held(len(tokens), k)
         size = max(1, BLOCK // max(1, self.size))
 
@@ -59,7 +60,7 @@ class Index:
             scores = np.empty((size, self.size), dtype=np.float32)
             for start in rows:
                 stop = min(start + size, len(tokens))
-                add(flat, starts[start : stop + 1], parts["data"], parts["indices"], parts["indptr"], scores)
+                add(flat, starts[start : stop + 1], data, documents, pointers, scores)
                 held.show(scores[: stop - start], rows=slice(start, stop))
 
         blocks, threads = range(0, len(tokens), size), topk.threads()
@@ -82,5 +83,6 @@ def _add(tokens, starts, data, documents, pointers, scores):
         own = scores[row]
         own[:] = 0
         for token in tokens[starts[row] : starts[row + 1]]:
-            for place in range(pointers[token], pointers[token + 1]):
-                own[documents[place]] += data[place]
+            gains, where = data[pointers[token] : pointers[token + 1]], documents[pointers[token] : pointers[token + 1]]
+            for i in range(len(gains)):
+                own[where[i]] += gains[i]

@@ -64,7 +64,7 @@ def _merged(queries: np.ndarray, corpus: np.ndarray, k: int) -> tuple[np.ndarray
 
 
 def _card() -> torch.device | None:
-    from adapt.engine.device import device
+    from adapt.device import device
 
     return device() if device().type == "cuda" else None
 

@@ -45,12 +45,13 @@ class Align(TrainingStage):
 
         from adapt.engine.batches import without_repeats
         from adapt.engine.dropout import set_dropout
-        from adapt.engine.encoder import embed, forward, open_encoder, save_encoder, token_ids
+        from adapt.engine.encoder import embed, forward
         from adapt.engine.training import Group, epochs_of, fit, trainable
         from adapt.errors import UserError
         from adapt.losses.alignment import to_teacher
         from adapt.losses.ranking import multiple_negatives
         from adapt.losses.retention import Retention
+        from adapt.networks.encoder import open_encoder, save_encoder, token_ids
         from adapt.text.clean import normalised
 
         sources, targets = [row.source for row in parallel], [row.target for row in parallel]

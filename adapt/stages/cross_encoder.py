@@ -57,7 +57,7 @@ class CrossEncoderStage(TrainingStage):
         """The trained cross-encoder, in `job.out / "model"`; sentence-transformers' CrossEncoder loads it."""
         import numpy as np
 
-        from adapt.engine import calibration
+        from adapt import calibration
         from adapt.engine.cross_encoder import predict
 
         train, held = _split(pairs, self.held_out, job.seed)
@@ -95,9 +95,10 @@ class CrossEncoderStage(TrainingStage):
         import torch
 
         from adapt.engine.batches import by_like_length
-        from adapt.engine.cross_encoder import Reader
+        from adapt.engine.cross_encoder import logits
         from adapt.engine.dropout import set_dropout
         from adapt.engine.training import Group, HeldOut, epochs_of, fit, trainable
+        from adapt.networks.reader import Reader
 
         place.mkdir(exist_ok=True)
         part = Job(seed, place, place, job.tell)
@@ -109,8 +110,8 @@ class CrossEncoderStage(TrainingStage):
         def loss(epoch: int, rows: list[int], done: float) -> torch.Tensor:
             # Which text comes first is drawn anew each epoch: similarity has no direction, a transformer's input has.
             turned = [int(np.random.default_rng([seed, epoch, i]).random() < 0.5) for i in rows]
-            logits = reader([orders[turn][i] for turn, i in zip(turned, rows, strict=True)])
-            return torch.nn.functional.binary_cross_entropy_with_logits(logits, scores[rows].to(logits.device))
+            found = logits(reader, [orders[turn][i] for turn, i in zip(turned, rows, strict=True)])
+            return torch.nn.functional.binary_cross_entropy_with_logits(found, scores[rows].to(found.device))
 
         plan = epochs_of(
             lambda epoch: by_like_length([len(row) for row, _ in orders[0]], self.batch_size, seed, epoch),
@@ -141,12 +142,13 @@ class CrossEncoderStage(TrainingStage):
         """Mean binary cross-entropy over the held-out pairs in both orders."""
         import torch
 
-        from adapt.engine.device import autocast
+        from adapt.device import autocast
+        from adapt.engine.cross_encoder import logits
 
         with autocast(self.precision):
-            logits = torch.cat([reader(ids) for ids in self._both_orders(reader, held)])
-        wanted = torch.tensor([pair.score for pair in held] * 2, device=logits.device)
-        return float(torch.nn.functional.binary_cross_entropy_with_logits(logits, wanted))
+            found = torch.cat([logits(reader, ids) for ids in self._both_orders(reader, held)])
+        wanted = torch.tensor([pair.score for pair in held] * 2, device=found.device)
+        return float(torch.nn.functional.binary_cross_entropy_with_logits(found, wanted))
 
 
 def _split(pairs: Sequence[ScoredPair], share: float, seed: int) -> tuple[list[ScoredPair], list[ScoredPair]]:

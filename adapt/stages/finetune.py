@@ -162,17 +162,20 @@ class Finetune(TrainingStage):
         """The encoder after training, in `job.out / "model"`. Raises UserError where settings and examples do not fit."""
         import torch
 
-        from adapt.engine import lora, sources
-        from adapt.engine.device import autocast, seed_all
+        from adapt.device import autocast, seed_all
         from adapt.engine.dropout import set_dropout
-        from adapt.engine.encoder import forward, open_encoder, save_encoder
-        from adapt.engine.examples import Ranked, Rated
+        from adapt.engine.encoder import forward
         from adapt.engine.gradient_cache import forward_cached
         from adapt.engine.training import Group, HeldOut, epochs_of, fit, trainable
         from adapt.errors import UserError
+        from adapt.examples import sources
+        from adapt.examples.ranked import Ranked
+        from adapt.examples.rated import Rated
         from adapt.losses.classification import Classifier
         from adapt.losses.matryoshka import matryoshka
         from adapt.losses.retention import Retention
+        from adapt.networks import lora
+        from adapt.networks.encoder import open_encoder, save_encoder
 
         parts, kind = sources.split(examples), kind_of_records(examples)
         given = {"guide": guide, "teacher": teacher}

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from adapt.engine import int8
-from adapt.engine.int8 import Precision
 from adapt.job import Job
+from adapt.networks import int8
+from adapt.networks.int8 import Precision
 from adapt.records import CrossEncoder, CrossEncoderFolder, Encoder, EncoderFolder, Pairs, Texts, Triplet, Triplets
 from adapt.stages import NonNegativeFloat, PositiveInt, Share, Stage
 from adapt.text.stems import Language

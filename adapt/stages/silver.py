@@ -11,9 +11,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from adapt.engine import int8
-from adapt.engine.int8 import Precision
 from adapt.job import Job
+from adapt.networks import int8
+from adapt.networks.int8 import Precision
 from adapt.records import CrossEncoderFolder, EncoderFolder, OnDemand, Scored, SilverPair, Texts
 from adapt.stages import PositiveFloat, PositiveInt, Share, Stage
 from adapt.text.stems import Language
@@ -137,7 +137,7 @@ class Silver(Stage):
 
     def _labeller(self, folder: Path, gold: Scored, job: Job) -> tuple[Any, dict[str, Any]]:
         """(its calibration, its agreement with gold): as training here saved them, or measured on gold that it never saw."""
-        from adapt.engine import calibration
+        from adapt import calibration
         from adapt.engine.cross_encoder import predict
         from adapt.errors import UserError, WorkFailed
 

@@ -97,8 +97,8 @@ class Tsdae(TrainingStage):
 
     def run(self, model: EncoderFolder, texts: Texts, job: Job) -> EncoderFolder:
         """The encoder after training, in `job.out / "model"`. Raises UserError if nothing is left to read."""
-        from adapt.engine.encoder import is_tuned, open_encoder, save_encoder, set_pooling
         from adapt.errors import UserError
+        from adapt.networks.encoder import is_tuned, open_encoder, save_encoder, set_pooling
 
         tuned = self.start == "tuned" or (self.start == "auto" and is_tuned(model.path))
         if self.objective == "vectors" and not tuned:
@@ -186,7 +186,7 @@ class Tsdae(TrainingStage):
 
     def _held_out(self, objective: Objective, apart: list[int], steps: int):
         """The objective on sentences that are not trained on; their noise is that of epoch 0, each time the same."""
-        from adapt.engine.device import autocast
+        from adapt.device import autocast
         from adapt.engine.training import HeldOut
 
         if not apart:
@@ -282,7 +282,7 @@ class _Read:
 def _read(encoder, rows: list[str], max_length: int) -> _Read:
     import numpy as np
 
-    from adapt.engine.encoder import prompt_of
+    from adapt.networks.encoder import prompt_of
     from adapt.text.noise import word_units
 
     prompt = prompt_of(encoder, "")

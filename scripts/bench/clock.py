@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from adapt.engine.device import device, fast_bfloat16
+from adapt.device import device, fast_bfloat16
 
 Side = Callable[[], float]  # does the work once and says how many seconds counted
 

@@ -12,12 +12,14 @@ from clock import Arm, timed
 from scipy.stats import spearmanr
 
 from adapt import models
-from adapt.engine import int8
+from adapt.device import device
 from adapt.engine.batches import by_length
-from adapt.engine.cross_encoder import Reader, in_int8, predict
-from adapt.engine.device import device
-from adapt.engine.encoder import TOKENS_PER_BATCH, embed, open_encoder, quiet, token_ids
+from adapt.engine.cross_encoder import in_int8, predict
+from adapt.engine.encoder import TOKENS_PER_BATCH, embed
 from adapt.job import Job
+from adapt.networks import int8
+from adapt.networks.encoder import open_encoder, quiet, token_ids
+from adapt.networks.reader import Reader
 from adapt.records import Encoder
 from adapt.stages.cross_encoder import CrossEncoderStage
 

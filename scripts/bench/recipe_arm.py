@@ -20,9 +20,9 @@ from datasets import Dataset
 from training_arms import BASE, BATCH, BEST, stock_encoder, trainer_seconds
 
 import adapt
-from adapt.engine.device import device
-from adapt.engine.encoder import quiet, set_pooling
+from adapt.device import device
 from adapt.files import read
+from adapt.networks.encoder import quiet, set_pooling
 from adapt.running.measure import measure_all
 
 CORPORA = texts.MEDICAL.parent

@@ -8,7 +8,7 @@ import torch
 from clock import Arm, timed
 
 from adapt.checks.retrieval import CHECK, Judged
-from adapt.engine.device import device
+from adapt.device import device
 from adapt.records import Text
 from adapt.search import bm25, dense
 

@@ -20,11 +20,12 @@ from datasets import Dataset
 from transformers import TrainerCallback
 
 from adapt import models
+from adapt.device import device, fast_bfloat16
 from adapt.engine import training
-from adapt.engine.cross_encoder import Reader
-from adapt.engine.device import device, fast_bfloat16
-from adapt.engine.encoder import forward, open_encoder, padded, quiet, token_ids
+from adapt.engine.encoder import forward
 from adapt.job import Job
+from adapt.networks.encoder import open_encoder, padded, quiet, token_ids
+from adapt.networks.reader import Reader
 from adapt.records import Encoder
 from adapt.stages.cross_encoder import CrossEncoderStage
 from adapt.stages.finetune import Finetune
@@ -95,7 +96,7 @@ def stock_encoder(best: bool, pooling: str | None = None) -> Any:
     with quiet():
         model = SentenceTransformer(str(BASE), device=str(device()), config_kwargs=settings)
     if pooling:
-        from adapt.engine.encoder import set_pooling
+        from adapt.networks.encoder import set_pooling
 
         set_pooling(model, pooling)
     return model
@@ -159,7 +160,7 @@ def tsdae(size: float) -> Arm:
         return trainer_seconds("sentence", model, data, loss, seed, best)
 
     def gate() -> dict[str, tuple[float, bool]]:
-        from adapt.engine.encoder import set_pooling
+        from adapt.networks.encoder import set_pooling
 
         mine, twin = open_encoder(BASE), stock_encoder(True, "cls")
         set_pooling(mine, "cls")

@@ -6,8 +6,8 @@ import pytest
 
 import adapt
 from adapt import cache, checks
+from adapt.device import fast_bfloat16
 from adapt.embed import search_file
-from adapt.engine.device import fast_bfloat16
 from adapt.errors import UserError
 from adapt.running.measure import measure_all, measure_each
 from adapt.vectors import Vectors

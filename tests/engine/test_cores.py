@@ -4,8 +4,9 @@ import torch
 
 from adapt.engine import cores
 from adapt.engine.dropout import drops, set_dropout
-from adapt.engine.encoder import embed, forward, open_encoder, token_ids
+from adapt.engine.encoder import embed, forward
 from adapt.job import Job
+from adapt.networks.encoder import open_encoder, token_ids
 
 TEXTS = [
     "The heart helps.",

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from adapt.engine import calibration, cross_encoder
-from adapt.engine.calibration import Calibration
+from adapt import calibration
+from adapt.calibration import Calibration
+from adapt.engine import cross_encoder
 from adapt.engine.cross_encoder import calibrated, predict
 from adapt.errors import UserError
 from adapt.job import Job

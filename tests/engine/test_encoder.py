@@ -7,10 +7,11 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from adapt.engine.batches import by_length
-from adapt.engine.blend import blend
-from adapt.engine.encoder import embed, forward, open_encoder, save_encoder, token_ids
+from adapt.engine.encoder import embed, forward
 from adapt.errors import UserError
 from adapt.job import Job
+from adapt.networks.blend import blend
+from adapt.networks.encoder import open_encoder, save_encoder, token_ids
 
 TEXTS = ["The heart helps.", "Fever.", "A mild rash and a cough after the tablet in the morning.", "Fever.", "Kidney dose falls."]
 
@@ -23,7 +24,7 @@ def test_embed_equals_sentence_transformers(embedder):
 def test_vectors_are_kept_by_model_and_text(embedder, tmp_path, monkeypatch):
     job = Job(vectors=tmp_path)
     first = embed(embedder, TEXTS[:3], job)
-    monkeypatch.setattr("adapt.engine.encoder.forward", None)  # nothing may be encoded again
+    monkeypatch.setattr("adapt.engine.encoder._vectors", None)  # nothing may be encoded again
     assert (embed(embedder, TEXTS[:3][::-1], job) == first[::-1]).all()
 
 

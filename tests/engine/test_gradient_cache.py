@@ -3,8 +3,9 @@ import torch
 
 from adapt.engine import gradient_cache
 from adapt.engine.dropout import set_dropout
-from adapt.engine.encoder import forward, open_encoder, token_ids
+from adapt.engine.encoder import forward
 from adapt.losses.ranking import multiple_negatives
+from adapt.networks.encoder import open_encoder, token_ids
 
 
 def ranking(vectors):

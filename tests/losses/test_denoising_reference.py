@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from adapt.engine.encoder import open_encoder
 from adapt.losses.denoising import Denoising
+from adapt.networks.encoder import open_encoder
 
 NOISY = ["The heart.", "Fever tablet.", "rash cough."]
 TEXTS = ["The heart helps the kidney.", "Fever falls after the tablet.", "A mild rash and a cough."]

@@ -5,9 +5,9 @@ import pytest
 import torch
 from transformers import BertConfig, BertForMaskedLM
 
-from adapt.engine.encoder import open_encoder
 from adapt.losses.masked import Masked
 from adapt.losses.simcse import simcse
+from adapt.networks.encoder import open_encoder
 
 TEXTS = ["The heart helps the kidney.", "Fever falls after the tablet.", "A mild rash and a cough."]
 

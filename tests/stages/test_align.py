@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from adapt import checks, stages
-from adapt.engine.encoder import embed, open_encoder, save_encoder
+from adapt.engine.encoder import embed
 from adapt.errors import UserError
 from adapt.job import Job
 from adapt.losses.alignment import to_teacher
+from adapt.networks.encoder import open_encoder, save_encoder
 from adapt.records import Encoder, Parallel
 from adapt.running.measure import OnDisk
 

@@ -5,8 +5,8 @@ import random
 import numpy as np
 import pytest
 
-from adapt import stages
-from adapt.engine import calibration, cross_encoder
+from adapt import calibration, stages
+from adapt.engine import cross_encoder
 from adapt.engine.cross_encoder import predict
 from adapt.job import Job
 from adapt.records import Encoder, ScoredPair

@@ -7,10 +7,10 @@ import torch
 from safetensors.torch import load_file
 
 from adapt import stages
-from adapt.engine.cross_encoder import Reader
 from adapt.engine.encoder import embed
 from adapt.errors import UserError
 from adapt.job import Job
+from adapt.networks.reader import Reader
 from adapt.records import CrossEncoder, Encoder, Joined, Labelled, Pair, ScoredPair, Triplet
 
 Finetune = stages.find("finetune")

@@ -136,9 +136,10 @@ def test_overlap_is_the_shared_area_of_two_histograms():
 
 
 def test_a_cross_encoder_judges_on_calibrated_scores(monkeypatch, language_model, tmp_path):
-    from adapt.engine import calibration
-    from adapt.engine.calibration import calibrate
-    from adapt.engine.cross_encoder import Reader, predict
+    from adapt import calibration
+    from adapt.calibration import calibrate
+    from adapt.engine.cross_encoder import predict
+    from adapt.networks.reader import Reader
 
     folder = tmp_path / "judge"
     folder.mkdir()

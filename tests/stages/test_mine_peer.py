@@ -153,7 +153,7 @@ def test_random_choice_depends_on_the_job_s_seed_alone(monkeypatch):
 
 
 def test_vectors_that_were_kept_are_those_of_the_model_that_asks(monkeypatch, embedder, texts, tmp_path):
-    from adapt.engine.encoder import open_encoder, save_encoder
+    from adapt.networks.encoder import open_encoder, save_encoder
 
     other = open_encoder(embedder)
     for parameter in other.parameters():

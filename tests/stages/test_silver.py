@@ -5,9 +5,9 @@ import weakref
 import numpy as np
 import pytest
 
-from adapt import files, hand, records, stages
-from adapt.engine import calibration, cross_encoder
-from adapt.engine.calibration import Calibration
+from adapt import calibration, files, hand, records, stages
+from adapt.calibration import Calibration
+from adapt.engine import cross_encoder
 from adapt.errors import UserError, WorkFailed
 from adapt.job import Job
 from adapt.models import weights_digest

@@ -19,7 +19,7 @@ def test_gentle_tsdae_stays_nearer_to_the_base_than_the_papers_way(embedder, tex
 
 
 def test_tsdae_keeps_the_pooling_of_its_base(embedder, language_model, texts):
-    from adapt.engine.encoder import open_encoder
+    from adapt.networks.encoder import open_encoder
 
     for base, mode in ((embedder, "mean"), (language_model, "cls")):
         job = Job(1)

@@ -20,7 +20,7 @@ SETTINGS = {"batch_size": 8, "max_steps": 2, "frozen": 0.0, "learning_rate": 1e-
 
 def train(rank, count, base, texts, out, settings):
     """One of `count` processes; each keeps its own weights, for only the first writes the model."""
-    from adapt.engine import encoder
+    from adapt.networks import encoder
 
     torch.set_num_threads(1)
     training.CHECKPOINT_SECONDS = -1.0  # a checkpoint after the first step

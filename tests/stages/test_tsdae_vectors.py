@@ -8,9 +8,9 @@ from safetensors.torch import load_file
 
 from adapt import stages
 from adapt.engine import training
-from adapt.engine.encoder import open_encoder
 from adapt.errors import UserError
 from adapt.job import Job
+from adapt.networks.encoder import open_encoder
 from adapt.records import Encoder, Text
 
 Tsdae = stages.find("tsdae")

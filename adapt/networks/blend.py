@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-from adapt.engine.encoder import open_encoder, save_encoder
 from adapt.errors import UserError
+from adapt.networks.encoder import open_encoder, save_encoder
 
 
 def blend(old: Path, new: Path, share: float, target: Path) -> Path:

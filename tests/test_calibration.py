@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from adapt.engine import calibration
-from adapt.engine.calibration import Calibration, agreement, calibrate, logit
+from adapt import calibration
+from adapt.calibration import Calibration, agreement, calibrate, logit
 from adapt.errors import UserError
 
 

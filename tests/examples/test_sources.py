@@ -1,4 +1,4 @@
-from adapt.engine.sources import Epochs, drawn, interleaved, numbered, pairs_from, set_aside, split
+from adapt.examples.sources import Epochs, drawn, interleaved, numbered, pairs_from, set_aside, split
 from adapt.records import Joined, Pair, ScoredPair
 
 

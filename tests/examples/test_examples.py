@@ -2,10 +2,12 @@ import numpy as np
 import pytest
 import torch
 
-from adapt.engine import examples as module
-from adapt.engine.encoder import embed, open_encoder, token_ids
-from adapt.engine.examples import Ranked, Rated
+from adapt.engine.encoder import embed
+from adapt.examples import ranked as module
+from adapt.examples.ranked import Ranked
+from adapt.examples.rated import Rated
 from adapt.job import Job
+from adapt.networks.encoder import open_encoder, token_ids
 from adapt.records import Labelled, Pair, ScoredPair, Triplet
 
 ROWS = [

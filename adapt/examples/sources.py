@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from adapt.engine.examples import Ranked, Rated
+from adapt.examples.ranked import Ranked
+from adapt.examples.rated import Rated
 from adapt.records import Joined, Pair
 
 

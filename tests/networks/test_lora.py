@@ -1,9 +1,10 @@
 import pytest
 import torch
 
-from adapt.engine import lora
-from adapt.engine.encoder import forward, open_encoder, token_ids
+from adapt.engine.encoder import forward
 from adapt.errors import UserError
+from adapt.networks import lora
+from adapt.networks.encoder import open_encoder, token_ids
 
 TEXTS = ["heart falls", "the kidney is slow", "fever rises"]
 

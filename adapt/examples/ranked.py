@@ -6,18 +6,18 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 
-from adapt.engine.batches import by_like_length, gathered, without_repeats
+from adapt.device import device
+from adapt.engine.batches import gathered, without_repeats
 from adapt.engine.cross_encoder import predict
-from adapt.engine.device import device
-from adapt.engine.encoder import embed, token_ids
+from adapt.engine.encoder import embed
 from adapt.job import Job
-from adapt.records import Labelled, Pair, ScoredPair, Triplet
+from adapt.networks.encoder import token_ids
+from adapt.records import Pair, Triplet
 from adapt.text.clean import normalised
 
 
@@ -128,32 +128,3 @@ class Ranked:
             return found
         order = np.random.default_rng([self.seed, epoch, row]).permutation(len(found))
         return [found[i] for i in order[: self.negatives]]
-
-
-@dataclass(frozen=True)
-class RatedBatch:
-    """Token ids of n first texts, then of their n partners; wanted [n]: the score or label of each two."""
-
-    ids: list[list[int]]
-    wanted: torch.Tensor
-
-
-class Rated:
-    """Scored and labelled pairs, batched by length."""
-
-    def __init__(self, encoder: SentenceTransformer, examples: Sequence[ScoredPair | Labelled], max_length: int, seed: int):
-        self.seed = seed
-        self.left = token_ids(encoder, [e.sentence1 for e in examples], max_length=max_length)
-        self.partner = token_ids(encoder, [e.sentence2 for e in examples], max_length=max_length)
-        wanted: list[Any] = [e.label if isinstance(e, Labelled) else e.score for e in examples]
-        self.wanted = torch.tensor(wanted, device=device())
-        self.first = [normalised(e.sentence1) for e in examples]
-
-    def batches(self, rows: Sequence[int], size: int, epoch: int) -> list[list[int]]:
-        """An epoch's batches of these rows."""
-        lengths = [max(len(self.left[row]), len(self.partner[row])) for row in rows]
-        return [[rows[i] for i in batch] for batch in by_like_length(lengths, size, self.seed, epoch)]
-
-    def batch(self, epoch: int, rows: list[int]) -> RatedBatch:
-        """These rows; the same in every epoch."""
-        return RatedBatch([self.left[row] for row in rows] + [self.partner[row] for row in rows], self.wanted[rows])

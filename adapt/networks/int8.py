@@ -57,11 +57,9 @@ def kind(texts: Sequence[str]) -> str:
 class Body:
     """A transformer in int8: called with features [texts, longest], gives its first output, fp32."""
 
-    def __init__(self, transformer: torch.nn.Module, calibration: Sequence[Features]):
+    def __init__(self, transformer: torch.nn.Module, streams: int, calibration: Sequence[Features]):
         """Converted and quantised by the features of single texts; raises whatever OpenVINO does where it can't convert it."""
         import torch
-
-        from adapt.engine import cores
 
         openvino, nncf = _libraries()
         self.names = list(calibration[0])
@@ -76,7 +74,7 @@ class Body:
                 advanced_parameters=advanced,
             )  # fmt: skip
             settings = {
-                "INFERENCE_NUM_THREADS": torch.get_num_threads(), "NUM_STREAMS": cores.count(), "ENABLE_CPU_PINNING": False
+                "INFERENCE_NUM_THREADS": torch.get_num_threads(), "NUM_STREAMS": streams, "ENABLE_CPU_PINNING": False
             }  # fmt: skip
             self.compiled, self.own = openvino.Core().compile_model(small, "CPU", settings), threading.local()
 
@@ -104,6 +102,7 @@ class Encoder:
 
 def body(
     transformer: torch.nn.Module,
+    streams: int,
     count: int,
     job: Job,
     calibration: Callable[[], Sequence[Features]],
@@ -112,13 +111,13 @@ def body(
 ) -> Body | None:
     """The transformer in int8; None, and a note that says why, where fp32 is to be used to read `count` texts.
 
-    `calibration` gives single texts' features; `held` numbers [n] of other texts (`what`: "cosines"), by int8 or (None) by fp32,
-    whose ranks must agree. Raises UserError where the backend is not installed.
+    `streams`: how many threads may call it at once. `calibration` gives single texts' features; `held` numbers [n] of other texts
+    (`what`: "cosines"), by int8 or (None) by fp32, whose ranks must agree. Raises UserError where the backend is not installed.
     """
     import numpy as np
     from scipy.stats import spearmanr
 
-    from adapt.engine.device import device
+    from adapt.device import device
 
     if missing():
         raise UserError(missing())
@@ -129,7 +128,7 @@ def body(
         job.note(f"int8 pays from {FEWEST:,} texts on: these {count:,} are read in fp32")
         return None
     try:
-        found = Body(transformer, calibration())
+        found = Body(transformer, streams, calibration())
         small, whole = held(found), held(None)
     except Exception as error:  # some kinds of model can't be converted, and OpenVINO says so in a dozen ways
         why = (str(error).strip() or type(error).__name__).splitlines()[-1]
@@ -170,7 +169,7 @@ def _libraries():
 @contextlib.contextmanager
 def _silence():
     """Keep tracer's warnings and progress bars off the screen."""
-    from adapt.engine.encoder import quiet
+    from adapt.networks.encoder import quiet
 
     with quiet(), warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")

@@ -15,11 +15,13 @@ from scipy.stats import spearmanr
 
 from adapt import models, stages
 from adapt.cli import cli
-from adapt.engine import cross_encoder, encoder, int8
-from adapt.engine.cross_encoder import Reader, in_int8, predict
+from adapt.engine import cross_encoder, encoder
+from adapt.engine.cross_encoder import in_int8, predict
 from adapt.engine.encoder import embed
 from adapt.errors import UserError
 from adapt.job import Job
+from adapt.networks import int8
+from adapt.networks.reader import Reader
 from adapt.records import CrossEncoder, Encoder, Pair, Text
 
 from ..conftest import sentence
@@ -45,7 +47,7 @@ def backend(few):
 class Rounded:
     """Stands for a body in int8: its outputs are rounded to a step that depends on what it was calibrated on."""
 
-    def __init__(self, transformer, calibration):
+    def __init__(self, transformer, streams, calibration):
         self.transformer = transformer
         self.step = 1e-3 + 1e-8 * sum(float(features["input_ids"].sum()) for features in calibration)
 
@@ -157,14 +159,14 @@ def test_few_texts_and_other_devices_are_read_as_ever(embedder, job, said, monke
     monkeypatch.setattr(int8, "missing", lambda: "")
     embed(embedder, TEXTS, job, precision="int8")
     assert said == ["int8 pays from 5,000 texts on: these 40 are read in fp32"] and kinds(job) == [""]
-    monkeypatch.setattr("adapt.engine.device.device", lambda: torch.device("cuda"))
-    assert int8.body(torch.nn.Linear(1, 1), 10_000, job, list, list, "cosines") is None
+    monkeypatch.setattr("adapt.device.device", lambda: torch.device("cuda"))
+    assert int8.body(torch.nn.Linear(1, 1), 1, 10_000, job, list, list, "cosines") is None
     assert said[1] == "int8 is for processors: reading as ever on cuda"
 
 
 def test_a_model_that_can_not_be_converted_is_read_in_fp32(backend, job, said):
     rows = [{"input_ids": torch.ones(1, 3, dtype=torch.int64)}]
-    assert int8.body(torch.nn.Linear(1, 1), 10_000, job, lambda: rows, list, "cosines") is None
+    assert int8.body(torch.nn.Linear(1, 1), 1, 10_000, job, lambda: rows, list, "cosines") is None
     assert said[0].startswith("int8: this model can't be converted (") and said[0].endswith("): reading in fp32")
 
 
@@ -225,5 +227,5 @@ def test_a_killed_labelling_goes_on_in_int8_to_the_same_scores(labeller, rounded
 
 
 def test_nobody_is_told_that_the_backend_is_used(backend):
-    code = "from adapt.engine import int8; int8._libraries(); import sys; assert sys.modules['openvino_telemetry'] is None"
+    code = "from adapt.networks import int8; int8._libraries(); import sys; assert sys.modules['openvino_telemetry'] is None"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,1 @@
+"""Training examples as losses see them, and which of them an epoch takes from each source."""

@@ -1,0 +1,102 @@
+"""Cross-encoders in memory: transformers that read two texts at once and give one score."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+
+from adapt.device import device, seed_all
+from adapt.errors import UserError
+from adapt.models import is_cross_encoder
+from adapt.networks import int8
+from adapt.networks.encoder import padded, quiet
+
+# Tells sentence-transformers' CrossEncoder to give scores in 0 to 1, as this package does.
+SIGMOID = {"sentence_transformers": {"activation_fn": "torch.nn.modules.activation.Sigmoid"}}
+
+
+# What classifiers of pairs call the label that means "these two belong together".
+MATCHES = {"entailment", "duplicate", "is_duplicate", "paraphrase", "equivalent", "relevant", "match", "similar", "yes", "label_1"}
+
+
+def match_label(folder: Path, labels: dict[int, str]) -> int:
+    """Which output means a match: the only one, or the one whose label says so. Raises UserError where none does."""
+    if len(labels) == 1:
+        return 0
+    # LABEL_1 is what a classifier of two without names calls its second class; of three it says nothing.
+    known = MATCHES - ({"label_1"} if len(labels) > 2 else set())
+    found = [index for index, label in labels.items() if str(label).lower().replace(" ", "_") in known]
+    if len(found) != 1:
+        raise UserError(
+            f"{folder}: classifies pairs as {', '.join(map(str, labels.values()))}, none of which is known to mean a match. Give a "
+            "cross-encoder with one output, or name the right label 'match' in id2label of its config.json"
+        )
+    return int(found[0])
+
+
+class Reader(torch.nn.Module):
+    """A sequence classifier and its tokenizer, read as one logit: that of a match."""
+
+    def __init__(self, folder: Path, new_head_seed: int | None = None):
+        """Load from `folder`; with a seed, a head that the folder does not have is drawn from it. Raises UserError."""
+        super().__init__()
+        try:
+            with quiet():
+                config = AutoConfig.from_pretrained(folder)
+                has_head = is_cross_encoder(Path(folder))
+                if not has_head and new_head_seed is None:
+                    raise UserError(f"{folder}: is not a cross-encoder (no classification head); train one: adapt cross-encoder")
+                if new_head_seed is not None:
+                    config.num_labels = 1
+                    seed_all(new_head_seed)
+                self.match = match_label(Path(folder), config.id2label)
+                # Some tokenizers do not say which text a token is of, though the model has learnt it. A model trained here is told,
+                # and its tokenizer is saved so; one from elsewhere is read as its own tokenizer has it, and others do.
+                types = new_head_seed is not None and getattr(config, "type_vocab_size", 0) > 1
+                more = {"model_input_names": ["input_ids", "token_type_ids", "attention_mask"]} if types else {}
+                self.tokenizer = AutoTokenizer.from_pretrained(folder, **more)
+                self.model = AutoModelForSequenceClassification.from_pretrained(
+                    folder, config=config, ignore_mismatched_sizes=new_head_seed is not None, dtype=torch.float32
+                )
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            raise UserError(f"{folder}: holds no model that can read pairs of texts ({error})") from None
+        self.to(device()).eval()
+
+    def ids(self, first: Sequence[str], second: Sequence[str], max_length: int) -> list[tuple[list[int], list[int]]]:
+        """(token ids, token types) of each pair, cut at `max_length` from the longer side."""
+        if not first:
+            return []
+        encoded = self.tokenizer(
+            list(first), list(second), truncation="longest_first", max_length=max_length, return_token_type_ids=True
+        )
+        return list(zip(encoded["input_ids"], encoded["token_type_ids"], strict=True))
+
+    def features(self, pairs: Sequence[tuple[list[int], list[int]]]) -> dict[str, torch.Tensor]:
+        """What the classifier is given, [pairs, longest] each."""
+        features = padded([ids for ids, _ in pairs], self.tokenizer.pad_token_id or 0, device())
+        if "token_type_ids" in self.tokenizer.model_input_names:
+            features["token_type_ids"] = padded([types for _, types in pairs], 0, device())["input_ids"]
+        return features
+
+    def forward(self, pairs: Sequence[tuple[list[int], list[int]]], small: int8.Body | None = None) -> torch.Tensor:
+        """Logits [pairs], fp32, in one pass: log-odds of a match, where there are several outputs; by `small`, in int8."""
+        features = self.features(pairs)
+        logits = small(features) if small else self.model(**features).logits.float()
+        match = logits[:, self.match]
+        if logits.shape[1] == 1:
+            return match
+        rest = [index for index in range(logits.shape[1]) if index != self.match]
+        return match - logits[:, rest].logsumexp(1)
+
+    def save(self, folder: Path) -> None:
+        """A folder that `sentence_transformers.CrossEncoder` loads, too."""
+        self.model.config.update(SIGMOID)
+        with quiet():
+            self.model.save_pretrained(folder)
+            self.tokenizer.save_pretrained(folder)
+        for file in folder.iterdir():
+            os.chmod(file, 0o644)
