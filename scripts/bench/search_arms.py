@@ -10,7 +10,7 @@ from clock import Arm, timed
 from adapt.checks.retrieval import CHECK, Judged
 from adapt.device import device
 from adapt.records import Text
-from adapt.search import bm25, dense
+from adapt.search import bm25, dense, topk
 
 K = 50
 
@@ -59,7 +59,8 @@ def lexical(size: float) -> Arm:
         stocks[backend].index([stems(text) or [""] for text in passages], show_progress=False)
 
     def stock(backend: str) -> SimpleNamespace:
-        return stocks[backend].retrieve(tokens, k=K, show_progress=False)
+        threads = topk.threads() if backend == "numba" and topk.threads() > 1 else 0  # 0, its default: one
+        return stocks[backend].retrieve(tokens, k=K, show_progress=False, n_threads=threads)
 
     def gate() -> dict[str, tuple[float, bool]]:
         ours, theirs = mine_.top(tokens, K)[1], stock("numpy").scores
@@ -68,7 +69,7 @@ def lexical(size: float) -> Arm:
 
     return Arm(
         "bm25", "queries", len(queries), lambda: timed(lambda: mine_.top(tokens, K)), lambda: timed(lambda: stock("numpy")),
-        lambda: timed(lambda: stock("numba")), gate, "backend numba",
+        lambda: timed(lambda: stock("numba")), gate, "backend numba, all threads",
     )  # fmt: skip
 
 
