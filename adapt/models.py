@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import json
 import os
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -95,6 +96,12 @@ def is_cross_encoder(folder: Path) -> bool:
     file = folder / "config.json"
     config = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     return any("SequenceClassification" in name for name in config.get("architectures") or ())
+
+
+def prompt(prompts: Mapping[str, str] | None, default: str | None, role: str) -> str:
+    """What stands before a `query`, a `document`, or ("") any other text: the role's prompt, else that named `default`."""
+    prompts = prompts or {}
+    return prompts.get(role) or prompts.get(default or "") or ""
 
 
 def weights_digest(folder: Path) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import xxhash
 
-from adapt.models import weights_digest
+from adapt.models import prompt, weights_digest
 
 HASHES = np.dtype("V16")
 SETTINGS = "config_sentence_transformers.json"
@@ -20,9 +20,8 @@ def with_prompt(folder: Path, texts: Sequence[str], role: str) -> list[str]:
     """The texts as a model is given them: behind its prompt for a `query`, a `document`, or ("") any other text."""
     file = folder / SETTINGS
     settings = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    prompts = settings.get("prompts") or {}
-    prompt = prompts.get(role) or prompts.get(settings.get("default_prompt_name") or "") or ""
-    return [prompt + text for text in texts]
+    before = prompt(settings.get("prompts"), settings.get("default_prompt_name"), role)
+    return [before + text for text in texts]
 
 
 def kept(folder: Path, texts: Sequence[str], where: Path | None, role: str = "") -> np.ndarray | None:

@@ -17,6 +17,7 @@ from sentence_transformers import SentenceTransformer
 
 from adapt.device import device
 from adapt.errors import UserError
+from adapt.models import prompt
 
 # sentence-transformers ≥ 5.4 writes module paths that older servers misread; the spelling before loads everywhere.
 LEGACY_MODULES = {
@@ -120,15 +121,13 @@ def set_pooling(model: SentenceTransformer, mode: str) -> None:
 
 def prompt_of(model: SentenceTransformer, role: str) -> str:
     """The text that the model wants before a `query`, a `document`, or ("") any other text."""
-    prompts = model.prompts or {}
-    default = prompts.get(model.default_prompt_name or "", "") or ""
-    return prompts.get(role) or default
+    return prompt(model.prompts, model.default_prompt_name, role)
 
 
 def token_ids(model: SentenceTransformer, texts: Sequence[str], role: str = "", max_length: int | None = None) -> list[list[int]]:
     """Each text's token ids, its prompt and special tokens included, cut at `max_length` (the model's own where None)."""
-    prompt = prompt_of(model, role)
-    return ids_of(model, [prompt + text for text in texts], max_length)
+    before = prompt_of(model, role)
+    return ids_of(model, [before + text for text in texts], max_length)
 
 
 def ids_of(model: SentenceTransformer, given: Sequence[str], max_length: int | None = None) -> list[list[int]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from itertools import chain
 
 import numpy as np
 
@@ -36,7 +37,7 @@ class Index:
     def top(self, queries: Sequence[Sequence[str]], k: int) -> tuple[np.ndarray, np.ndarray]:
         """As the function `top`, of queries that are tokens already."""
         k, known = min(k, self.size), self.index.vocab_dict
-        tokens = [[known[token] for token in query if token in known] for query in queries]
+        tokens = [[place for place in map(known.get, query) if place is not None] for query in queries]
         if topk.pays(len(queries), self.size) and (add := _adder()):
             return self._compiled(tokens, k, add)
         indices = np.empty((len(queries), k), dtype=np.int64)
@@ -50,7 +51,7 @@ class Index:
     def _compiled(self, tokens: Sequence[Sequence[int]], k: int, add: Callable[..., None]) -> tuple[np.ndarray, np.ndarray]:
         """Each thread adds up scores of a few queries, and looks through them while they are in the cache."""
         starts = np.cumsum([0, *map(len, tokens)])
-        flat = np.fromiter((token for row in tokens for token in row), dtype=np.int64, count=int(starts[-1]))
+        flat = np.array(list(chain.from_iterable(tokens)), dtype=np.int64)
         data, pointers = self.index.scores["data"], self.index.scores["indptr"]
         documents = self.index.scores["indices"].astype(np.uint32, copy=False)  # no sign: nothing to look at before it is an index
         held = topk.Held(len(tokens), k)

@@ -58,7 +58,11 @@ class Held:
 
     def sorted(self) -> tuple[np.ndarray, np.ndarray]:
         """(columns [rows, k], scores [rows, k]), best first."""
-        order = np.lexsort((self.places, -self.keys))
+        if np.abs(self.keys).max(initial=0) < 2**31 and self.places.max(initial=0) < 2**31:
+            # One number for both is sorted several times as fast.
+            order = np.argsort(self.places - (self.keys.astype(np.int64) << 32), axis=1)
+        else:
+            order = np.lexsort((self.places, -self.keys))
         return np.take_along_axis(self.places, order, axis=1), np.take_along_axis(self.scores, order, axis=1)
 
 
