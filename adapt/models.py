@@ -98,7 +98,7 @@ def is_cross_encoder(folder: Path) -> bool:
     return any("SequenceClassification" in name for name in config.get("architectures") or ())
 
 
-def prompt(prompts: Mapping[str, str] | None, default: str | None, role: str) -> str:
+def prompt(prompts: Mapping[str, str | None] | None, default: str | None, role: str) -> str:
     """What stands before a `query`, a `document`, or ("") any other text: the role's prompt, else that named `default`."""
     prompts = prompts or {}
     return prompts.get(role) or prompts.get(default or "") or ""

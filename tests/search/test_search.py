@@ -122,3 +122,13 @@ def test_near_copies_of_a_positive_are_tied_to_it():
     related = Related([("q", long)])
     assert related.tie_near_copies([long], [long, long + " today", "something else"]) == 1
     assert related.family(long + " today") == related.family("q") != related.family("something else")
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e5])
+def test_what_is_held_is_sorted_best_first_and_ties_by_place_however_large_scores_are(scale):
+    scores = (np.random.default_rng(4).integers(-20, 20, (6, 300)) * scale).astype(np.float32)
+    held = topk.Held(6, 40)
+    held.show(scores)
+    places, values = held.sorted()
+    wanted = np.argsort(-scores, axis=1, kind="stable")[:, :40]
+    assert np.array_equal(places, wanted) and np.array_equal(values, np.take_along_axis(scores, wanted, axis=1))
