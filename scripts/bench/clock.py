@@ -39,6 +39,7 @@ class Arm:
     tokens: int = 0
     pack: float = 1.0
     feed: Callable[[], float] | None = None
+    warm_up: bool = True  # False: every round counts, and memory is not weighed
 
 
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
@@ -123,7 +124,7 @@ def measure(arm: Arm, pairs: int, say: Callable[[str], None]) -> Result:
     result = Result(arm.name)
     sides = {"ours": arm.ours, "stock": arm.stock, "best": arm.best}
     for name, side in sides.items():
-        result.memory[name] = peak(side)
+        result.memory[name] = peak(side) if arm.warm_up else math.nan
         result.seconds[name] = []
     before = probe()
     for turn in range(pairs):

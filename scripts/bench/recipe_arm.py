@@ -9,6 +9,7 @@ import contextlib
 import io
 import random
 import statistics
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,7 @@ def recipe(size: float) -> Arm:
                 took = timed(lambda: stock(seed, limit, folder, name == "best"))
             found = measure_all(str(folder / "model"), {"retrieval": ("retrieval", str(CORPORA / "medical" / "dev"))}, "dev")
         reached[name].append(found["retrieval"].metrics["ndcg@10"])
+        print(f"recipe, seed {seed}, {name}: {took:.0f} s, dev nDCG@10 {reached[name][-1]:.4f}", file=sys.stderr, flush=True)
         return took
 
     def gate() -> dict[str, tuple[float, bool]]:
@@ -159,4 +161,6 @@ def recipe(size: float) -> Arm:
                 for other in ("stock", "best")}  # fmt: skip
 
     about = BEST + ", one hard negative"
-    return Arm("recipe", "pairs", limit, lambda: side("ours"), lambda: side("stock"), lambda: side("best"), gate, about)
+    return Arm(
+        "recipe", "pairs", limit, lambda: side("ours"), lambda: side("stock"), lambda: side("best"), gate, about, warm_up=False
+    )
