@@ -175,3 +175,9 @@ def _digest(files: tuple[tuple[Path, int, int], ...]) -> str:
             while block := opened.read(1 << 22):
                 digest.update(block)
     return digest.hexdigest()
+
+
+def calibrated(folder: Path, scores: np.ndarray) -> np.ndarray:
+    """Raw scores of the cross-encoder in `folder`, put on gold's scale by its calibration; as they are where it has none."""
+    saved = load(folder)
+    return saved[0](scores) if saved else scores

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from adapt.calibration import load
+from adapt import calibration
 from adapt.device import autocast
 from adapt.engine import cores
 from adapt.engine.batches import by_length
@@ -66,7 +66,7 @@ def predict(
                 for group, found in zip(groups, cores.each(partial(_read, reader, ids, small), groups), strict=True):
                     scores[start + np.array(group)] += torch.sigmoid(found).double().cpu().numpy() / 2
                     progress.advance(len(group))
-    return _calibrated(folder, scores) if calibrated else scores
+    return calibration.calibrated(folder, scores) if calibrated else scores
 
 
 @torch.inference_mode()
@@ -79,16 +79,7 @@ def in_int8(folder: Path, sample: Sequence[tuple[str, str]], count: int, job: Jo
     def scores(small: int8.Body | None) -> np.ndarray:
         return torch.sigmoid(logits(reader, held, small)).numpy()
 
-    def calibration() -> list[int8.Features]:
+    def features() -> list[int8.Features]:
         return [reader.features([row]) for row in ids[: int8.CALIBRATION]]
 
-    return int8.body(reader.model, cores.count(), 2 * count, job, calibration, scores, "scores")
-
-
-def calibrated(folder: Path, scores: np.ndarray) -> np.ndarray:
-    """Raw scores of the cross-encoder in `folder`, put on gold's scale by its calibration; as they are where it has none."""
-    saved = load(folder)
-    return saved[0](scores) if saved else scores
-
-
-_calibrated = calibrated  # `predict` has a parameter of that name
+    return int8.body(reader.model, cores.count(), 2 * count, job, features, scores, "scores")

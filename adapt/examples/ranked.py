@@ -1,4 +1,4 @@
-"""Training examples as a loss sees them: token ids, what is right for what, and which rows may share a batch."""
+"""Pairs and triplets as a loss sees them: token ids, what is right for what, and which rows may share a batch."""
 
 from __future__ import annotations
 

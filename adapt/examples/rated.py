@@ -1,4 +1,4 @@
-"""Training examples as a loss sees them: token ids, what is right for what, and which rows may share a batch."""
+"""Scored and labelled pairs as a loss sees them: token ids, and the score or label of each two."""
 
 from __future__ import annotations
 

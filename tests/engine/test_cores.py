@@ -5,6 +5,7 @@ import torch
 from adapt.engine import cores
 from adapt.engine.dropout import drops, set_dropout
 from adapt.engine.encoder import embed, forward
+from adapt.engine.training import _set_checkpointing
 from adapt.job import Job
 from adapt.networks.encoder import open_encoder, token_ids
 
@@ -31,6 +32,25 @@ def gradients(model, ids, wanted):
     vectors = forward(model, ids)
     (vectors * wanted).sum().backward()
     return vectors.detach(), {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("mixed", [False, True])
+def test_apart_in_mixed_precision_and_with_activations_computed_again(embedder, threads, mixed, checkpointing):
+    model = open_encoder(embedder)
+    set_dropout(model, 0.0)
+    _set_checkpointing(model, checkpointing)
+    ids = token_ids(model, TEXTS)
+    wanted = torch.randn(len(ids), model.get_embedding_dimension(), generator=torch.Generator().manual_seed(0))
+    found = []
+    for count in (1, 2):
+        threads(count)
+        with torch.autocast("cpu", torch.bfloat16, mixed):
+            vectors, slopes = gradients(model, ids, wanted)
+        found.append((vectors, torch.cat([slope.flatten() for slope in slopes.values()])))
+    (alone, one), (apart, two) = found
+    assert torch.allclose(alone, apart, atol=2e-2 if mixed else 1e-6)
+    assert (one - two).norm() < (2e-2 if mixed else 1e-5) * one.norm()
 
 
 @pytest.mark.parametrize("count", [2, 3])

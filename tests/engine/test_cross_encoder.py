@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from adapt import calibration
-from adapt.calibration import Calibration
+from adapt.calibration import Calibration, calibrated
 from adapt.engine import cross_encoder
-from adapt.engine.cross_encoder import calibrated, predict
+from adapt.engine.cross_encoder import predict
 from adapt.errors import UserError
 from adapt.job import Job
 
