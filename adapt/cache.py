@@ -21,12 +21,12 @@ def vectors() -> Path | None:
 
     Within it they stand by the model's weights and the text (see `adapt.vectors`), so that they are never out of date.
     """
-    from adapt.device import device, fast_bfloat16
+    from adapt.device import device, resolve
 
     root = folder()
     if root is None:
         return None
-    place = root / "vectors" / f"{device().type}-{'bf16' if fast_bfloat16() else 'fp32'}"
+    place = root / "vectors" / f"{device().type}-{resolve()}"
     try:
         place.mkdir(parents=True, exist_ok=True)
     except OSError:

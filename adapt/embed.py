@@ -12,11 +12,13 @@ from adapt import cache, files, models
 from adapt.errors import UserError
 from adapt.job import Event, Job
 from adapt.networks import int8
-from adapt.networks.int8 import Precision
+from adapt.precision import InferencePrecision
 from adapt.records import Text
 
 
-def embed_file(model: str, texts: str, out: Path, tell: Callable[[Event], None], precision: Precision = "auto") -> tuple[int, int]:
+def embed_file(
+    model: str, texts: str, out: Path, tell: Callable[[Event], None], precision: InferencePrecision = "auto"
+) -> tuple[int, int]:
     """Write the unit vectors of a file's texts to .npy or .parquet, row by row as read; returns their shape."""
     from adapt.engine.encoder import embed
 
@@ -42,7 +44,7 @@ def embed_file(model: str, texts: str, out: Path, tell: Callable[[Event], None],
 
 
 def search_file(
-    model: str, corpus: str, query: str, top: int, tell: Callable[[Event], None], precision: Precision = "auto"
+    model: str, corpus: str, query: str, top: int, tell: Callable[[Event], None], precision: InferencePrecision = "auto"
 ) -> list[tuple[float, Text]]:
     """(cosine, text) of the nearest texts of a file, best first; its vectors are kept for the next query (see `adapt.cache`)."""
     from adapt.engine.encoder import embed
@@ -55,10 +57,10 @@ def search_file(
     job, before = Job(tell=tell, vectors=cache.vectors()), cache.size()
     passages = embed(folder, [t.text for t in found], job, "document", precision=precision)
     cache.tell_size(job, before)
-    indices, scores = dense.top(embed(folder, [query], Job(tell=tell), "query"), passages, top)
+    indices, scores = dense.top(embed(folder, [query], Job(tell=tell), "query", precision=precision), passages, top)
     return [(float(score), found[i]) for i, score in zip(indices[0], scores[0], strict=True)]
 
 
-def _able(precision: Precision) -> None:
+def _able(precision: InferencePrecision) -> None:
     if precision == "int8" and int8.missing():
         raise UserError(int8.missing())  # before anything is read

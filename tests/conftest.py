@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 
-os.environ.update({"HF_HUB_OFFLINE": "1", "ADAPT_DEVICE": "cpu", "TOKENIZERS_PARALLELISM": "false", "ADAPT_CACHE": ""})
+os.environ.update({"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "ADAPT_CACHE": ""})
+os.environ.setdefault("ADAPT_DEVICE", "cpu")
+# The suite decides itself: fp32, whatever this processor has. ADAPT_PRECISION=bf16 runs all of it in bf16 (see `tolerance`).
+os.environ.setdefault("ADAPT_PRECISION", "fp32")
+os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 import random
 from pathlib import Path

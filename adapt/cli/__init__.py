@@ -12,6 +12,7 @@ from adapt import __version__, stages
 from adapt.cli import data, measuring, running, using
 from adapt.cli.by_hand import stage_command
 from adapt.errors import UserError, WorkFailed
+from adapt.precision import PRECISIONS, set_default
 
 QUIET = {
     "TRANSFORMERS_VERBOSITY": "error",
@@ -20,6 +21,17 @@ QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
     "HF_HUB_DISABLE_TELEMETRY": "1",
 }
+
+
+COMPUTE = ("run", "ablate", "check", "compare", "hold-out", "init", "label")  # embed, search and the stages have int8, too
+PRECISION = click.Option(
+    ["--precision"],
+    type=click.Choice(PRECISIONS),
+    expose_value=False,
+    callback=lambda context, option, value: set_default(value),
+    help="of transformer layers, where a step does not set its own; auto: bf16 where the hardware has it, else fp32  "
+    "[default: ADAPT_PRECISION, or auto]",
+)
 
 
 class Doors(click.Group):
@@ -34,6 +46,8 @@ class Doors(click.Group):
         command = super().get_command(ctx, name)
         if command is not None:
             command.short_help = (command.help or "").splitlines()[0]
+            if name in COMPUTE and PRECISION not in command.params:
+                command.params.append(PRECISION)
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:

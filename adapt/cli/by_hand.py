@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from adapt import stages
 from adapt.cli.voice import voice
 from adapt.errors import UserError
+from adapt.precision import set_default
 from adapt.recipe import yaml_lines
 
 
@@ -52,6 +53,8 @@ def _one_stage(stage_class: type[stages.Stage], out: Path, seed: int, force: boo
         stage = stage_class.model_validate(settings)
     except ValidationError as error:
         raise UserError([f"{_flag(str(p['loc'][0]))}: {p['msg']} (got {p['input']!r})" for p in error.errors()]) from None
+    if "precision" in settings:  # what the stage does beside training is computed in no other precision
+        set_default(settings["precision"])
     sources = {k: v for k, v in given.items() if k in names and v not in (None, ())}
     if out.exists() and not force:
         raise UserError(f"{out}: is there already; give another --out, or --force to replace it")

@@ -7,14 +7,13 @@ from pathlib import Path
 import click
 
 from adapt.cli.voice import voice
-from adapt.networks.int8 import Precision
+from adapt.precision import PRECISIONS, InferencePrecision, set_default
 
 PRECISION = click.option(
     "--precision",
-    default="auto",
-    show_default=True,
-    type=click.Choice(["auto", "int8"]),
-    help="int8 reads two to three times faster on a CPU, where it agrees with fp32 (extra int8)",
+    type=click.Choice([*PRECISIONS, "int8"]),
+    help="auto: bf16 where the hardware has it, fp32 elsewhere (or ADAPT_PRECISION); int8: two to three times faster on a CPU, "
+    "where it agrees with fp32 (extra int8)",
 )
 
 
@@ -23,7 +22,7 @@ PRECISION = click.option(
 @click.option("--texts", required=True, help="texts to encode")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help=".npy (vectors alone) or .parquet (id, text, vector)")
 @PRECISION
-def embed_command(model: str, texts: str, out: Path, precision: Precision) -> None:
+def embed_command(model: str, texts: str, out: Path, precision: InferencePrecision | None) -> None:
     """Encode texts into unit vectors.
 
     \b
@@ -31,7 +30,8 @@ def embed_command(model: str, texts: str, out: Path, precision: Precision) -> No
     """
     from adapt.embed import embed_file
 
-    count, width = embed_file(model, texts, out, voice(), precision)
+    set_default(precision)
+    count, width = embed_file(model, texts, out, voice(), precision or "auto")
     click.echo(f"{out}: {count:,} vectors of {width}")
 
 
@@ -41,7 +41,7 @@ def embed_command(model: str, texts: str, out: Path, precision: Precision) -> No
 @click.option("--top", default=5, show_default=True, type=click.IntRange(1), help="how many to show")
 @PRECISION
 @click.argument("query")
-def search_command(model: str, corpus: str, top: int, precision: Precision, query: str) -> None:
+def search_command(model: str, corpus: str, top: int, precision: InferencePrecision, query: str) -> None:
     """Search a corpus with a query.
 
     \b
@@ -49,7 +49,8 @@ def search_command(model: str, corpus: str, top: int, precision: Precision, quer
     """
     from adapt.embed import search_file
 
-    for score, text in search_file(model, corpus, query, top, voice(), precision):
+    set_default(precision)
+    for score, text in search_file(model, corpus, query, top, voice(), precision or "auto"):
         click.echo(f"{score:.3f}  {text.id}  {text.text[:160]}")
 
 

@@ -57,7 +57,7 @@ def _apart(module: Any) -> bool:
 
 
 def each(work: Callable[[Part], Found], parts: Sequence[Part]) -> Iterator[Found]:
-    """`work` of every part, in their order, without gradients; in the modes of who asks (inference, autocast)."""
+    """`work` of every part, in their order, without gradients; in inference mode where the caller is."""
     return _side_by_side(_as_here(work) if count() > 1 else work, parts)
 
 
@@ -113,11 +113,9 @@ class _Apart(torch.autograd.Function):
 def _as_here(work: Callable[[Part], Found]) -> Callable[[Part], Found]:
     """`work` in the modes of the thread that asks for it, which others do not have."""
     inference, gradients = torch.is_inference_mode_enabled(), torch.is_grad_enabled()
-    mixed, dtype = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
 
     def there(part: Part) -> Found:
-        # Without its cache: cores would share a weight's copy in bf16, and its place in two graphs.
-        with torch.inference_mode(inference), torch.set_grad_enabled(gradients), torch.autocast("cpu", dtype, mixed, False):
+        with torch.inference_mode(inference), torch.set_grad_enabled(gradients):
             return work(part)
 
     return there

@@ -10,14 +10,16 @@ import numpy as np
 import torch
 
 from adapt import calibration
-from adapt.device import autocast
+from adapt.device import resolve
 from adapt.engine import cores
 from adapt.engine.batches import by_length
 from adapt.engine.encoder import TOKENS_PER_BATCH
 from adapt.job import Job
 from adapt.models import weights_digest
 from adapt.networks import int8
+from adapt.networks.precision import for_inference
 from adapt.networks.reader import Reader
+from adapt.precision import InferencePrecision
 
 Tokens = tuple[list[int], list[int]]  # of a pair: ids, and which of the two texts each is of
 
@@ -25,8 +27,10 @@ AT_ONCE = 10_000  # pairs that stand in memory as tokens, 2 kB each; among so ma
 
 
 @lru_cache(maxsize=1)
-def _opened(folder: Path, digest: str) -> Reader:
-    return Reader(folder)  # by digest too: a folder may be replaced while the process lives
+def _opened(folder: Path, digest: str, precision: str) -> Reader:
+    found = Reader(folder, precision=precision)  # by digest too: a folder may be replaced while the process lives
+    for_inference(found)
+    return found
 
 
 def logits(reader: Reader, pairs: Sequence[Tokens], small: int8.Body | None = None) -> torch.Tensor:
@@ -47,6 +51,7 @@ def predict(
     label: str = "scoring",
     calibrated: bool = False,
     small: int8.Body | None = None,
+    precision: InferencePrecision = "auto",
 ) -> np.ndarray:
     """Scores in 0 to 1 of every pair, [pairs], float64; both orders of a pair are read and averaged.
 
@@ -54,7 +59,7 @@ def predict(
     sentence-transformers gives their logits). `calibrated` puts it on gold's scale, where the model has a calibration. `small`,
     the same model by `in_int8`, reads in its place.
     """
-    reader = _opened(folder, weights_digest(folder))
+    reader = _opened(folder, weights_digest(folder), resolve("auto" if precision == "int8" else precision))
     scores = np.zeros(len(pairs))
     progress = job.progress(label, 2 * len(pairs), "pairs")
     for start in range(0, len(pairs), AT_ONCE):
@@ -62,17 +67,16 @@ def predict(
         for left, right in ((0, 1), (1, 0)):
             ids = reader.ids([p[left] for p in part], [p[right] for p in part], max_length)
             groups = by_length([len(row) for row, _ in ids], TOKENS_PER_BATCH)
-            with autocast():
-                for group, found in zip(groups, cores.each(partial(_read, reader, ids, small), groups), strict=True):
-                    scores[start + np.array(group)] += torch.sigmoid(found).double().cpu().numpy() / 2
-                    progress.advance(len(group))
+            for group, found in zip(groups, cores.each(partial(_read, reader, ids, small), groups), strict=True):
+                scores[start + np.array(group)] += torch.sigmoid(found).double().cpu().numpy() / 2
+                progress.advance(len(group))
     return calibration.calibrated(folder, scores) if calibrated else scores
 
 
 @torch.inference_mode()
 def in_int8(folder: Path, sample: Sequence[tuple[str, str]], count: int, job: Job, max_length: int = 256) -> int8.Body | None:
     """The classifier in int8, to read `count` pairs, of which the sample is a few; None, and a note, where fp32 is to be used."""
-    reader = _opened(folder, weights_digest(folder))
+    reader = Reader(folder, precision="fp32")  # what is converted, and what int8 is held against
     ids = reader.ids([first for first, _ in sample], [second for _, second in sample], max_length)
     held = ids[int8.CALIBRATION :]
 

@@ -10,13 +10,15 @@ import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 
-from adapt.device import autocast, device
+from adapt.device import device, resolve
 from adapt.engine import cores
 from adapt.engine.batches import by_length
 from adapt.job import Job
 from adapt.models import weights_digest
 from adapt.networks import int8
 from adapt.networks.encoder import ids_of, open_encoder, padded
+from adapt.networks.precision import for_inference
+from adapt.precision import InferencePrecision
 from adapt.vectors import Vectors, with_prompt
 
 # On a CPU what passes between two layers must stay in a core's cache: 1.1 to 1.3 times quicker than with 4,096.
@@ -26,8 +28,10 @@ AT_ONCE = 10_000  # texts that stand in memory as tokens; among so many there ar
 
 
 @lru_cache(maxsize=2)
-def _opened(folder: Path, digest: str) -> SentenceTransformer:
-    return open_encoder(folder)  # by digest too: a folder may be replaced while the process lives
+def _opened(folder: Path, digest: str, precision: str) -> SentenceTransformer:
+    found = open_encoder(folder, precision)  # by digest too: a folder may be replaced while the process lives
+    for_inference(found)
+    return found
 
 
 def forward(
@@ -43,15 +47,17 @@ def _vectors(model: SentenceTransformer | int8.Encoder, ids: Sequence[Sequence[i
 
 @torch.inference_mode()
 def embed(
-    folder: Path, texts: Sequence[str], job: Job, role: str = "", label: str = "encoding", precision: int8.Precision = "auto"
+    folder: Path, texts: Sequence[str], job: Job, role: str = "", label: str = "encoding", precision: InferencePrecision = "auto"
 ) -> np.ndarray:
     """Unit vectors [texts, d], float32, of the model in `folder`; equal texts are encoded once.
 
     With `job.vectors` set, vectors are kept there (see `adapt.vectors`) and read back by whoever asks next: a check, mining, the
-    gate and the final test share one encoding of the same passages. With `precision` int8, texts of which no such vectors stand
-    are read in int8 (see `adapt.networks.int8`), and kept apart from these: nothing that measures the model reads them.
+    gate and the final test share one encoding of the same passages. Vectors of a `precision` other than that are kept apart. With
+    int8, texts that have no vector in the usual precision yet are encoded in int8 (see `adapt.networks.int8`); nothing that
+    measures the model uses those vectors.
     """
-    store, small = Vectors(folder, job.vectors), None
+    resolved = resolve("auto" if precision == "int8" else precision)
+    store, small = Vectors(folder, job.vectors, "" if resolved == resolve() else f"-{resolved}"), None
     given = with_prompt(folder, texts, role)
     if precision == "int8" and store.missing(given):
         apart = Vectors(folder, job.vectors, int8.kind(given))
@@ -59,17 +65,16 @@ def embed(
         store = apart if small or not apart.missing(given) else store
     missing = store.missing(given)
     if missing:
-        model = _opened(folder, weights_digest(folder))
+        model = _opened(folder, weights_digest(folder), resolved)
         progress = job.progress(label, len(missing), "texts")
         for start in range(0, len(missing), AT_ONCE):
             part = missing[start : start + AT_ONCE]
             ids = ids_of(model, part)
             groups = by_length([len(row) for row in ids], TOKENS_PER_BATCH)
-            with autocast():
-                for group, found in zip(groups, cores.each(partial(_vectors, small or model, ids), groups), strict=True):
-                    found = torch.nn.functional.normalize(found, dim=1)
-                    store.keep([part[i] for i in group], found.cpu().numpy())
-                    progress.advance(len(group))
+            for group, found in zip(groups, cores.each(partial(_vectors, small or model, ids), groups), strict=True):
+                found = torch.nn.functional.normalize(found, dim=1)
+                store.keep([part[i] for i in group], found.cpu().numpy())
+                progress.advance(len(group))
         store.save()
     return store.take(given)
 
@@ -77,7 +82,7 @@ def embed(
 @torch.inference_mode()
 def _in_int8(folder: Path, given: Sequence[str], job: Job) -> int8.Encoder | None:
     """The model in int8, or None where it is to be read as ever."""
-    model = _opened(folder, weights_digest(folder))
+    model = open_encoder(folder, "fp32")  # what is converted, and what int8 is held against
     ids = ids_of(model, int8.sample(given))
     pad = model.tokenizer.pad_token_id or 0
 

@@ -16,6 +16,7 @@ from adapt.engine.encoder import TOKENS_PER_BATCH, forward
 from adapt.errors import UserError
 from adapt.losses.linear_cross_entropy import linear_cross_entropy
 from adapt.networks.encoder import padded, quiet
+from adapt.networks.precision import dtype_of
 
 INSTEAD = (
     "Use objective: mlm (any encoder with a masked-language head) or objective: simcse (any encoder) in the same stage; "
@@ -77,7 +78,7 @@ class Denoising(torch.nn.Module):
         rows = [row for share in shares for group in share for row in group]
         wanted = torch.tensor([token for row in rows for token in originals[row][1:]], device=vectors.device)
         given, words = _before_words(self.decoder, cores.joined(body, states, shares, vectors))
-        return linear_cross_entropy(given, words.weight, words.bias, wanted)
+        return linear_cross_entropy(given, words.weight, words.bias, wanted, dtype_of(self.decoder))
 
     def check_that_it_sees_its_input(self, ids: Sequence[Sequence[int]]) -> None:
         """Raise UserError unless the loss depends on what the encoder reads; in decoder-only models nothing else says so.

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from adapt.device import autocast
 from adapt.engine.encoder import forward
 from adapt.job import Job
 from adapt.networks.encoder import open_encoder
@@ -43,13 +42,13 @@ class DenoisedBase:
         self, folder: Path, damaged: Sequence[list[int]], clean: Sequence[list[int]], ridge: float, precision: str, job: Job
     ):
         """The map is fitted on the token ids of n texts, `damaged` and `clean`."""
-        self.base = open_encoder(folder)
+        self.base = open_encoder(folder, precision)
         progress = job.progress("tsdae: linear denoiser", len(damaged) + len(clean), "texts")
 
         def vectors(ids: Sequence[list[int]]) -> np.ndarray:
             found = []
             for start in range(0, len(ids), AT_ONCE):
-                with torch.inference_mode(), autocast(precision):
+                with torch.inference_mode():
                     found.append(F.normalize(forward(self.base, ids[start : start + AT_ONCE]), dim=1).cpu().numpy())
                 progress.advance(len(found[-1]))
             return np.concatenate(found)
@@ -63,6 +62,4 @@ class DenoisedBase:
 
         The shift between the means of damaged and clean vectors is left out: all texts alike would move towards one point.
         """
-        found = forward(self.base, ids)
-        with torch.autocast(found.device.type, enabled=False):
-            return F.normalize(F.normalize(found, dim=1) @ self.denoiser, dim=1)
+        return F.normalize(F.normalize(forward(self.base, ids), dim=1) @ self.denoiser, dim=1)

@@ -15,6 +15,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from adapt.device import device, seed_all
 from adapt.errors import UserError
 from adapt.networks.encoder import padded, quiet
+from adapt.networks.precision import dtype_of
 
 
 class Masked(torch.nn.Module):
@@ -56,7 +57,9 @@ class Masked(torch.nn.Module):
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.encoder_frozen):
             hidden = body(**features)[0]
         self.given.hidden = hidden[counts][None]  # the head is most of the work: never spend it on tokens that don't count
-        logits = self.head(input_ids=targets[counts][None]).logits[0]
+        dtype = dtype_of(body)
+        with torch.autocast(device().type, dtype, dtype != torch.float32, cache_enabled=False):
+            logits = self.head(input_ids=targets[counts][None]).logits[0]
         return F.cross_entropy(logits.float(), targets[counts])
 
 

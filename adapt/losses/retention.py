@@ -20,10 +20,10 @@ def cosine_distance(vectors: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor
 class Retention:
     """A penalty on the distance to the vectors of the model in `folder`, which stays as it is; nothing where `weight` is 0."""
 
-    def __init__(self, folder: Path, weight: float, budget: int | None = None):
-        """`budget`: padded tokens that the model in `folder` reads at once."""
+    def __init__(self, folder: Path, weight: float, budget: int | None = None, precision: str = "auto"):
+        """`budget`: padded tokens that the model in `folder` computes at once; `precision`: see `set_precision`."""
         self.weight, self.budget = weight, budget or TOKENS_PER_BATCH
-        self.base = open_encoder(folder) if weight else None
+        self.base = open_encoder(folder, precision) if weight else None
 
     def __call__(self, ids: Sequence[Sequence[int]], vectors: torch.Tensor) -> torch.Tensor:
         """`weight` times the mean distance of `vectors` [texts, d] to those that the base gives for the same token ids."""

@@ -18,6 +18,7 @@ from sentence_transformers import SentenceTransformer
 from adapt.device import device
 from adapt.errors import UserError
 from adapt.models import prompt
+from adapt.networks.precision import set_precision
 
 # sentence-transformers ≥ 5.4 writes module paths that older servers misread; the spelling before loads everywhere.
 LEGACY_MODULES = {
@@ -60,8 +61,8 @@ def is_tuned(folder: Path) -> bool:
     return (folder / "modules.json").is_file()
 
 
-def open_encoder(folder: Path) -> SentenceTransformer:
-    """The model in `folder`, on this machine's device, in evaluation mode.
+def open_encoder(folder: Path, precision: str = "auto") -> SentenceTransformer:
+    """The model in `folder`, on this machine's device, in evaluation mode; its layers compute in `precision` (`set_precision`).
 
     A plain language model has no pooling of its own: it gets the CLS vector, as in the TSDAE paper. Raises UserError where
     the folder holds no loadable model.
@@ -79,6 +80,7 @@ def open_encoder(folder: Path) -> SentenceTransformer:
                 model = SentenceTransformer(modules=[transformer, Pooling(width, "cls")], device=str(device()))
         except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
             raise UserError(f"{folder}: holds no model that sentence-transformers can load ({error})") from None
+    set_precision(model, precision)
     return model.eval()
 
 

@@ -14,7 +14,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from adapt.errors import UserError
 from adapt.job import Job
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
-Precision = Literal["auto", "int8"]
 Features = dict[str, "torch.Tensor"]
 
 AGREEMENT = 0.99  # Spearman with fp32 from which int8 is used

@@ -14,6 +14,7 @@ from adapt.errors import UserError
 from adapt.models import is_cross_encoder
 from adapt.networks import int8
 from adapt.networks.encoder import padded, quiet
+from adapt.networks.precision import set_precision
 
 # Tells sentence-transformers' CrossEncoder to give scores in 0 to 1, as this package does.
 SIGMOID = {"sentence_transformers": {"activation_fn": "torch.nn.modules.activation.Sigmoid"}}
@@ -41,8 +42,11 @@ def match_label(folder: Path, labels: dict[int, str]) -> int:
 class Reader(torch.nn.Module):
     """A sequence classifier and its tokenizer, read as one logit: that of a match."""
 
-    def __init__(self, folder: Path, new_head_seed: int | None = None):
-        """Load from `folder`; with a seed, a head that the folder does not have is drawn from it. Raises UserError."""
+    def __init__(self, folder: Path, new_head_seed: int | None = None, precision: str = "auto"):
+        """Load from `folder`; with a seed, a head that the folder does not have is drawn from it. Raises UserError.
+
+        The layers compute in `precision` (`set_precision`), pooler and classification head in fp32.
+        """
         super().__init__()
         try:
             with quiet():
@@ -64,6 +68,7 @@ class Reader(torch.nn.Module):
                 )
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise UserError(f"{folder}: holds no model that can read pairs of texts ({error})") from None
+        set_precision(self, precision)
         self.to(device()).eval()
 
     def ids(self, first: Sequence[str], second: Sequence[str], max_length: int) -> list[tuple[list[int], list[int]]]:

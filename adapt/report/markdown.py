@@ -136,4 +136,5 @@ def _data(found: Found) -> list[str]:
     results = found.results
     versions = shown(results.get("lock", {}).get("versions") or {})
     made = f"Base {code(model_name(results['model']))}, seed {results['seed']}, in {seconds(results.get('seconds'))}."
+    made += f" Computed on {marked(shown(results['environment']))}." if results.get("environment") else ""
     return [folded("Data, time and memory of each step", flow, leaks), f"{made} {marked(versions)}"]

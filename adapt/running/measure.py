@@ -17,7 +17,7 @@ from adapt.job import Event, Job, silent
 from adapt.records import CrossEncoder, Encoder
 from adapt.store import key_of, write_json
 
-VERSION = 3  # raised when the same check would measure something else
+VERSION = 4  # raised when the same check would measure something else
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Measures:
 
     def of(self, model: Encoder | CrossEncoder, kind: str, source: Any, split: str, digest: str = "") -> Measurement:
         """What a check finds for a model on one split of its data; `digest` names the data for the cache."""
-        entry = {"model": models.weights_digest(model.path), "kind": kind, "data": digest, "version": VERSION}
+        entry = self._entry(model, digest) | {"kind": kind}
         file = self.where / f"{kind}-{split}-{key_of(entry)}.json" if self.where and digest else None
         if file and file.is_file():
             return Measurement(**json.loads(file.read_text(encoding="utf-8")))
@@ -89,9 +89,15 @@ class Measures:
             write_json(file, asdict(found))
         return found
 
+    def _entry(self, model: Encoder | CrossEncoder, digest: str) -> dict[str, Any]:
+        # Figures of two precisions differ in their fourth digit: they are not compared with each other.
+        from adapt.device import resolve
+
+        return {"model": models.weights_digest(model.path), "data": digest, "version": VERSION, "precision": resolve()}
+
     def health(self, model: Encoder, kind: str, source: Any, split: str, digest: str = "") -> dict[str, float]:
         """What the space of a model is like on one split of a check's data; see `adapt.checks.health`."""
-        entry = {"model": models.weights_digest(model.path), "health": kind, "data": digest, "version": VERSION}
+        entry = self._entry(model, digest) | {"health": kind}
         file = self.where / f"health-{kind}-{split}-{key_of(entry)}.json" if self.where and digest else None
         if file and file.is_file():
             return json.loads(file.read_text(encoding="utf-8"))

@@ -184,6 +184,8 @@ def _results(steps: Steps, final: str, before: Measured, after: Measured) -> dic
     main = {name: checks.find(recipe.checks[name].kind).main for name in roles}
     rows = results.compared(before, after, roles, recipe.seed)
     cohorts = results.cohorts(recipe, before, after)
+    from adapt.device import environment
+
     found = {
         "recipe": recipe.name,
         "description": recipe.description,
@@ -201,6 +203,7 @@ def _results(steps: Steps, final: str, before: Measured, after: Measured) -> dic
         "leaks": results.leaks(steps.steps),
         "warnings": results.warnings(recipe, rows, cohorts),
         "speed": speed_of(steps, final),
+        "environment": environment(),
         "roles": roles,
         "main": main,
         "lock": planning.lock(recipe, steps.plan),

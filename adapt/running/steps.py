@@ -34,8 +34,10 @@ class Steps:
     """The steps of one recipe in one run folder: what has been made so far, and what was measured of it."""
 
     def __init__(self, recipe: Recipe, store: Store, plan: Plan, tell: Tell):
+        from adapt.device import resolve
+
         self.recipe, self.store, self.plan, self.tell = recipe, store, plan, tell
-        self.job = Job(recipe.seed, store.root, store.root, tell, vectors=store.root / "vectors")
+        self.job = Job(recipe.seed, store.root, store.root, tell, vectors=store.root / "vectors" / resolve())
         self.measures = Measures(self.job, store.root / "measurements")
         self.made: dict[str, Any] = {plan.base: Encoder(plan.folder)}
         self.digests = planning.check_digests(recipe)
@@ -107,6 +109,8 @@ class Steps:
         )
 
     def _work(self, line: Planned, out: Path, work: Path) -> Mapping[str, Any]:
+        from adapt.device import resolve
+
         begun = time.monotonic()
         job = Job(self.recipe.seed, out, work, self.tell, vectors=self.job.vectors)
         if line.step is None:
@@ -114,6 +118,9 @@ class Steps:
         else:
             inputs = {name: self._input(keys) for name, keys in (line.inputs or {}).items()}
             made = line.step.stage.run(**inputs, job=job)
+            asked = getattr(line.step.stage, "precision", None)
+            if asked is not None:
+                job.counts.setdefault("precision", asked if asked == "int8" else resolve(asked))
             if line.kind in FILES:
                 # A long text may hold a short held-out passage and still be unlike it; a pair cut out of it is not.
                 made = self._clean(made, line.name, job, mode="allow" if self.recipe.leaks == "allow" else "remove")

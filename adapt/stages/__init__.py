@@ -17,6 +17,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
+from adapt.precision import Precision
+
 Share = Annotated[float, Field(ge=0, le=1)]
 # Of every stage that trains an encoder: see `adapt.losses.retention`.
 Retain = Annotated[
@@ -98,8 +100,8 @@ class TrainingStage(Stage):
     weight_decay: NonNegativeFloat = Field(0.01, description="AdamW's weight decay")
     dropout: Share = Field(0.0, description="dropout while training; 0 is a quarter faster on a CPU")
     max_length: PositiveInt = Field(192, description="tokens per text; the rest is cut")
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
-        "auto", description="mixed precision; auto: bf16 where the hardware is faster for it"
+    precision: Precision = Field(
+        "auto", description="of the transformer's layers; auto: bf16 where the hardware has it, fp32 elsewhere (or ADAPT_PRECISION)"
     )
     gradient_checkpointing: bool = Field(False, description="less memory for about a third more time")
 

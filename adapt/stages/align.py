@@ -20,7 +20,7 @@ class Align(TrainingStage):
     that has never read the other language learns no more of it than the parallel sentences show.
     """
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     product: ClassVar[str] = "aligned"
     on_request: ClassVar = ("teacher",)
     example: ClassVar[str] = "adapt align --model all-MiniLM-L6-v2 --parallel en-fr.csv --out aligned --max-steps 5"
@@ -70,7 +70,7 @@ class Align(TrainingStage):
         if not plan:
             raise UserError(f"align: {len(parallel)} rows make no batch of two different sentences; give more")
 
-        retained = Retention(model.path, self.retain)
+        retained = Retention(model.path, self.retain, precision=self.precision)
 
         def loss(epoch: int, rows: list[int], done: float) -> torch.Tensor:
             ids = [side[i] for side in (first, second) for i in rows]

@@ -25,7 +25,7 @@ class CrossEncoderStage(TrainingStage):
     (named `scored` in a recipe, so that `silver` does not take it for the domain's own) makes a labeller for the domain's texts.
     """
 
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     product: ClassVar[str] = "cross-encoder"
     stand_ins: ClassVar = {"pairs": ("gold", "scored")}
     example: ClassVar[str] = "adapt cross-encoder --model all-MiniLM-L6-v2 --pairs gold.csv --out labeller --epochs 1"
@@ -142,11 +142,9 @@ class CrossEncoderStage(TrainingStage):
         """Mean binary cross-entropy over the held-out pairs in both orders."""
         import torch
 
-        from adapt.device import autocast
         from adapt.engine.cross_encoder import logits
 
-        with autocast(self.precision):
-            found = torch.cat([logits(reader, ids) for ids in self._both_orders(reader, held)])
+        found = torch.cat([logits(reader, ids) for ids in self._both_orders(reader, held)])
         wanted = torch.tensor([pair.score for pair in held] * 2, device=found.device)
         return float(torch.nn.functional.binary_cross_entropy_with_logits(found, wanted))
 

@@ -39,7 +39,7 @@ class Finetune(TrainingStage):
     Against forgetting, a source may be pairs of no domain (replay), and `retain` holds the vectors near the base's.
     """
 
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     product: ClassVar[str] = "finetuned"
     stand_ins: ClassVar = {"examples": ("triplets", "pairs", "silver", "gold")}
     on_request: ClassVar = ("guide", "teacher")
@@ -162,7 +162,7 @@ class Finetune(TrainingStage):
         """The encoder after training, in `job.out / "model"`. Raises UserError where settings and examples do not fit."""
         import torch
 
-        from adapt.device import autocast, seed_all
+        from adapt.device import seed_all
         from adapt.engine.dropout import set_dropout
         from adapt.engine.encoder import forward
         from adapt.engine.gradient_cache import forward_cached
@@ -210,17 +210,16 @@ class Finetune(TrainingStage):
         objective = self._objective(classifier)
         widths = {width: 1.0} | dict(zip(self.matryoshka, self.matryoshka_weights or [1.0] * len(self.matryoshka), strict=True))
 
-        retained = Retention(model.path, self.retain, self.token_budget)
+        retained = Retention(model.path, self.retain, self.token_budget, self.precision)
 
         def encoded(epoch: int, rows: list[int]):
             batch, budget = data.batch(epoch, rows), self.token_budget
             return batch, forward_cached(encoder, batch.ids, budget) if budget else forward(encoder, batch.ids)
 
         def task(batch, vectors: torch.Tensor) -> torch.Tensor:
-            with torch.autocast(vectors.device.type, enabled=False):  # a cosine in bf16 is wrong in its third digit
-                if self.matryoshka:
-                    return matryoshka(lambda part: objective(batch, part), vectors, widths)
-                return objective(batch, vectors)
+            if self.matryoshka:
+                return matryoshka(lambda part: objective(batch, part), vectors, widths)
+            return objective(batch, vectors)
 
         def loss(epoch: int, rows: list[int], done: float) -> torch.Tensor:
             batch, vectors = encoded(epoch, rows)
@@ -235,8 +234,7 @@ class Finetune(TrainingStage):
             raise UserError(f"finetune: {which} make no batch of two rows with different positives; give more varied pairs")
 
         def held_out_loss() -> float:
-            with autocast(self.precision):
-                return sum(float(task(*encoded(0, rows))) * len(rows) for rows in unseen) / sum(map(len, unseen))
+            return sum(float(task(*encoded(0, rows))) * len(rows) for rows in unseen) / sum(map(len, unseen))
 
         fitted = fit(
             trained, loss, plan, [Group(trainable(trained), self.learning_rate)], job,

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from adapt.job import Job
 from adapt.networks import int8
-from adapt.networks.int8 import Precision
+from adapt.precision import InferencePrecision
 from adapt.records import CrossEncoder, CrossEncoderFolder, Encoder, EncoderFolder, Pairs, Texts, Triplet, Triplets
 from adapt.stages import NonNegativeFloat, PositiveInt, Share, Stage
 from adapt.text.stems import Language
@@ -33,7 +33,7 @@ class Mine(Stage):
     suspected.csv (hits to review), analysis.json and hardest.csv.
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     product: ClassVar[str] = "triplets"
     stand_ins: ClassVar = {"corpus": ("texts",)}
     # Worth naming: a labeller may know nothing of queries and passages; another model's view costs another encoding.
@@ -62,8 +62,10 @@ class Mine(Stage):
         False, description="let passages of the pair's own group be negatives; where each question has one right passage"
     )
     strategy: Literal["top", "random"] = Field("top", description="take the best hits that are left, or draw among them")
-    precision: Precision = Field(
-        "auto", description="int8 reads texts two to three times faster on a CPU, where it agrees with fp32 (extra int8)"
+    precision: InferencePrecision = Field(
+        "auto",
+        description="of encoding; auto: bf16 where the hardware has it; int8: two to three times faster on a CPU, where "
+        "it agrees with fp32 (extra int8)",
     )
     language: Language = Field("english", description="whose word endings bm25 takes off; scripts without spaces need none")
 

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from adapt.job import Job
 from adapt.networks import int8
-from adapt.networks.int8 import Precision
+from adapt.precision import InferencePrecision
 from adapt.records import CrossEncoderFolder, EncoderFolder, OnDemand, Scored, SilverPair, Texts
 from adapt.stages import PositiveFloat, PositiveInt, Share, Stage
 from adapt.text.stems import Language
@@ -32,7 +32,7 @@ class Silver(Stage):
     pairs holds the histogram of their scores. A run that was killed goes on with the first part that is not scored yet.
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     product: ClassVar[str] = "silver"
     stand_ins: ClassVar = {"texts": ("corpus",)}
     example: ClassVar[str] = (
@@ -62,8 +62,10 @@ class Silver(Stage):
     max_words: PositiveInt = Field(60, description="longer sentences are left out")
     language: Language = Field("english", description="whose word endings bm25 takes off; scripts without spaces need none")
     max_length: PositiveInt = Field(192, description="tokens per pair that the cross-encoder reads")
-    precision: Precision = Field(
-        "auto", description="int8 reads pairs and texts two to three times faster on a CPU, where it agrees with fp32 (extra int8)"
+    precision: InferencePrecision = Field(
+        "auto",
+        description="of scoring and encoding; auto: bf16 where the hardware has it; int8: two to three times faster on a CPU, "
+        "where it agrees with fp32 (extra int8)",
     )
     shard_size: PositiveInt = Field(10_000, description="pairs scored at a time; a killed run loses no more than these")
 
@@ -177,7 +179,9 @@ class Silver(Stage):
                 part = pool.take(np.arange(start, min(start + self.shard_size, len(pool))))
                 asked = [(units[i], units[j]) for i, j in zip(part.first.tolist(), part.second.tolist(), strict=True)]
                 label = "silver" if shards == 1 else f"silver, part {number} of {shards}"
-                _keep(file, scores=predict(folder, asked, job, self.max_length, label=label, small=small()))
+                _keep(
+                    file, scores=predict(folder, asked, job, self.max_length, label=label, small=small(), precision=self.precision)
+                )
             parts.append(np.load(file)["scores"])
         return np.concatenate(parts)
 

@@ -36,7 +36,7 @@ class Tsdae(TrainingStage):
     the encoder learns to give for a damaged text what base and map together give for it. Its architecture stays as it was.
     """
 
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     product: ClassVar[str] = "tsdae"
     stand_ins: ClassVar = {"texts": ("corpus",)}
     example: ClassVar[str] = "adapt tsdae --model all-MiniLM-L6-v2 --texts passages.jsonl --out speaks-medical --max-steps 20"
@@ -163,7 +163,7 @@ class Tsdae(TrainingStage):
         rest = [(n, p) for n, p in trainable(module) if id(p) not in inside]
         frozen = self.frozen if tuned and rest else 0.0
         gentle = tuned and self.objective != "vectors"
-        retained = Retention(model.path, self.retain if self.retain is not None else float(gentle))
+        retained = Retention(model.path, self.retain if self.retain is not None else float(gentle), precision=self.precision)
 
         def loss(epoch: int, batch: list[int], done: float) -> tuple[torch.Tensor, int]:
             if frozen:
@@ -186,7 +186,6 @@ class Tsdae(TrainingStage):
 
     def _held_out(self, objective: Objective, apart: list[int], steps: int):
         """The objective on sentences that are not trained on; their noise is that of epoch 0, each time the same."""
-        from adapt.device import autocast
         from adapt.engine.training import HeldOut
 
         if not apart:
@@ -195,8 +194,7 @@ class Tsdae(TrainingStage):
         def mean_loss() -> float:
             total = weights = 0.0
             for start in range(0, len(apart), self.batch_size):
-                with autocast(self.precision):
-                    value, weight = objective(0, apart[start : start + self.batch_size])
+                value, weight = objective(0, apart[start : start + self.batch_size])
                 total, weights = total + float(value) * weight, weights + weight
             return total / weights
 

@@ -6,7 +6,7 @@ import pytest
 
 import adapt
 from adapt import cache, checks
-from adapt.device import fast_bfloat16
+from adapt.device import resolve
 from adapt.embed import search_file
 from adapt.errors import UserError
 from adapt.running.measure import measure_all, measure_each
@@ -88,7 +88,7 @@ def test_without_a_name_the_cache_is_the_users(tmp_path, monkeypatch):
     monkeypatch.delenv("ADAPT_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache.folder() == tmp_path / "adapt"
-    assert cache.vectors() == tmp_path / "adapt" / "vectors" / f"cpu-{'bf16' if fast_bfloat16() else 'fp32'}"
+    assert cache.vectors() == tmp_path / "adapt" / "vectors" / f"cpu-{resolve()}"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert cache.folder() == tmp_path / ".cache" / "adapt"

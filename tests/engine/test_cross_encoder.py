@@ -1,6 +1,5 @@
 """Cross-encoders from elsewhere, held against sentence-transformers'."""
 
-import contextlib
 import random
 
 import numpy as np
@@ -15,11 +14,6 @@ from adapt.errors import UserError
 from adapt.job import Job
 
 from ..conftest import sentence
-
-
-@pytest.fixture(autouse=True)
-def exact(monkeypatch):
-    monkeypatch.setattr(cross_encoder, "autocast", contextlib.nullcontext)  # bf16 is compared with nothing here
 
 
 @pytest.fixture
