@@ -23,8 +23,28 @@ WORDS = (
 ).split()
 
 
+def tolerance(fp32: float, bf16: float) -> float:
+    """The tolerance for what models compute in the precision that the suite runs in.
+
+    In bf16 every product of a layer is rounded by up to 2^-9 of its size, in fp32 by 2^-24; what else is computed stays in fp32.
+    """
+    from adapt.device import resolve
+
+    return bf16 if resolve() == "bf16" else fp32
+
+
 def sentence(rng: random.Random, length: int = 9) -> str:
     return " ".join(rng.choice(WORDS) for _ in range(length)).capitalize() + "."
+
+
+NUMERIC = {"engine", "examples", "losses", "networks", "search", "stages"}
+
+
+def pytest_collection_modifyitems(items):
+    """Whatever compares numbers that models compute is `numeric`: see .ci/run."""
+    for item in items:
+        if NUMERIC & set(item.path.relative_to(Path(__file__).parent).parts[:1]):
+            item.add_marker(pytest.mark.numeric)
 
 
 @pytest.fixture(scope="session")
@@ -68,6 +88,14 @@ def embedder(tmp_path_factory, language_model) -> Path:
     body = Transformer(str(language_model))
     model = SentenceTransformer(modules=[body, Pooling(body.get_embedding_dimension(), "mean"), Normalize()], device="cpu")
     return save_encoder(model, tmp_path_factory.mktemp("embedder") / "model")
+
+
+@pytest.fixture(scope="session")
+def bundled() -> Path:
+    """The folder of all-MiniLM-L6-v2, from the extra that the tests install."""
+    from adapt import models
+
+    return models.locate("all-MiniLM-L6-v2", download=False)
 
 
 @pytest.fixture

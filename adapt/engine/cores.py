@@ -16,8 +16,10 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 import torch
+from torch.utils.checkpoint import checkpoint
 
 from adapt.device import device
+from adapt.engine import memory
 from adapt.engine.batches import by_length, shared_out
 from adapt.engine.dropout import drops
 
@@ -67,6 +69,8 @@ def joined(module: Any, work: Callable[..., torch.Tensor], shares: Sequence[Sequ
     Each core computes its groups by itself in training mode without dropout, and where no gradients are asked for.
     """
     groups = [rows for share in shares for rows in share]
+    if memory.scarce() and torch.is_grad_enabled():
+        return torch.cat([checkpoint(work, rows, *given, use_reentrant=False) for rows in groups])
     if len(groups) < 2 or not _apart(module):
         return torch.cat([work(rows, *given) for rows in groups])
     if not torch.is_grad_enabled():

@@ -11,9 +11,8 @@ import torch
 
 from adapt import calibration
 from adapt.device import resolve
-from adapt.engine import cores
+from adapt.engine import cores, memory
 from adapt.engine.batches import by_length
-from adapt.engine.encoder import TOKENS_PER_BATCH
 from adapt.job import Job
 from adapt.models import weights_digest
 from adapt.networks import int8
@@ -35,7 +34,7 @@ def _opened(folder: Path, digest: str, precision: str) -> Reader:
 
 def logits(reader: Reader, pairs: Sequence[Tokens], small: int8.Body | None = None) -> torch.Tensor:
     """The reader's logits of token ids, [pairs], fp32, with gradients; pairs of like length share a forward pass."""
-    return cores.in_order(reader, [len(ids) for ids, _ in pairs], partial(_read, reader, pairs, small), TOKENS_PER_BATCH)
+    return cores.in_order(reader, [len(ids) for ids, _ in pairs], partial(_read, reader, pairs, small), memory.tokens_at_once())
 
 
 def _read(reader: Reader, pairs: Sequence[Tokens], small: int8.Body | None, rows: Sequence[int]) -> torch.Tensor:
@@ -62,15 +61,26 @@ def predict(
     reader = _opened(folder, weights_digest(folder), resolve("auto" if precision == "int8" else precision))
     scores = np.zeros(len(pairs))
     progress = job.progress(label, 2 * len(pairs), "pairs")
+
+    def score(ids: Sequence[Tokens]) -> np.ndarray:
+        found = np.empty(len(ids))
+        groups = by_length([len(row) for row, _ in ids], memory.tokens_at_once())
+        for group, part in zip(groups, cores.each(partial(_read, reader, ids, small), groups), strict=True):
+            found[group] = torch.sigmoid(part).double().cpu().numpy()
+            progress.advance(len(group))
+        return found
+
     for start in range(0, len(pairs), AT_ONCE):
         part = pairs[start : start + AT_ONCE]
         for left, right in ((0, 1), (1, 0)):
             ids = reader.ids([p[left] for p in part], [p[right] for p in part], max_length)
-            groups = by_length([len(row) for row, _ in ids], TOKENS_PER_BATCH)
-            for group, found in zip(groups, cores.each(partial(_read, reader, ids, small), groups), strict=True):
-                scores[start + np.array(group)] += torch.sigmoid(found).double().cpu().numpy() / 2
-                progress.advance(len(group))
+            scores[start : start + len(part)] += memory.within(partial(score, ids), job, label) / 2
     return calibration.calibrated(folder, scores) if calibrated else scores
+
+
+def forget() -> None:
+    """Close the model that is held open for the next pairs."""
+    _opened.cache_clear()
 
 
 @torch.inference_mode()

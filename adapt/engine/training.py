@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import torch
 from transformers import PreTrainedModel
 
 from adapt.device import device, seed_all
-from adapt.engine import processes
+from adapt.engine import memory, processes
 from adapt.errors import WorkFailed
 from adapt.job import Job
 from adapt.networks.precision import set_precision
@@ -139,26 +140,33 @@ def fit(
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     progress = job.progress(label, sum(len(rows) for _, rows in plan), unit)
     progress.advance(sum(len(rows) for _, rows in plan[:start]))
-    began = last_saved = time.monotonic()
-    done = start
-    while done < len(plan) and not (held_out and watch.tired(held_out.patience)):
-        epoch, rows = plan[done]
+
+    def gradients(epoch: int, rows: list[int], done: int) -> float:
+        """The loss of a step, whose gradients stand in the parameters afterwards; may be called again."""
         seed_all(_mixed(job.seed, done))
-        for group in optimizer.param_groups:
-            group["lr"] = group["peak"] * _rate(done, len(plan), how.warmup, group["frozen"], how.scheduler)
         part = processes.part(rows) if splits else rows
         found = loss(epoch, part, done / len(plan))
         value, weight = found if isinstance(found, tuple) else (found, len(part))
         if splits:
             value = processes.weighted(value, weight)
-        losses.append(processes.total(float(value.detach())) if splits else float(value.detach()))
+        optimizer.zero_grad(set_to_none=True)
+        scaler.scale(value if splits else value / processes.count()).backward()
+        return processes.total(float(value.detach())) if splits else float(value.detach())
+
+    began = last_saved = time.monotonic()
+    done = start
+    while done < len(plan) and not (held_out and watch.tired(held_out.patience)):
+        epoch, rows = plan[done]
+        for group in optimizer.param_groups:
+            group["lr"] = group["peak"] * _rate(done, len(plan), how.warmup, group["frozen"], how.scheduler)
+        step = partial(gradients, epoch, rows, done)
+        # One of several processes can't begin anew: the others wait for its part of the sums.
+        losses.append(memory.within(step, job, label) if processes.count() == 1 else step())
         if not math.isfinite(losses[-1]):
             raise WorkFailed(
                 f"{label}: the loss is {losses[-1]} at step {done + 1} of {len(plan)}. "
                 "Try a lower learning_rate, and look at the scores of the training rows."
             )
-        optimizer.zero_grad(set_to_none=True)
-        scaler.scale(value if splits else value / processes.count()).backward()
         processes.add_gradients(parameters)
         scaler.unscale_(optimizer)
         torch.nn.utils.clip_grad_norm_(parameters, how.clip)

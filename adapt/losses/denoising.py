@@ -11,8 +11,8 @@ from sentence_transformers import SentenceTransformer
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from adapt.device import device, seed_all
-from adapt.engine import cores
-from adapt.engine.encoder import TOKENS_PER_BATCH, forward
+from adapt.engine import cores, memory
+from adapt.engine.encoder import forward
 from adapt.errors import UserError
 from adapt.losses.linear_cross_entropy import linear_cross_entropy
 from adapt.networks.encoder import padded, quiet
@@ -74,7 +74,7 @@ class Denoising(torch.nn.Module):
             )[0]
             return hidden[features["attention_mask"].bool()]  # the vocabulary head is most of the work: never spend it on padding
 
-        shares = cores.shares(body, [len(ids) for ids in originals], TOKENS_PER_BATCH)
+        shares = cores.shares(body, [len(ids) for ids in originals], memory.tokens_at_once())
         rows = [row for share in shares for group in share for row in group]
         wanted = torch.tensor([token for row in rows for token in originals[row][1:]], device=vectors.device)
         given, words = _before_words(self.decoder, cores.joined(body, states, shares, vectors))

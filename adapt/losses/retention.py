@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from adapt.engine.encoder import TOKENS_PER_BATCH, forward
+from adapt.engine.encoder import forward
 from adapt.networks.encoder import open_encoder
 
 
@@ -22,7 +22,7 @@ class Retention:
 
     def __init__(self, folder: Path, weight: float, budget: int | None = None, precision: str = "auto"):
         """`budget`: padded tokens that the model in `folder` computes at once; `precision`: see `set_precision`."""
-        self.weight, self.budget = weight, budget or TOKENS_PER_BATCH
+        self.weight, self.budget = weight, budget
         self.base = open_encoder(folder, precision) if weight else None
 
     def __call__(self, ids: Sequence[Sequence[int]], vectors: torch.Tensor) -> torch.Tensor:

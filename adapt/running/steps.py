@@ -121,6 +121,7 @@ class Steps:
             asked = getattr(line.step.stage, "precision", None)
             if asked is not None:
                 job.counts.setdefault("precision", asked if asked == "int8" else resolve(asked))
+                _release()
             if line.kind in FILES:
                 # A long text may hold a short held-out passage and still be unlike it; a pair cut out of it is not.
                 made = self._clean(made, line.name, job, mode="allow" if self.recipe.leaks == "allow" else "remove")
@@ -275,6 +276,18 @@ class Steps:
         self.tell(Event("verdict", line.name, {name: row[name] for name in ("word", "sentence", "action")}))
         if spec.action == "stop" and not receipt["tried"][0]["passes"]:
             self.stopped = f"{line.name}: {row['word']}: {row['sentence']}"
+
+
+def _release() -> None:
+    """Leave a GPU's memory to the next stage: the models that were held open for the next texts of this one are closed."""
+    from adapt.device import device
+
+    if device().type != "cpu":
+        from adapt.engine import cross_encoder, encoder, memory
+
+        encoder.forget()
+        cross_encoder.forget()
+        memory.release()
 
 
 def _peak_memory() -> float:

@@ -15,7 +15,8 @@ from adapt import models
 from adapt.device import device
 from adapt.engine.batches import by_length
 from adapt.engine.cross_encoder import in_int8, predict
-from adapt.engine.encoder import TOKENS_PER_BATCH, embed
+from adapt.engine.encoder import embed
+from adapt.engine.memory import tokens_at_once
 from adapt.job import Job
 from adapt.networks import int8
 from adapt.networks.encoder import open_encoder, quiet, token_ids
@@ -33,7 +34,7 @@ def quickest(work: Callable[[int], object]) -> int:
 
 
 def real_share(lengths: list[int]) -> float:
-    groups = by_length(lengths, TOKENS_PER_BATCH)
+    groups = by_length(lengths, tokens_at_once())
     return sum(lengths) / sum(len(group) * max(lengths[i] for i in group) for group in groups)
 
 
