@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from adapt.device import device, fast_bfloat16
+from adapt.device import device, environment, fast_bfloat16
 
 Side = Callable[[], float]  # does the work once and says how many seconds counted
 
@@ -155,7 +155,8 @@ def machine() -> dict[str, Any]:
     """Versions, threads and the device in words."""
     import os
 
-    name = torch.cuda.get_device_name() if device().type == "cuda" else torch.backends.cpu.get_cpu_capability()
+    here = environment()
+    name = torch.cuda.get_device_name() if device().type == "cuda" else f"{here['processor']}, {here['instructions']}"
     packages = ("sentence-transformers", "transformers", "torch", "numpy", "bm25s", "numba")
     return {
         "device": f"{device().type} ({name})", "threads": torch.get_num_threads(), "python": platform.python_version(),

@@ -25,6 +25,7 @@ from adapt.engine import training
 from adapt.engine.encoder import forward
 from adapt.job import Job
 from adapt.networks.encoder import open_encoder, padded, quiet, token_ids
+from adapt.networks.precision import set_precision
 from adapt.networks.reader import Reader
 from adapt.records import Encoder
 from adapt.stages.cross_encoder import CrossEncoderStage
@@ -162,9 +163,10 @@ def tsdae(size: float) -> Arm:
     def gate() -> dict[str, tuple[float, bool]]:
         from adapt.networks.encoder import set_pooling
 
-        mine, twin = open_encoder(BASE), stock_encoder(True, "cls")
+        mine, twin = open_encoder(BASE, "fp32"), stock_encoder(True, "cls")
         set_pooling(mine, "cls")
         module = Denoising(mine, BASE, tied=True, seed=0).eval()
+        set_precision(module, "fp32")
         with quiet():
             theirs = DenoisingAutoEncoderLoss(twin, tie_encoder_decoder=True).eval()
         theirs.decoder.load_state_dict(module.decoder.state_dict())
@@ -208,7 +210,7 @@ def mnrl(size: float) -> Arm:
     def gate() -> dict[str, tuple[float, bool]]:
         from adapt.losses.ranking import multiple_negatives
 
-        mine, twin = open_encoder(BASE), stock_encoder(True).eval()
+        mine, twin = open_encoder(BASE, "fp32"), stock_encoder(True).eval()
         ids = [token_ids(mine, column[:4]) for column in columns]
         vectors = forward(mine, [row for column in ids for row in column])
         target = torch.arange(4, device=device())
@@ -233,7 +235,7 @@ def cross_encoder(size: float) -> Arm:
 
     rows = texts.scored(BATCH * max(2, round(6 * size)))
     stage = CrossEncoderStage(epochs=1, batch_size=BATCH, held_out=0.0, dropout=0.0)
-    reader = Reader(BASE, new_head_seed=0)
+    reader = Reader(BASE, new_head_seed=0, precision="fp32")
     first, second = [r.sentence1 for r in rows], [r.sentence2 for r in rows]
     data = Dataset.from_dict({"sentence1": first, "sentence2": second, "label": [r.score for r in rows]})
 

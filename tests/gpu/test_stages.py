@@ -1,4 +1,4 @@
-"""Every stage on a GPU: the CPU's result in fp32 within 1e-4, and near it in bf16; memory given back, and enough with little of it."""
+"""Every stage on a GPU: the CPU's result in fp32 within 1e-4, near it in bf16; memory given back, and groups that fit into it."""
 
 import random
 
