@@ -48,6 +48,7 @@ def page(found: Found) -> str:
         times=sections.times(found),
         health=sections.health(found),
         speed={name: value for name, value in (results.get("speed") or {}).items() if value is not None},
+        environment=results.get("environment") or {},
         lock=Markup("<pre>{}</pre>").format(words.clean(lock, 100_000)),
     )
 

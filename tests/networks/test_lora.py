@@ -6,6 +6,8 @@ from adapt.errors import UserError
 from adapt.networks import lora
 from adapt.networks.encoder import open_encoder, token_ids
 
+from ..conftest import assert_alike
+
 TEXTS = ["heart falls", "the kidney is slow", "fever rises"]
 
 
@@ -32,7 +34,7 @@ def test_merged_output_equals_unmerged_and_the_rest_is_untouched(embedder):
     disturb(model)
     unmerged = forward(model, ids)
     lora.merge(model)
-    torch.testing.assert_close(forward(model, ids), unmerged, atol=1e-5, rtol=1e-5)
+    assert_alike(forward(model, ids), unmerged, bf16=5e-2, atol=1e-5, rtol=1e-5)
     after = model.state_dict()
     assert after.keys() == before.keys() and all(p.requires_grad for p in model.parameters())
     changed = {name for name in after if not torch.equal(after[name], before[name])}
@@ -54,7 +56,7 @@ def test_adapters_compute_what_peft_computes(embedder):
             layer = name.split(".parametrizations")[0]
             state[f"base_model.model.{layer}.lora_{name[-1].upper()}.weight"] = tensor
     peft.set_peft_model_state_dict(wrapped, state)
-    torch.testing.assert_close(forward(model, ids), forward(stock, ids), atol=1e-5, rtol=1e-5)
+    assert_alike(forward(model, ids), forward(stock, ids), bf16=5e-2, atol=1e-5, rtol=1e-5)
 
 
 def test_a_model_without_attention_is_refused():

@@ -158,3 +158,18 @@ def test_what_can_not_be_is_refused_with_the_choices(monkeypatch):
         device.resolve()
     with pytest.raises(UserError, match="fp16 needs a GPU"):
         device.resolve("fp16")
+
+
+def test_training_in_bf16_makes_the_same_bits_again_and_others_than_fp32(embedder):
+    from adapt.records import CrossEncoder, Encoder, Pair, ScoredPair
+    from adapt.stages import find
+
+    pairs = [Pair(a, b) for a, b in PAIRS]
+    scored = [ScoredPair(a, b, i % 5 / 4) for i, (a, b) in enumerate(PAIRS)]
+    for stage, inputs in (("finetune", {"examples": pairs}), ("cross-encoder", {"pairs": scored})):
+        bits = []
+        for precision in ("bf16", "bf16", "fp32"):
+            made = find(stage)(precision=precision, max_steps=3, batch_size=8).run(model=Encoder(embedder), job=Job(1), **inputs)
+            assert isinstance(made, (Encoder, CrossEncoder))
+            bits.append((made.path / "model.safetensors").read_bytes())
+        assert bits[0] == bits[1] != bits[2]
