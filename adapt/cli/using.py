@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from adapt.cli.reading import reads_data
 from adapt.cli.voice import voice
 from adapt.networks.int8 import Precision
 
@@ -53,4 +54,4 @@ def search_command(model: str, corpus: str, top: int, precision: Precision, quer
         click.echo(f"{score:.3f}  {text.id}  {text.text[:160]}")
 
 
-COMMANDS = (embed_command, search_command)
+COMMANDS = tuple(map(reads_data, (embed_command, search_command)))

@@ -27,10 +27,10 @@ class Columns:
         """Raises Misfit where the row's columns make no record, UserError for a `columns` setting that names none of ours."""
         self.shown = shortened(source)
         self.names: dict[Any, str] = {}
-        chosen = current().options.columns
-        known = forms.KNOWN | set(forms.used(kinds))
-        if unknown := [ours for ours in chosen if ours not in known]:
-            raise UserError(f"columns: '{unknown[0]}' is no column that is read.{did_you_mean(unknown[0], known)}")
+        known = forms.used(kinds) | forms.BESIDE
+        if unknown := [ours for ours in current().options.columns if ours not in forms.KNOWN]:
+            raise UserError(f"columns: '{unknown[0]}' is no column that is read.{did_you_mean(unknown[0], forms.KNOWN)}")
+        chosen = {ours: theirs for ours, theirs in current().options.columns.items() if ours in known}
         if missing := [theirs for theirs in chosen.values() if theirs not in row]:
             raise Misfit(f"{self.shown}: has no column '{missing[0]}', which `columns` names; columns are {listed(row)}")
         self.names |= {theirs: ours for ours, theirs in chosen.items()}

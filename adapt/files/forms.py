@@ -95,7 +95,7 @@ FORMS: dict[str, tuple[Form, ...]] = {
         Form((PREMISE, HYPOTHESIS, LABEL), as_labelled, nli_triplets, none="without a label"),
     ),
     "labelled": (Form((PREMISE, HYPOTHESIS, LABEL), as_labelled, none="without a label"),),
-    "parallel": (Form((), as_parallel),),
+    "parallel": (Form((), as_parallel, further=("source", "target")),),
 }  # fmt: skip
 COLUMNS = {
     "texts": "a column 'text'",
@@ -133,4 +133,5 @@ def is_negative(name: Any, form: Form) -> bool:
 
 def used(kinds: Sequence[str]) -> set[str]:
     """Every column that some form of these kinds looks at."""
-    return {name for kind in kinds for form in FORMS[kind] for name in form.uses} | {"source", "target"}
+    found = {name for kind in kinds for form in FORMS[kind] for name in form.uses}
+    return found | set(NEGATIVE) if "triplets" in kinds else found

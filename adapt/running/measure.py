@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from adapt import cache, checks, models, vectors
+from adapt import cache, checks, files, models, vectors
 from adapt.checks import Measurement
 from adapt.checks.health import health
 from adapt.checks.statistics import STATISTICS, Delta, compare_all
@@ -69,13 +69,26 @@ class Measures:
     job: Job
     where: Path | None = None
     data: dict[str, Any] = field(default_factory=dict)
+    options: files.ReadOptions | None = None  # those in force where not given
+    notes: dict[str, list[str]] = field(default_factory=dict)
 
     def read(self, kind: str, source: Any, split: str) -> Any:
         """The data of a check; read once."""
-        name = f"{kind} {split} {json.dumps(source, sort_keys=True, default=str)}"
+        name = _name(kind, source, split)
         if name not in self.data:
-            self.data[name] = checks.find(kind).read(source, split)
+            if self.options is None:
+                self.data[name] = checks.find(kind).read(source, split)
+                return self.data[name]
+            with files.reading(self.options) as log:
+                self.data[name] = checks.find(kind).read(source, split)
+            self.notes[name] = log.notes
+            for text in log.notes:
+                self.job.note(text)
         return self.data[name]
+
+    def notes_of(self, kind: str, source: Any, split: str) -> list[str]:
+        """What was noted when a check's data were read."""
+        return self.notes.get(_name(kind, source, split), [])
 
     def of(self, model: Encoder | CrossEncoder, kind: str, source: Any, split: str, digest: str = "") -> Measurement:
         """What a check finds for a model on one split of its data; `digest` names the data for the cache."""
@@ -99,6 +112,10 @@ class Measures:
         if file:
             write_json(file, found)
         return found
+
+
+def _name(kind: str, source: Any, split: str) -> str:
+    return f"{kind} {split} {json.dumps(source, sort_keys=True, default=str)}"
 
 
 def scores_pairs(kind: str) -> bool:
