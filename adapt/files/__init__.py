@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from adapt.errors import UserError, gathered
-from adapt.files import forms
+from adapt.files import beir, forms
 from adapt.files.columns import Columns, Misfit
 from adapt.files.delimited import BadRow
 from adapt.files.opening import regular
@@ -32,9 +32,13 @@ def read(source: str | Path, kind: str, left_out: Counter[str] | None = None) ->
     """All records of one kind: `texts`, `pairs`, `scored`, `triplets`, `labelled`, `parallel`; or several words.
 
     Of several kinds the first row decides: what has negatives is triplets, what has sentence1 is scored, all else is the first
-    kind named. `left_out` is added to: how many rows made no record, by reason; where it is not given, this is noted. The options
+    kind named; of a BEIR folder its training split makes the pairs.
+
+    `left_out` is added to: how many rows made no record, by reason; where it is not given, this is noted. The options
     in force (see `adapt.files.options`) say what becomes of a bad row. Raises UserError with every bad row at once.
     """
+    if kind.split()[0] == "pairs" and beir.is_judged(source):
+        return beir.pairs(source)
     counted: Counter[str] = Counter()
     bad, parts = BadRows(source), []
     columns: Columns | None = None

@@ -9,16 +9,17 @@ import gzip
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import IO, Any
 
-from adapt.errors import UserError
+from adapt.errors import UserError, gathered
 from adapt.files.columns import listed
 from adapt.files.delimited import BadRow
-from adapt.files.opening import regular, shortened
+from adapt.files.opening import exists, regular, shortened
 from adapt.files.options import note
 from adapt.files.problems import BadRows
 from adapt.files.rows import rows
-from adapt.records import Text
+from adapt.records import Pair, Text
 
 # The columns of judgements, each under the names that collections use.
 QUERY = ("query-id", "query_id", "qid", "queryid", "query")
@@ -72,6 +73,40 @@ def judgements(source: str, queries: list[Text], corpus: list[Text]) -> Grades:
             found.setdefault(query, {})[passage] = grade
     _refuse_useless(source, found, there)
     return found
+
+
+def split_file(folder: str | Path, split: str) -> Path | None:
+    """The judgements of one split of a BEIR folder, None where it has none."""
+    return next((f for end in (".tsv", ".tsv.gz") if (f := Path(folder) / "qrels" / f"{split}{end}").is_file()), None)
+
+
+def is_judged(folder: str | Path) -> bool:
+    """Whether this is a BEIR folder with questions of its own."""
+    path = Path(folder)
+    return exists(path) and path.is_dir() and any((path / f"queries.jsonl{end}").is_file() for end in ("", ".gz"))
+
+
+def pairs(folder: str | Path) -> list[Pair]:
+    """The pairs of a BEIR folder's training split: a query and each relevant passage, its title in front. Raises UserError."""
+    from adapt.files import read
+
+    file, path = split_file(folder, "train"), Path(folder)
+    if file is None:
+        there = ", ".join(sorted(p.name for p in (path / "qrels").glob("*"))) or "none"
+        raise UserError(
+            f"{path}: pairs are made of qrels/train.tsv, which is not there (qrels: {there}; dev and test are for checks)"
+        )
+    parts = {name: next(p for end in ("", ".gz") if (p := path / f"{name}.jsonl{end}").is_file()) for name in ("queries", "corpus")}
+    queries, corpus = (read(parts[name], "texts") for name in ("queries", "corpus"))
+    if problems := repeated_ids({str(parts["corpus"]): corpus, str(parts["queries"]): queries}):
+        raise UserError(gathered(problems))
+    found, passages = judgements(str(file), queries, corpus), {text.id: text for text in corpus}
+    return [
+        Pair(query.text, passages[name].text, passages[name].group, "beir", query.topic or passages[name].topic)
+        for query in queries
+        for name in found.get(query.id, ())
+        if name in passages
+    ]
 
 
 def repeated_ids(parts: Mapping[str, list[Text]]) -> list[str]:

@@ -17,13 +17,14 @@ from adapt.files.options import MB, current
 
 FREE = 64 * MB  # bytes that any .gz may unpack to
 LONGEST_PATH = 200  # characters of a path that a message shows
+UTF_16 = b"\xff\xfe"
 # What a file is that begins so; a text file never does.
 MAGIC = {
     b"\x1f\x8b": "is gzip-compressed: give it a name that ends in .gz",
     b"PK\x03\x04": "is a zip archive or a spreadsheet: save it as CSV (UTF-8)",
     b"PAR1": "is a Parquet file: give it a name that ends in .parquet",
     b"%PDF": "is a PDF: extract its text first",
-    b"\xff\xfe": "is UTF-16 text: save it as UTF-8",
+    UTF_16: "is UTF-16 text: save it as UTF-8",
     b"\xfe\xff": "is UTF-16 text: save it as UTF-8",
 }
 _KINDS = {
@@ -123,6 +124,8 @@ def _refuse_other_formats(shown: str, first: bytes) -> None:
     for magic, what in MAGIC.items():
         if first.startswith(magic):
             raise UserError(f"{shown}: {what}")
+    if len(first) >= 4 and (not any(first[1:8:2]) or not any(first[0:8:2])):  # UTF-16 without its mark
+        raise UserError(f"{shown}: {MAGIC[UTF_16]}")
 
 
 def _decoded(raw: bytes) -> str:

@@ -54,9 +54,9 @@ def _named(path: Path) -> Iterator[None]:
 
     try:
         yield
-    except (arrow.ArrowException, UnicodeDecodeError, OverflowError, ValueError, MemoryError) as error:
+    except (arrow.ArrowException, UnicodeDecodeError, OverflowError, ValueError, MemoryError, OSError) as error:
+        if isinstance(error, OSError) and error.errno:  # of the disk; pyarrow's own have no number
+            raise UserError(f"{shortened(path)}: {can_not(error)}") from None
         said = str(error).strip().splitlines()
         why = said[0][:200] if said else type(error).__name__
         raise UserError(f"{shortened(path)}: is damaged or no Parquet file ({why}); copy or download it again") from None
-    except OSError as error:
-        raise UserError(f"{shortened(path)}: {can_not(error)}") from None

@@ -10,6 +10,7 @@ from adapt.errors import UserError
 from adapt.files import delimited, json_lines, opening, parquet
 from adapt.files.delimited import BadRow
 from adapt.files.opening import Unreadable, shortened
+from adapt.files.options import current, note
 
 SUFFIXES = (".txt", ".jsonl", ".csv", ".tsv", ".parquet")
 # How to make a known format of one that is not.
@@ -83,8 +84,6 @@ def count_rows(source: str | Path) -> int | None:
 
 def raise_unless_skipped(where: str, why: str) -> None:
     """Raise UserError for a bad row, unless such rows are skipped."""
-    from adapt.files.options import current
-
     if current().options.on_bad_row == "error":
         raise UserError(f"{where}: {why}")
 
@@ -96,6 +95,8 @@ def _file(source: str | Path) -> Path:
         return opening.regular(source)
     for name in ("corpus.jsonl", "corpus.jsonl.gz"):
         if (path / name).is_file():
+            if (path / "qrels").is_dir():
+                note(f"{path}: its corpus is read; its queries and judgements serve as a check (retrieval), or as pairs")
             return path / name
     if (path / "dataset_dict.json").is_file() or (path / "dataset_info.json").is_file():
         raise UserError(f"{path}: was written by datasets' save_to_disk; write it with to_parquet and give that file")
