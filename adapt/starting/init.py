@@ -56,6 +56,7 @@ def init(
     if language not in (None, "english"):
         said.append(f"language: {language} (found by its commonest words): lexical search uses its word endings")
     if pairs and beir.is_judged(pairs) and all(beir.split_file(pairs, split) for split in ("dev", "test")):
+        folder.mkdir(parents=True, exist_ok=True)
         there = os.path.relpath(pairs, folder)
         said.append(f"pairs: {len(loaded['pairs']):,} of qrels/train; dev and test are the folder's own")
         data["pairs"], checks["retrieval"] = there, f"{{dev: {json.dumps(there)}, test: {json.dumps(there)}, role: target}}"
