@@ -49,7 +49,7 @@ def read(source: str | Path, kind: str, left_out: Counter[str] | None = None) ->
                 bad.add(where, row.why, row.raw)
                 continue
             try:
-                columns = columns or Columns(source, row, kind.split())
+                columns = columns or Columns(source, row, kind.split(), where)
                 record = columns.form.read(columns(row), number)
             except Misfit as wrong:  # a JSON row may lack what the others have
                 misfit = misfit or wrong

@@ -23,16 +23,17 @@ class Misfit(UserError):
 class Columns:
     """The columns of one source, as its first row has them; `form` says what its rows become."""
 
-    def __init__(self, source: Any, row: Mapping[str, Any], kinds: Sequence[str]):
-        """Raises Misfit where the row's columns make no record, UserError for a `columns` setting that names none of ours."""
+    def __init__(self, source: Any, row: Mapping[str, Any], kinds: Sequence[str], where: str):
+        """`where`: the place of the row, which messages name. Raises Misfit where its columns make no record, and UserError."""
         self.shown = shortened(source)
+        place = where if ".jsonl" in self.shown else self.shown  # elsewhere all rows have the columns of the header
         self.names: dict[Any, str] = {}
         known = forms.used(kinds) | forms.BESIDE
         if unknown := [ours for ours in current().options.columns if ours not in forms.KNOWN]:
             raise UserError(f"columns: '{unknown[0]}' is no column that is read.{did_you_mean(unknown[0], forms.KNOWN)}")
         chosen = {ours: theirs for ours, theirs in current().options.columns.items() if ours in known}
         if missing := [theirs for theirs in chosen.values() if theirs not in row]:
-            raise Misfit(f"{self.shown}: has no column '{missing[0]}', which `columns` names; columns are {listed(row)}")
+            raise Misfit(f"{place}: has no column '{missing[0]}', which `columns` names; columns are {listed(row)}")
         self.names |= {theirs: ours for ours, theirs in chosen.items()}
         for name in row:
             plain = str(name).strip().lower()
@@ -46,7 +47,7 @@ class Columns:
         if self.form.fit(named) < 1:
             near = next((hint for form in forms.FORMS[kinds[0]] if (hint := form.hint(named))), "")
             raise Misfit(
-                f"{self.shown}: columns are {listed(row)}; expected {forms.COLUMNS[kinds[0]]}.{near} Say which column is which "
+                f"{place}: columns are {listed(row)}; expected {forms.COLUMNS[kinds[0]]}.{near} Say which column is which "
                 "with columns (--column anchor=NAME); where the first line holds data, write the names above it"
             )
         self._tell_unused(named)
@@ -58,8 +59,10 @@ class Columns:
         return {self.names.get(name, name): value for name, value in row.items()}
 
     def _tell_unused(self, row: Mapping[str, Any]) -> None:
+        """Note columns that would decide or add something in another kind of data; names that mean nothing here do no harm."""
         used = self.form.uses | forms.BESIDE
-        unused = [str(name) for name in row if name and str(name) not in used and not forms.is_negative(name, self.form)]
+        others = [str(name) for name in row if str(name) not in used and not forms.is_negative(name, self.form)]
+        unused = [name for name in others if name in forms.KNOWN or name.startswith("negative")]
         if unused and self.form.columns:  # parallel sentences may stand in columns of any name
             deciding = [name for name in unused if name in DECIDING]
             what = f": a {deciding[0]} changes nothing here" if deciding else ""

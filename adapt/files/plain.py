@@ -29,8 +29,7 @@ from adapt.records import Labelled, Pair, Parallel, ScoredPair, Text, Triplet
 
 def as_text(row: Row, number: int) -> Text:
     """A text; its title, where there is one, is joined in front. A title alone is a text, too."""
-    title = row.get("title")
-    title = title.strip() if isinstance(title, str) else ""
+    title = optional_in(row, "title").strip() if isinstance(row.get("title"), str) else ""
     text = "" if title and row.get("text") == "" else string_in(row, ("text",))
     name = optional_in(row, "_id", "id") or str(number)
     return Text(

@@ -74,7 +74,13 @@ def texts_in(row: Row, names: Sequence[str]) -> list[str]:
 
 
 def optional_in(row: Row, *names: str) -> str:
-    return next((str(row[name]) for name in names if row.get(name) not in (None, "")), "")
+    """What stands in the first of these columns that holds something, as text; "" where none does."""
+    name = next((name for name in names if row.get(name) not in (None, "")), None)
+    if name is None:
+        return ""
+    if "\0" in (text := str(row[name])):
+        raise Bad(f"column '{name}' holds a NUL character")
+    return text
 
 
 def number_in(row: Row, names: Sequence[str]) -> float:

@@ -77,6 +77,12 @@ def warnings(name: str, row: dict[str, Any]) -> list[str]:
     return found
 
 
+def warnings_on(name: str, folder: Path, texts: Sequence[str]) -> list[str]:
+    """What to say before the model in `folder` is used on these texts; nothing where it covers them."""
+    found = coverage(folder, texts)
+    return [f"WARNING: {text}" for text in warnings(name, found.as_row())] if found else []
+
+
 def _tokenizer(folder: Path) -> Any:
     from tokenizers import Tokenizer
 

@@ -14,7 +14,9 @@ from adapt.checks.health import health
 from adapt.checks.statistics import STATISTICS, Delta, compare_all
 from adapt.errors import UserError
 from adapt.job import Event, Job, silent
+from adapt.networks.coverage import warnings_on
 from adapt.records import CrossEncoder, Encoder
+from adapt.running.survey import texts_of_check
 from adapt.store import key_of, write_json
 
 VERSION = 3  # raised when the same check would measure something else
@@ -160,6 +162,10 @@ def measure_each(
                 f"{folder}: is a cross-encoder, which scores pairs and has no vectors; measure it with --sts or --pairs"
             )
     measures, before = Measures(Job(tell=tell, vectors=cache.vectors())), cache.size()
+    for check, (kind, source) in wanted.items():
+        texts = texts_of_check(kind, measures.read(kind, source, split))
+        for text in dict.fromkeys(text for model in asked for text in warnings_on(check, model.path, texts)):
+            measures.job.note(text)
     found = [{check: measures.of(model, kind, source, split) for check, (kind, source) in wanted.items()} for model in asked]
     cache.tell_size(measures.job, before)
     return found

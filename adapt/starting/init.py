@@ -16,8 +16,9 @@ import numpy as np
 from adapt import files, models
 from adapt.errors import UserError
 from adapt.files import beir
+from adapt.networks.coverage import warnings_on
 from adapt.records import Pair, ScoredPair
-from adapt.running.survey import row, texts_of, warnings
+from adapt.running.survey import texts_of
 from adapt.search.known import Related
 from adapt.starting.synthetic import hold_out
 from adapt.text.clean import normalised
@@ -87,7 +88,7 @@ def _fit(loaded: Mapping[str, Sequence[Any]], model: str) -> list[str]:
         folder = models.locate(model, download=False)
     except UserError:
         return []
-    return [f"WARNING: {text}" for text in warnings([row(name, texts_of(found), folder, ()) for name, found in loaded.items()])]
+    return [text for name, found in loaded.items() for text in warnings_on(name, folder, texts_of(found))]
 
 
 def _aside(families: Sequence[Hashable], rng: np.random.Generator) -> tuple[list[int], list[int], list[int]]:

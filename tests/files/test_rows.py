@@ -98,6 +98,7 @@ def test_a_hostile_file_of_open_quotes_takes_linear_time(tmp_path):
         ('{"text": "a", "text": "b"}', "has the key 'text' more than once"),
         ('{"text": "a", "meta": {"x": 1, "x": 2}}', "has the key 'x' more than once"),
         ('{"text": "a\\u0000b"}', "column 'text' holds a NUL character"),
+        ('{"text": "a", "_id": "b\\u0000"}', "column '_id' holds a NUL character"),
         ('{"text": "\\u200b"}', "column 'text' holds no visible character"),
         ('{"text": null}', "column 'text' is null"),
         ('{"text": ["a"]}', "column 'text' holds list, expected text"),
@@ -157,7 +158,7 @@ def test_a_label_or_score_beside_a_pair_decides(tmp_path):
 def test_columns_that_are_not_used_are_named(tmp_path):
     with reading() as log:
         read(written(tmp_path, "anchor,positive,negative,url,label\na,b,c,d,1\n"), "triplets")
-    assert log.notes == [f"{tmp_path / 'a.csv'}: columns not used: url, label: a label changes nothing here"]
+    assert log.notes == [f"{tmp_path / 'a.csv'}: columns not used: label: a label changes nothing here"]
 
 
 def test_lists_of_positives_and_negatives_are_read(tmp_path):
