@@ -12,6 +12,7 @@ from adapt import cache, files, models
 from adapt.errors import UserError
 from adapt.job import Event, Job
 from adapt.networks import int8
+from adapt.networks.coverage import warnings_on
 from adapt.precision import InferencePrecision
 from adapt.records import Text
 
@@ -28,6 +29,8 @@ def embed_file(
     found: list[Text] = files.read(texts, "texts")
     folder = models.locate(model)
     models.verify(folder)
+    for text in warnings_on(Path(texts).name, folder, [t.text for t in found]):
+        tell(Event("note", text))
     vectors = embed(folder, [t.text for t in found], Job(tell=tell), "document", precision=precision)
     out.parent.mkdir(parents=True, exist_ok=True)
     aside = out.with_name(f".{out.stem}.{os.getpid()}{out.suffix}")

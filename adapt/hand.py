@@ -25,6 +25,8 @@ def run_stage(
     """
     from adapt.errors import UserError
 
+    if not stage.makes().endswith("encoder"):
+        files.output_format(out, stage.makes())  # found out now, not after hours of work
     inputs, kinds = {}, {}
     for want in stage.inputs():
         if want.name in sources:

@@ -138,7 +138,8 @@ def _items(data: Any) -> Iterator[tuple[tuple[str, ...], str]]:
         for query in data.queries:
             yield (query.text,), query.group
             for name in data.relevant.get(query.id, ()):
-                passage = passages[name]
+                if (passage := passages.get(name)) is None:  # judged, but not in the corpus
+                    continue
                 # Where the corpus names titles, training may hold the body alone.
                 yield (query.text, passage.text, *([passage.body] if passage.title else [])), passage.group
         return

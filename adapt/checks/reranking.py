@@ -12,8 +12,8 @@ from adapt.checks.groups import sharing
 from adapt.checks.health import Space
 from adapt.checks.ranking import average_precision, ndcg, reciprocal_rank
 from adapt.checks.topics import topics_of
-from adapt.errors import UserError, gathered
-from adapt.files import rows
+from adapt.errors import UserError
+from adapt.files import BadRow, BadRows, rows
 
 METRICS = {"map": average_precision, "mrr@10": reciprocal_rank, "ndcg@10": ndcg}
 
@@ -37,15 +37,17 @@ class Reranking:
     main = "map"
 
     def read(self, source: Any, split: str = "") -> list[Listed]:
-        found, problems = [], []
+        found, bad = [], BadRows(source)
         for where, row in rows(source):
             query, sides = row.get("query"), [_texts(row.get(name)) for name in ("positive", "negative")]
             if not isinstance(query, str) or not query.strip() or not all(sides):
-                problems.append(f"{where}: needs query (text), positive and negative (lists of texts)")
+                why = row.why if isinstance(row, BadRow) else "needs query (text), positive and negative (lists of texts)"
+                bad.add(where, why, row.raw if isinstance(row, BadRow) else row)
             else:
                 found.append(Listed(query.strip(), sides[0], sides[1], str(row.get("topic") or "")))
-        if problems or not found:
-            raise UserError(gathered(problems) or f"{source}: holds no rows; expected query, positive, negative")
+        bad.finish()
+        if not found:
+            raise UserError(f"{source}: holds no rows; expected query, positive, negative")
         return found
 
     def held_out(self, data: list[Listed]) -> list[str]:

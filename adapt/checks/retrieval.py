@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import gzip
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,8 +15,9 @@ from adapt.checks.groups import sharing
 from adapt.checks.health import Space
 from adapt.checks.ranking import average_precision, ndcg, precision, ranks, recall, reciprocal_rank
 from adapt.errors import UserError, gathered
-from adapt.files import read, rows
+from adapt.files import beir, note, read
 from adapt.records import Text
+from adapt.text.clean import normalised
 
 # Where a folder keeps its parts, tried in order: BEIR's layout, then files named by their split.
 QUERIES = ("queries.{split}.jsonl", "queries.jsonl")
@@ -35,6 +34,15 @@ class Judged:
     corpus: list[Text]
     relevant: Mapping[str, Mapping[str, float]]
     at: tuple[int, ...] = ()  # further ranks to cut at
+
+    def is_itself(self, query: Text, passage: Text) -> bool:
+        """Whether a passage is the query: it has its id, says the same, and is not judged relevant to it.
+
+        An id alone says nothing: questions and answers may be numbered alike.
+        """
+        if passage.id != query.id or passage.id in self.relevant[query.id]:
+            return False
+        return normalised(query.text) in (normalised(passage.text), normalised(passage.body))
 
 
 class Retrieval:
@@ -66,7 +74,7 @@ class Retrieval:
     def space(self, data: Judged) -> Space:
         place = {text: i for i, text in enumerate(dict.fromkeys(t.text for t in data.corpus))}
         number = {t.id: place[t.text] for t in data.corpus}
-        right = [list({number[name]: None for name in data.relevant[query.id]}) for query in data.queries]
+        right = [list({number[n]: None for n in data.relevant[query.id] if n in number}) for query in data.queries]
         # A passage without a topic has that of a question that it answers.
         topics = {i: query.topic for query, answers in zip(data.queries, right, strict=True) for i in answers if query.topic}
         topics |= {place[t.text]: t.topic for t in data.corpus if t.topic}
@@ -76,14 +84,19 @@ class Retrieval:
         queries = model.embed([q.text for q in data.queries], "query")
         passages = model.embed([t.text for t in data.corpus], "document")
         place = {text.id: number for number, text in enumerate(data.corpus)}
-        right = [[place[name] for name in data.relevant[query.id]] for query in data.queries]
-        itself = [place.get(query.id, -1) for query in data.queries]  # as BEIR: a query never finds itself
+        # A judged passage that is not in the corpus is never found, and counts among all that are relevant.
+        right: list[Any] = [
+            np.array([place[name] for name in data.relevant[query.id] if name in place], dtype=np.int64) for query in data.queries
+        ]
+        itself = _themselves(data, place)
         metrics = METRICS | {f"{name}@{k}": partial(value, k=k) for k in data.at for name, value in CUT.items()}
         items: dict[str, list[float]] = {metric: [] for metric in metrics}
         deepest = min(DEPTH, len(data.corpus))
         for query, found in zip(data.queries, ranks(queries, passages, right, itself), strict=True):
-            grades = np.fromiter(data.relevant[query.id].values(), dtype=float)
-            ranked, ideal = np.zeros(min(int(found.max()) + 1, deepest)), np.sort(grades)[::-1]
+            judged = data.relevant[query.id]
+            grades = np.fromiter((grade for name, grade in judged.items() if name in place), dtype=float)
+            ideal = np.sort(np.fromiter(judged.values(), dtype=float))[::-1]
+            ranked = np.zeros(min(int(found.max(initial=0)) + 1, deepest))
             seen = found < deepest
             ranked[found[seen]] = grades[seen]
             for metric, value in metrics.items():
@@ -97,6 +110,15 @@ METRICS = {
     "ndcg@10": ndcg, "mrr@10": reciprocal_rank, "recall@100": recall, "map": average_precision, "precision@10": precision,
 }  # fmt: skip
 _PARTS = {"corpus": CORPUS, "queries": QUERIES, "qrels": QRELS}
+
+
+def _themselves(data: Judged, place: Mapping[str, int]) -> list[int]:
+    """For each query the place of the passage that is the query itself, which it does not search (as in BEIR), -1 for none."""
+    found = [place.get(query.id, -1) for query in data.queries]
+    found = [i if i >= 0 and data.is_itself(q, data.corpus[i]) else -1 for i, q in zip(found, data.queries, strict=True)]
+    if count := sum(number >= 0 for number in found):
+        note(f"{count:,} queries stand in the corpus under their own id and do not search themselves")
+    return found
 
 
 def _ranks(at: Any) -> tuple[int, ...]:
@@ -124,69 +146,30 @@ def _part(folder: Path, names: tuple[str, ...], split: str) -> Path:
             file = folder / (name.format(split=split) + ending)
             if file.is_file():
                 return file
-    pattern = names[0].format(split="*")
-    others = sorted(folder.glob(pattern))
+    others = sorted(folder.glob(names[0].format(split="*")))
     if len(others) == 1 and "{split}" in names[0]:
+        there = others[0].name.partition(".")[0]
+        if {there, split} == {"dev", "test"}:  # what decides along the way would be what judges at the end
+            raise UserError(
+                f"{folder}: has {others[0].name} alone, and no judgements for {split}; give a check's {split} its own data"
+            )
+        note(f"{others[0]}: serves for {split}, which {folder} does not have")
         return others[0]
     there = "; ".join(sorted(p.name for p in folder.iterdir())) if folder.is_dir() else "no such folder"
     wanted = " or ".join(name.format(split=split) for name in names)
     raise UserError(f"{folder}: has no {wanted} (there: {there}). Expected a BEIR folder: corpus.jsonl, queries.jsonl, qrels/")
 
 
-def _judgements(source: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The rows of a qrels file: columns by name, or TREC's four without a header."""
-    if not _is_trec(source):
-        yield from rows(source)
-        return
-    with _opened(source) as file:
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                yield (
-                    f"{source} line {number}",
-                    dict(zip(("query-id", "iteration", "corpus-id", "score"), line.split(), strict=False)),
-                )
-
-
-def _is_trec(source: str) -> bool:
-    try:
-        with _opened(source) as file:
-            first = file.readline(1_000).split()
-    except (OSError, UnicodeDecodeError):  # no text file: `rows` knows what it is, or says what is wrong
-        return False
-    return len(first) == 4 and first[3].lstrip("-").isdigit()
-
-
-def _opened(source: str) -> IO[str]:
-    return (gzip.open if source.endswith(".gz") else open)(source, "rt", encoding="utf-8-sig")
-
-
 def _judged(spec: Mapping[str, str]) -> Judged:
     corpus, queries = read(spec["corpus"], "texts"), read(spec["queries"], "texts")
-    ids, known = {t.id for t in corpus}, {q.id for q in queries}
-    relevant: dict[str, dict[str, float]] = {}
-    problems = [
-        f"{spec[part]}: id '{name}' stands {count} times; an id names one text"
-        for part, texts in (("corpus", corpus), ("queries", queries))
-        for name, count in Counter(text.id for text in texts).items()
-        if count > 1
-    ]
-    for where, row in _judgements(spec["qrels"]):
-        query, passage = row.get("query-id", row.get("query_id")), row.get("corpus-id", row.get("corpus_id"))
-        try:
-            grade = float(row.get("score", ""))
-        except (TypeError, ValueError):
-            problems.append(f"{where}: columns must be query-id, corpus-id and score (a number)")
-            continue
-        if passage not in ids:
-            problems.append(f"{where}: passage '{passage}' is not in {spec['corpus']}")
-        elif query in known and grade > 0:
-            relevant.setdefault(str(query), {})[str(passage)] = grade
+    problems = beir.repeated_ids({spec["corpus"]: corpus, spec["queries"]: queries})
+    try:
+        relevant = beir.judgements(spec["qrels"], queries, corpus)
+    except UserError as error:
+        problems += error.problems
     if problems:
         raise UserError(gathered(problems))
-    kept = [q for q in queries if q.id in relevant]
-    if not kept:
-        raise UserError(f"{spec['qrels']}: judges none of the queries in {spec['queries']}; compare the ids")
-    return Judged(kept, corpus, relevant)
+    return Judged([query for query in queries if query.id in relevant], corpus, relevant)
 
 
 def _smaller(judged: Judged, pool: int) -> Judged:

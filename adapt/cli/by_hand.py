@@ -11,6 +11,7 @@ import click
 from pydantic import ValidationError
 
 from adapt import stages
+from adapt.cli.reading import reads_data
 from adapt.cli.voice import voice
 from adapt.errors import UserError
 from adapt.precision import set_default
@@ -41,7 +42,7 @@ def stage_command(word: str) -> click.Command:
 
     first, _, more = inspect.cleandoc(stage.__doc__ or "").partition("\n")
     doc = f"{first}\n{more}\n\n\b\n{stage.example}"
-    return click.Command(word, callback=go, params=options, help=doc, short_help=stage.help())
+    return reads_data(click.Command(word, callback=go, params=options, help=doc, short_help=stage.help()))
 
 
 def _one_stage(stage_class: type[stages.Stage], out: Path, seed: int, force: bool, given: dict[str, Any]) -> None:

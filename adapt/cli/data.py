@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from adapt.cli.reading import reads_data
 from adapt.cli.voice import voice
 from adapt.errors import UserError
 
@@ -74,4 +75,4 @@ def label_command(
         click.echo(line)
 
 
-COMMANDS = (hold_out_command, label_command)
+COMMANDS = tuple(map(reads_data, (hold_out_command, label_command)))

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from adapt import checks
+from adapt.cli.reading import reads_data
 from adapt.cli.voice import voice
 from adapt.errors import UserError
 
@@ -127,4 +128,4 @@ def compare_command(
         sys.exit(1)
 
 
-COMMANDS = (check_command, compare_command)
+COMMANDS = tuple(map(reads_data, (check_command, compare_command)))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from adapt.cli.reading import reads_data
 from adapt.errors import WorkFailed
 
 
@@ -42,9 +43,12 @@ def run_command(
     voice = console.Voice()
     if dry_run:
         from adapt.running.plan import all_lines
+        from adapt.running.survey import preview
         from adapt.store import Store
 
         voice.out.print(console.plan_table(all_lines(loaded, Store(folder), until, fresh)))
+        for text in preview(loaded):
+            voice.out.print(f"note: {text}", markup=False)
         return
     if nproc > 1 and not crew.started():
         sys.exit(_in_processes(nproc))
@@ -177,4 +181,4 @@ def report_command(run: Path) -> None:
     click.echo(write_report(run))
 
 
-COMMANDS = (run_command, ablate_command, recipes_command, init_command, report_command)
+COMMANDS = (run_command, ablate_command, recipes_command, reads_data(init_command), report_command)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from adapt.cli.reading import reads_data
 from adapt.cli.voice import voice
 from adapt.precision import PRECISIONS, InferencePrecision, set_default
 
@@ -54,4 +55,4 @@ def search_command(model: str, corpus: str, top: int, precision: InferencePrecis
         click.echo(f"{score:.3f}  {text.id}  {text.text[:160]}")
 
 
-COMMANDS = (embed_command, search_command)
+COMMANDS = tuple(map(reads_data, (embed_command, search_command)))

@@ -68,7 +68,11 @@ class Ranked:
         self.scores: dict[tuple[str, str], float] = {}
 
     def batches(self, rows: Sequence[int], size: int, epoch: int) -> list[list[int]]:
-        """An epoch's batches of these rows. Spread: two rows of one anchor or positive, false negatives both, never meet."""
+        """An epoch's batches of these rows. Spread: two rows of one anchor or positive, false negatives both, never meet.
+
+        Rows that find no partner so, but bring hard negatives, make batches of their own, in which what is right for an anchor is
+        masked. A batch in which every document is right for every anchor teaches nothing and is left out.
+        """
         positives = [self.names[self.number[self.examples[row].positive]] for row in rows]
         if self.gather:
             wrong = [[normalised(text) for text in getattr(self.examples[row], "negatives", ())] for row in rows]
@@ -76,7 +80,19 @@ class Ranked:
         else:
             keys = [(("a", self.first[row]), ("p", positive)) for row, positive in zip(rows, positives, strict=True)]
             found = without_repeats(keys, size, self.seed, epoch)
-        return [[rows[i] for i in batch] for batch in found]
+        placed = {i for batch in found for i in batch}
+        alone = [i for i, row in enumerate(rows) if i not in placed and hasattr(self.examples[row], "negatives")]
+        found += [alone[start : start + size] for start in range(0, len(alone), size)]
+        return [batch for batch in ([rows[i] for i in batch] for batch in found) if self._teaches(batch)]
+
+    def _teaches(self, rows: Sequence[int]) -> bool:
+        """Whether some document of these rows is wrong for some of their anchors."""
+        texts = {self.names[self.number[t]] for row in rows for t in self._all_documents(row)}
+        return any(not texts <= self.right[self.first[row]] for row in rows)
+
+    def _all_documents(self, row: int) -> tuple[str, ...]:
+        example = self.examples[row]
+        return (example.positive, *(example.negatives if isinstance(example, Triplet) else ()))
 
     def batch(self, epoch: int, rows: list[int]) -> RankedBatch:
         """What these rows bring along in this epoch."""

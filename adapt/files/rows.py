@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
-import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from adapt.errors import UserError, did_you_mean
+from adapt.errors import UserError
+from adapt.files import delimited, json_lines, opening, parquet
+from adapt.files.delimited import BadRow
+from adapt.files.opening import Unreadable, shortened
+from adapt.files.options import current, note
 
 SUFFIXES = (".txt", ".jsonl", ".csv", ".tsv", ".parquet")
+# How to make a known format of one that is not.
+CONVERSIONS = {
+    ".json": "write one object a line: jq -c '.[]' FILE.json > FILE.jsonl",
+    ".xlsx": "save the sheet as CSV (UTF-8)",
+    ".arrow": "write it with Dataset.to_parquet",
+    ".md": 'write one text a line as JSONL: {"text": ...}',
+}
 
 
 def format_of(path: Path) -> str:
@@ -21,11 +28,23 @@ def format_of(path: Path) -> str:
     for suffix in SUFFIXES:
         if name.endswith(suffix):
             return suffix
-    raise UserError(f"{path}: unknown file format. Known: {', '.join(SUFFIXES)} (each also .gz), a BEIR folder, hf://...")
+    how = next((f"; {how}" for suffix, how in CONVERSIONS.items() if name.endswith(suffix)), "")
+    raise UserError(
+        f"{shortened(path)}: unknown file format{how}. Known: {', '.join(SUFFIXES)} (each also .gz), a BEIR folder, hf://..."
+    )
+
+
+def output_format(path: Path, kind: str) -> str:
+    """The format of a file that records of this kind are to be written to; raises UserError for one that can't hold them."""
+    suffix = format_of(path)
+    if suffix == ".txt" and kind != "texts":
+        holding = ", ".join(name for name in SUFFIXES if name != ".txt")
+        raise UserError(f"{shortened(path)}: .txt holds texts alone; {kind} are written as {holding} (each also .gz)")
+    return suffix
 
 
 def rows(source: str | Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every row of a data source as (where it stands, {column: value}); {"": why} for a line that is no row.
+    """Every row of a data source as (where it stands, {column: value}); a `BadRow` for what is no row.
 
     A BEIR folder gives its `corpus.jsonl`; `hf://owner/name[:config]/split` is loaded with the `datasets` library.
     Values keep their text: `NA` and `0012` in a CSV stay strings. Raises UserError where the source can't be read.
@@ -33,54 +52,65 @@ def rows(source: str | Path) -> Iterator[tuple[str, dict[str, Any]]]:
     if str(source).startswith("hf://"):
         yield from _hub_rows(str(source))
         return
-    path = Path(source)
-    if path.is_dir():
-        found = [path / n for n in ("corpus.jsonl", "corpus.jsonl.gz") if (path / n).is_file()]
-        if not found:
-            raise UserError(f"{path}: is a folder without corpus.jsonl; give a file, or a BEIR folder")
-        path = found[0]
-    if not path.is_file():
-        near = [p.name for p in path.parent.glob("*")] if path.parent.is_dir() else []
-        raise UserError(f"{path}: no such file.{did_you_mean(path.name, near, tell_all=False)}")
+    path = _file(source)
+    suffix = format_of(path)
+    found = {
+        ".txt": lambda: _lines(path),
+        ".jsonl": lambda: json_lines.rows(path),
+        ".parquet": lambda: parquet.rows(path),
+    }.get(suffix, lambda: delimited.rows(path, suffix))()
+    word = "row" if suffix == ".parquet" else "line"
+    for number, row in found:
+        yield f"{shortened(path)} {word} {number}", row
+
+
+def count_rows(source: str | Path) -> int | None:
+    """How many rows a source holds, bad ones among them, without parsing JSON; None for one on the hub. Raises UserError."""
+    if str(source).startswith("hf://"):
+        return None
+    path = _file(source)
     suffix = format_of(path)
     if suffix == ".parquet":
-        import pyarrow.parquet as parquet
-
-        for number, row in enumerate(parquet.read_table(path).to_pylist(), 1):
-            yield f"{path} row {number}", row
-        return
-    try:
-        with _open_text(path) as file:
-            yield from _text_rows(path, suffix, file)
-    except (UnicodeDecodeError, gzip.BadGzipFile, EOFError) as error:
-        raise UserError(f"{path}: can't be read as UTF-8 text ({error}). Save it as UTF-8.") from None
-
-
-def _open_text(path: Path) -> io.TextIOBase:
-    opener: Callable[..., Any] = gzip.open if path.name.endswith(".gz") else open
-    return opener(path, "rt", encoding="utf-8-sig", newline="")
+        return parquet.count(path)
+    if suffix in delimited.DELIMITERS:
+        return delimited.count(path, suffix)
+    counted = 0
+    for number, line in opening.lines(path):
+        if isinstance(line, Unreadable):  # a row that no option but skip makes right
+            raise_unless_skipped(f"{shortened(path)} line {number}", line)
+        counted += bool(line.strip())
+    return counted
 
 
-def _text_rows(path: Path, suffix: str, file: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    if suffix == ".txt":
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                yield f"{path} line {number}", {"text": line.strip()}
-    elif suffix == ".jsonl":
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-                wrong = "" if isinstance(row, dict) else f"holds {type(row).__name__}, expected {{column: value}}"
-            except json.JSONDecodeError as error:
-                wrong = f"is not JSON ({error.msg}, column {error.colno})"
-            yield f"{path} line {number}", {"": wrong} if wrong else row
-    else:
-        csv.field_size_limit(1 << 30)
-        reader = csv.DictReader(file, delimiter="\t" if suffix == ".tsv" else ",")
-        for row in reader:
-            yield f"{path} line {reader.line_num}", row
+def raise_unless_skipped(where: str, why: str) -> None:
+    """Raise UserError for a bad row, unless such rows are skipped."""
+    if current().options.on_bad_row == "error":
+        raise UserError(f"{where}: {why}")
+
+
+def _file(source: str | Path) -> Path:
+    """The file of a source; of a BEIR folder its corpus."""
+    path = Path(source)
+    if not (opening.exists(path) and path.is_dir()):
+        return opening.regular(source)
+    for name in ("corpus.jsonl", "corpus.jsonl.gz"):
+        if (path / name).is_file():
+            if (path / "qrels").is_dir():
+                note(f"{path}: its corpus is read; its queries and judgements serve as a check (retrieval), or as pairs")
+            return path / name
+    if (path / "dataset_dict.json").is_file() or (path / "dataset_info.json").is_file():
+        raise UserError(f"{path}: was written by datasets' save_to_disk; write it with to_parquet and give that file")
+    raise UserError(
+        f"{path}: is a folder without corpus.jsonl; give a file, or a BEIR folder. Of a folder of texts make a file with one a line"
+    )
+
+
+def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in opening.lines(path):
+        if isinstance(line, Unreadable):
+            yield number, BadRow(line, line.raw)
+        elif line.strip():
+            yield number, {"text": line.strip()}
 
 
 def _hub_rows(source: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -96,20 +126,3 @@ def _hub_rows(source: str) -> Iterator[tuple[str, dict[str, Any]]]:
         raise UserError(f"{source}: could not be loaded from the hub ({type(error).__name__}: {error})") from None
     for number, row in enumerate(table, 1):
         yield f"{source} row {number}", dict(row)
-
-
-def count_rows(source: str | Path) -> int | None:
-    """How many rows a local file holds, without parsing them (quoted line breaks in a CSV count); None where unknown."""
-    path = Path(source)
-    path = path / "corpus.jsonl" if path.is_dir() else path
-    if str(source).startswith("hf://") or not path.is_file():
-        return None
-    suffix = format_of(path)
-    if suffix == ".parquet":
-        import pyarrow.parquet as parquet
-
-        return int(parquet.ParquetFile(path).metadata.num_rows)
-    with _open_text(path) as file:
-        if suffix in (".csv", ".tsv"):
-            return sum(1 for _ in csv.reader(file, delimiter="\t" if suffix == ".tsv" else ",")) - 1
-        return sum(1 for line in file if line.strip())

@@ -12,6 +12,7 @@ from annotated_types import Gt, Le
 from pydantic import BaseModel, ConfigDict, NonNegativeFloat
 
 from adapt.errors import UserError, did_you_mean
+from adapt.files.options import ReadOptions
 from adapt.stages import Stage
 
 PACKAGE = Path(__file__).parent.parent
@@ -89,6 +90,12 @@ class Recipe:
     sweep: Mapping[tuple[str, str], Sequence[Any]] = field(default_factory=dict)  # (step, setting) → values to try on dev
     leaks: Literal["remove", "stop", "allow"] = "remove"  # what becomes of training rows that stand in dev or test data
     raw: Mapping[str, Any] = field(default_factory=dict)
+    reading: Mapping[str, Any] = field(default_factory=dict)  # settings of `ReadOptions`; `columns` for each of the data
+
+    def read_options(self, data: str = "") -> ReadOptions:
+        """How one of the data is read; without a name, how the checks' are, whose rows are never skipped."""
+        settings = {k: v for k, v in self.reading.items() if k not in ("columns", *(() if data else ("on_bad_row", "score_range")))}
+        return ReadOptions(**settings, columns=self.reading.get("columns", {}).get(data, {}))
 
 
 def shipped_root() -> Path:

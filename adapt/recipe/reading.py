@@ -10,6 +10,8 @@ from pydantic import ValidationError
 
 from adapt import checks, stages
 from adapt.errors import UserError, did_you_mean
+from adapt.files.opening import exists
+from adapt.files.options import ReadOptions
 from adapt.recipe import DATA, LEAKS, TOP, CheckSpec, Recipe, Step, deciding, find, overrides, shipped_root, yaml_lines
 from adapt.recipe.overrides import split_step
 from adapt.recipe.problems import Problems
@@ -44,6 +46,7 @@ class _Reader:
         if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
             self.problems.say(("seed",), f"'seed' must be a whole number of 0 or more (got {seed!r})")
         data, limit, leaks = self._data()
+        reading = self._reading(data)
         specs = self._checks()
         gate = deciding.gate(self.raw, specs, self.problems)
         steps = self._steps(data)
@@ -53,7 +56,7 @@ class _Reader:
             raise UserError(self.problems.found)
         return Recipe(
             self.file, str(self.raw.get("name", self.file.stem)), str(self.raw.get("description", "")), str(model), int(seed), data,
-            limit, specs, gate, steps, sweep, leaks, self.raw,
+            limit, specs, gate, steps, sweep, leaks, self.raw, reading,
         )  # fmt: skip
 
     # ------------------------------------------------------------------------------------------ data, checks
@@ -67,10 +70,10 @@ class _Reader:
             return value
         tried = [self.file.parent / Path(value).expanduser(), shipped_root() / value]
         for candidate in tried[: 2 if value.startswith("corpora/") else 1]:
-            if candidate.exists():
+            if exists(candidate):
                 return str(candidate.resolve())
         parent = tried[0].parent
-        near = [str(Path(value).parent / p.name) for p in parent.iterdir()] if parent.is_dir() else []
+        near = [str(Path(value).parent / p.name) for p in parent.iterdir()] if exists(parent) and parent.is_dir() else []
         self.problems.say(path, f"no such file or folder: {value} (looked in {parent}).{did_you_mean(value, near, tell_all=False)}")
         return None
 
@@ -86,15 +89,39 @@ class _Reader:
                 if value not in LEAKS:
                     self.problems.say(("data", name), f"'leaks' can't be {value!r}.{did_you_mean(str(value), LEAKS)}")
                 continue
+            if name in ReadOptions.model_fields:  # see `_reading`
+                continue
             if name == "limit":
                 limit = value
                 if value is not None and (not isinstance(value, int) or value < 1):
                     self.problems.say(("data", name), f"'limit' must be a whole number of 1 or more (got {value!r})")
             elif name not in DATA:
-                self.problems.say(("data", name), f"unknown data '{name}'.{did_you_mean(name, [*DATA, 'limit', 'leaks'])}")
+                self.problems.say(
+                    ("data", name),
+                    f"unknown data '{name}'.{did_you_mean(name, [*DATA, 'limit', 'leaks', *ReadOptions.model_fields])}",
+                )
             elif value is not None and (place := self._path(("data", name), value)):
                 found[name] = place
         return found, limit, leaks
+
+    def _reading(self, data: Mapping[str, str]) -> dict[str, Any]:
+        """How the data are read; `columns` is {data: {ours: theirs}}."""
+        section = self.raw.get("data")
+        found = {k: v for k, v in section.items() if k in ReadOptions.model_fields} if isinstance(section, dict) else {}
+        columns: Any = found.get("columns", {})
+        if not isinstance(columns, dict) or not all(isinstance(names, dict) for names in columns.values()):
+            self.problems.say(("data", "columns"), "'columns' must be {data: {ours: theirs}}, as in {pairs: {anchor: Frage}}")
+            columns = {}
+        for name in columns:
+            if name not in data:
+                self.problems.say(("data", "columns", name), f"'{name}' is none of the data.{did_you_mean(str(name), data)}")
+        every: list[dict[str, Any]] = [*columns.values()] or [{}]
+        for names in every:
+            try:
+                ReadOptions.model_validate({**found, "columns": names})
+            except ValidationError as error:
+                self.problems.invalid(("data",), error, ReadOptions)
+        return found
 
     def _checks(self) -> dict[str, CheckSpec]:
         section = self.raw.get("checks") or {}

@@ -175,7 +175,7 @@ def neighbours(data: Judged, before: np.ndarray, after: np.ndarray, both: Both) 
         ranks: dict[str, dict[str, int]] = {}
         for model in ("base", "final"):
             hits = [(data.corpus[i], float(s)) for i, s in zip(lists[model][number], scores[model][number], strict=True)]
-            hits = [(text, score) for text, score in hits if text.id != query.id][:DEPTH]  # as the check: never itself
+            hits = [(text, score) for text, score in hits if not data.is_itself(query, text)][:DEPTH]  # as the check: never itself
             ranks[model] = {text.id: rank for rank, (text, _) in enumerate(hits, 1) if text.id in grades}
             row[model] = [
                 {"id": text.id, "text": short(text.text), "right": text.id in grades, "cosine": round(score, 4)}
@@ -239,7 +239,7 @@ def _of_retrieval(data: Judged, both: Both) -> Series:
     hard = []
     for query, places in zip(data.queries, nearest, strict=True):
         wrong = (data.corpus[i] for i in places)
-        text = next((t.text for t in wrong if t.id not in data.relevant[query.id] and t.id != query.id), None)
+        text = next((t.text for t in wrong if t.id not in data.relevant[query.id] and not data.is_itself(query, t)), None)
         if text is not None:
             hard.append((query.text, text))
     return {"positives": positives, "hard negatives": hard}

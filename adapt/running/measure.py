@@ -8,13 +8,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from adapt import cache, checks, models, vectors
+from adapt import cache, checks, files, models, vectors
 from adapt.checks import Measurement
 from adapt.checks.health import health
 from adapt.checks.statistics import STATISTICS, Delta, compare_all
 from adapt.errors import UserError
 from adapt.job import Event, Job, silent
+from adapt.networks.coverage import warnings_on
 from adapt.records import CrossEncoder, Encoder
+from adapt.running.survey import texts_of_check
 from adapt.store import key_of, write_json
 
 VERSION = 4  # raised when the same check would measure something else
@@ -69,13 +71,26 @@ class Measures:
     job: Job
     where: Path | None = None
     data: dict[str, Any] = field(default_factory=dict)
+    options: files.ReadOptions | None = None  # those in force where not given
+    notes: dict[str, list[str]] = field(default_factory=dict)
 
     def read(self, kind: str, source: Any, split: str) -> Any:
         """The data of a check; read once."""
-        name = f"{kind} {split} {json.dumps(source, sort_keys=True, default=str)}"
+        name = _name(kind, source, split)
         if name not in self.data:
-            self.data[name] = checks.find(kind).read(source, split)
+            if self.options is None:
+                self.data[name] = checks.find(kind).read(source, split)
+                return self.data[name]
+            with files.reading(self.options) as log:
+                self.data[name] = checks.find(kind).read(source, split)
+            self.notes[name] = log.notes
+            for text in log.notes:
+                self.job.note(text)
         return self.data[name]
+
+    def notes_of(self, kind: str, source: Any, split: str) -> list[str]:
+        """What was noted when a check's data were read."""
+        return self.notes.get(_name(kind, source, split), [])
 
     def of(self, model: Encoder | CrossEncoder, kind: str, source: Any, split: str, digest: str = "") -> Measurement:
         """What a check finds for a model on one split of its data; `digest` names the data for the cache."""
@@ -105,6 +120,10 @@ class Measures:
         if file:
             write_json(file, found)
         return found
+
+
+def _name(kind: str, source: Any, split: str) -> str:
+    return f"{kind} {split} {json.dumps(source, sort_keys=True, default=str)}"
 
 
 def scores_pairs(kind: str) -> bool:
@@ -149,6 +168,10 @@ def measure_each(
                 f"{folder}: is a cross-encoder, which scores pairs and has no vectors; measure it with --sts or --pairs"
             )
     measures, before = Measures(Job(tell=tell, vectors=cache.vectors())), cache.size()
+    for check, (kind, source) in wanted.items():
+        texts = texts_of_check(kind, measures.read(kind, source, split))
+        for text in dict.fromkeys(text for model in asked for text in warnings_on(check, model.path, texts)):
+            measures.job.note(text)
     found = [{check: measures.of(model, kind, source, split) for check, (kind, source) in wanted.items()} for model in asked]
     cache.tell_size(measures.job, before)
     return found

@@ -10,11 +10,11 @@ from typing import Any
 
 from adapt import models
 from adapt.errors import UserError
-from adapt.files import count_rows
+from adapt.files import count_rows, reading, regular
 from adapt.recipe import DATA, Recipe, Step, variants, without
 from adapt.store import Store, key_of
 
-READING = 2  # raised when the same files would be read into other records
+READING = 3  # raised when the same files would be read into other records
 
 
 @dataclass(frozen=True)
@@ -54,15 +54,20 @@ def file_digest(source: Any) -> str:
         return key_of({name: file_digest(part) for name, part in source.items()})
     path = Path(str(source))
     digest = xxhash.xxh3_128()
-    if not path.exists():
+    if str(source).startswith("hf://"):
         digest.update(str(source).encode())
         return digest.hexdigest()
+    if not path.is_dir():
+        regular(path)  # a device has no end
     for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
         if path.is_dir():
             digest.update(str(file.relative_to(path)).encode())
-        with open(file, "rb") as opened:
-            while block := opened.read(1 << 22):
-                digest.update(block)
+        try:
+            with open(file, "rb") as opened:
+                while block := opened.read(1 << 22):
+                    digest.update(block)
+        except OSError as error:
+            raise UserError(f"{file}: can't be read ({error.strerror})") from None
     return digest.hexdigest()
 
 
@@ -87,7 +92,14 @@ def make(recipe: Recipe, store: Store, until: str | None = None, fresh: Sequence
     folder = models.locate(recipe.model, recipe.file.parent, download)
     base = key_of({"weights": models.weights_digest(folder)})
     digests = check_digests(recipe)
-    lines = [_data_line(recipe, name, store, digests) for name in recipe.data]
+    lines, problems = [], []
+    for name in recipe.data:
+        try:
+            lines.append(_data_line(recipe, name, store, digests))
+        except UserError as error:
+            problems += error.problems
+    if problems:
+        raise UserError(problems)
     scope = {name: line.key for name, line in zip(recipe.data, lines, strict=True)} | {"model": base, "base": base}
     counts = {line.key: line.rows for line in lines}
     again: set[str] = set()
@@ -144,7 +156,10 @@ def _data_line(recipe: Recipe, name: str, store: Store, digests: Mapping[str, Ma
         "version": READING,
         **_held_out(recipe, digests),
     }
-    rows = count_rows(recipe.data[name])
+    if read := recipe.read_options(name).model_dump(mode="json", exclude_defaults=True):
+        entry["reading"] = read
+    with reading(recipe.read_options(name)):
+        rows = count_rows(recipe.data[name])
     rows = min(rows, recipe.limit) if rows is not None and recipe.limit else rows
     return _line(f"data-{name}", entry, DATA[name], store, rows, False)
 
@@ -186,7 +201,7 @@ def _why(entry: Mapping[str, Any], earlier: Mapping[str, Any] | None) -> str:
     changed += [f"{k} changed" for k in now if now.get(k) != then.get(k)]
     changed += [
         f"{k} changed"
-        for k in ("file", "limit", "seed", "held_out", "leaks", "checks", "version")
+        for k in ("file", "limit", "seed", "held_out", "leaks", "checks", "reading", "version")
         if entry.get(k) != earlier.get(k)
     ]
     return "; ".join(changed) or "missing"

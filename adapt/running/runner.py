@@ -15,7 +15,7 @@ from adapt.errors import UserError, WorkFailed
 from adapt.job import Event, silent
 from adapt.recipe import Recipe, variants, without
 from adapt.records import Encoder
-from adapt.running import evidence, gate, results
+from adapt.running import evidence, gate, results, survey
 from adapt.running import plan as planning
 from adapt.running.handover import hand_over, speed_of
 from adapt.running.steps import Steps, Tell
@@ -201,7 +201,8 @@ def _results(steps: Steps, final: str, before: Measured, after: Measured) -> dic
         "health": steps.health,
         "synthetic": results.synthetic(recipe),
         "leaks": results.leaks(steps.steps),
-        "warnings": results.warnings(recipe, rows, cohorts),
+        "inputs": steps.inputs,
+        "warnings": [*survey.warnings(steps.inputs), *results.warnings(recipe, rows, cohorts)],
         "speed": speed_of(steps, final),
         "environment": environment(),
         "roles": roles,

@@ -17,7 +17,7 @@ from adapt.errors import UserError, did_you_mean
 from adapt.job import Event, Job
 from adapt.recipe import Recipe
 from adapt.records import CrossEncoder, Encoder, Joined
-from adapt.running import gate, results
+from adapt.running import gate, results, survey
 from adapt.running import plan as planning
 from adapt.running.measure import Measures, scores_pairs
 from adapt.running.plan import Plan, Planned
@@ -38,12 +38,13 @@ class Steps:
 
         self.recipe, self.store, self.plan, self.tell = recipe, store, plan, tell
         self.job = Job(recipe.seed, store.root, store.root, tell, vectors=store.root / "vectors" / resolve())
-        self.measures = Measures(self.job, store.root / "measurements")
+        self.measures = Measures(self.job, store.root / "measurements", options=recipe.read_options())
         self.made: dict[str, Any] = {plan.base: Encoder(plan.folder)}
         self.digests = planning.check_digests(recipe)
         self.measured: dict[str, dict[str, Measurement]] = {}
         self.health: dict[str, dict[str, float]] = {}
         self.steps: list[dict[str, Any]] = []
+        self.inputs: list[dict[str, Any]] = []  # of each source: what its reading noted, how the base model covers it
         self.stopped: str | None = None
 
     def carry_out(self) -> str:
@@ -51,6 +52,7 @@ class Steps:
         if any(not line.cached for line in self.plan.lines):
             models.verify(self.plan.folder)
         self._make_data()
+        self._survey()
         self._check("base", self.plan.base)
         self._before_any_step()
         final = self.plan.base
@@ -83,6 +85,31 @@ class Steps:
         if problems:
             raise UserError(dict.fromkeys(problems))
 
+    def _survey(self) -> None:
+        """Look at all texts with the base model's tokenizer, before any work; what is beyond its bounds is said."""
+        folder, where = self.plan.folder, self.store.root / "measurements"
+        for line in self.plan.lines:
+            if "data" in line.entry:
+                name, path, receipt = line.entry["data"], self.made[line.key], self.store.receipt(line.name, line.entry) or {}
+
+                def data(name=name, path=path, kind=line.kind, receipt=receipt) -> dict[str, Any]:
+                    texts = survey.texts_of(files.read(path, kind))
+                    return survey.row(name, texts, folder, receipt.get("notes", ()), receipt.get("skipped", 0))
+
+                self.inputs.append(survey.kept(where, name, folder, line.key, data))
+        for name, spec in self.recipe.checks.items():
+            for split in ("dev", "test"):
+                if (source := getattr(spec, split)) is not None:
+
+                    def check(name=name, spec=spec, split=split, source=source) -> dict[str, Any]:
+                        texts = survey.texts_of_check(spec.kind, self.measures.read(spec.kind, source, split))
+                        notes = self.measures.notes_of(spec.kind, source, split)
+                        return survey.row(f"{name} {split}", texts, folder, notes)
+
+                    self.inputs.append(survey.kept(where, f"{name} {split}", folder, self.digests[name][split], check))
+        for warning in survey.warnings(self.inputs):
+            self.job.note(f"WARNING: {warning}")
+
     def _announce(self, line: Planned) -> None:
         self.tell(Event("step", line.name, {"cached": line.cached, "why": line.why}))
 
@@ -113,8 +140,9 @@ class Steps:
 
         begun = time.monotonic()
         job = Job(self.recipe.seed, out, work, self.tell, vectors=self.job.vectors)
+        read: dict[str, Any] = {}
         if line.step is None:
-            made: Any = self._data(line.entry["data"], job)
+            made: Any = self._data(line.entry["data"], job, read)
         else:
             inputs = {name: self._input(keys) for name, keys in (line.inputs or {}).items()}
             made = line.step.stage.run(**inputs, job=job)
@@ -128,7 +156,7 @@ class Steps:
         if line.kind in FILES:
             files.write(made, out / FILES[line.kind])
             job.counts["rows"] = len(made)
-        return {"seconds": time.monotonic() - begun, "peak_memory_mb": _peak_memory(), "counts": job.counts}
+        return {"seconds": time.monotonic() - begun, "peak_memory_mb": _peak_memory(), "counts": job.counts, **read}
 
     def _input(self, keys: Sequence[str]) -> Any:
         """An input as its stage takes it: read back from the store, several joined."""
@@ -137,13 +165,23 @@ class Steps:
             return found[0]
         return Joined([files.read(path, next(k for k, file in FILES.items() if file == path.name)) for path in found])
 
-    def _data(self, name: str, job: Job) -> Sequence[Any]:
-        """One of the recipe's data: read, limited, without repeats and without what the checks hold out."""
+    def _data(self, name: str, job: Job, said: dict[str, Any]) -> Sequence[Any]:
+        """One of the recipe's data: read, limited, without repeats and without what the checks hold out.
+
+        `said` takes what the receipt keeps of the reading: `notes`, and the number of rows `skipped`.
+        """
         import numpy as np
 
         left_out: Counter[str] = Counter()
-        found = files.read(self.recipe.data[name], planning.DATA[name], left_out)
+        with files.reading(self.recipe.read_options(name)) as log:
+            found = files.read(self.recipe.data[name], planning.DATA[name], left_out)
+        log.write_rejected(job.out / "rejected.jsonl")
+        said |= {"notes": log.notes, "skipped": log.rejections}
+        for text in log.notes:
+            job.note(text)
         read = len(found)
+        if log.rejections:
+            job.counts["bad_rows_skipped"] = log.rejections
         job.counts.update(left_out)
         number = {leakage.sides(record): row for row, record in enumerate(found, 1)}
         found = list({leakage.sides(record): record for record in found}.values())

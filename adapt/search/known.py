@@ -8,6 +8,7 @@ from collections.abc import Hashable, Iterable, Sequence
 import numpy as np
 
 from adapt.records import Joined, Pair, Text
+from adapt.search.containment import contained
 from adapt.text.clean import normalised
 from adapt.text.near import near
 
@@ -56,7 +57,8 @@ class Related:
 class Known:
     """The passages of a pool that are never a pair's negatives; `near_copies` says how many of them are copies of its texts.
 
-    These are: the pair's family (see `Related`) and near-copies of its texts; passages of its group, or of a group that the
+    These are: the pair's family (see `Related`) and near-copies of its texts; passages that hold the positive word for word, as a
+    sentence or below a title, and passages that stand so in it; passages of its group, or of a group that the
     positive stands in; other pieces of a document that the positive is a piece of (rows of one source with one id). Groups and
     documents don't chain: a boilerplate answer that a hundred diseases share must not make one group of them. With
     `within_group`, groups do not count.
@@ -70,6 +72,7 @@ class Known:
         self.families = np.array([numbers.setdefault(related.family(text), len(numbers)) for text in pool])
         self.family = {text: numbers.get(related.family(text), -1) for text in sides}
         self.places = {normalised(text): place for place, text in enumerate(pool)}
+        self.around = self._around(pairs, corpus, pool)
         self.tags: dict[int, set[Hashable]] = defaultdict(set)  # place → the documents and groups it stands in
         self.tagged: dict[Hashable, set[int]] = defaultdict(set)
         self.groups = not within_group
@@ -82,6 +85,22 @@ class Known:
             for tag in self._group(pair):
                 self.tagged[tag].add(self.place_of(pair.positive))
 
+    def _around(self, pairs: Sequence[Pair], corpus: Sequence[Text], pool: Sequence[str]) -> dict[str, list[int]]:
+        """{positive: places of passages that hold it, or stand in it, word for word}."""
+        positives = list(dict.fromkeys(pair.positive for pair in pairs))
+        found: dict[str, list[int]] = defaultdict(list)
+        for i, place in contained(positives, pool):
+            found[positives[i]].append(place)
+        for place, i in contained(pool, positives):
+            found[positives[i]].append(place)
+        names: dict[str, list[str]] = defaultdict(list)  # a short body is no shingle, but the same text all the same
+        for positive in positives:
+            names[normalised(positive)].append(positive)
+        for text in corpus:
+            for positive in names.get(normalised(text.body), ()) if text.title else ():
+                found[positive].append(self.place_of(text.text))
+        return found
+
     def _group(self, record: Pair | Text) -> set[Hashable]:
         return {("group", record.group)} if record.group and self.groups else set()
 
@@ -92,6 +111,8 @@ class Known:
     def bars(self, pair: Pair, places: np.ndarray) -> np.ndarray:
         """Which of these places in the pool may not be the pair's negatives: a boolean for each."""
         barred = self.families[places] == self.family[pair.anchor]
+        if around := self.around.get(pair.positive):
+            barred |= np.isin(places, around)
         tags = self._group(pair) | self.tags.get(self.place_of(pair.positive), set())
         members = set().union(*(self.tagged[tag] for tag in tags))
         if len(members) > 1:

@@ -227,11 +227,21 @@ class Finetune(TrainingStage):
 
         kept, aside = sources.set_aside(data.first, self.held_out, job.seed)
         epochs = sources.Epochs(sources.numbered(parts, kept), self.shares, self.mixing == "apart", job.seed)
-        plan = epochs_of(lambda epoch: epochs.batches(data, self.batch_size, epoch), self.epochs, self.max_steps)
+        first = epochs.batches(data, self.batch_size, 0)
+        plan = epochs_of(
+            lambda epoch: epochs.batches(data, self.batch_size, epoch) if epoch else first, self.epochs, self.max_steps
+        )
         unseen = data.batches(aside, self.batch_size, 0)
         if not plan or (aside and not unseen):
             which = f"{len(aside)} examples held out" if plan else f"{len(rows)} examples"
             raise UserError(f"finetune: {which} make no batch of two rows with different positives; give more varied pairs")
+
+        if untrained := sum(map(len, epochs.rows(0))) - sum(map(len, first)):
+            job.counts["rows_without_negative"] = untrained
+            job.note(
+                f"finetune: {untrained:,} of {len(kept):,} rows are not trained: their positive is right for all rows that are "
+                "left, so that they find no negative; use batching gathered, or hard negatives (mine)"
+            )
 
         def held_out_loss() -> float:
             return sum(float(task(*encoded(0, rows))) * len(rows) for rows in unseen) / sum(map(len, unseen))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
@@ -12,12 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from adapt import files
+from adapt import files, models
 from adapt.errors import UserError
+from adapt.files import beir
+from adapt.networks.coverage import warnings_on
 from adapt.records import Pair, ScoredPair
+from adapt.running.survey import texts_of
 from adapt.search.known import Related
 from adapt.starting.synthetic import hold_out
 from adapt.text.clean import normalised
+from adapt.text.language import language_of
 
 HELD_OUT, MOST = 0.1, 200  # share of the rows for dev and again for test, and the most that are needed of each
 FEW = 50  # below this a check sees only gains of 6 to 10 points
@@ -47,7 +52,16 @@ def init(
         raise UserError(problems)
     rng = np.random.default_rng(seed)
     said, data, checks = [], {}, {}
-    if "pairs" in loaded:
+    said += _fit(loaded, model)
+    language = language_of(texts_of(record for records in loaded.values() for record in records))
+    if language not in (None, "english"):
+        said.append(f"language: {language} (found by its commonest words): lexical search uses its word endings")
+    if pairs and beir.is_judged(pairs) and all(beir.split_file(pairs, split) for split in ("dev", "test")):
+        folder.mkdir(parents=True, exist_ok=True)
+        there = os.path.relpath(pairs, folder)
+        said.append(f"pairs: {len(loaded['pairs']):,} of qrels/train; dev and test are the folder's own")
+        data["pairs"], checks["retrieval"] = there, f"{{dev: {json.dumps(there)}, test: {json.dumps(there)}, role: target}}"
+    elif "pairs" in loaded:
         said.append(_hold_out_pairs(folder, loaded["pairs"], rng))
         data["pairs"], checks["retrieval"] = "pairs.jsonl", "{dev: dev, test: test, role: target}"
     if "gold" in loaded:
@@ -64,8 +78,17 @@ def init(
         data["texts"], checks["synthetic-retrieval"] = "texts.jsonl", "{dev: synthetic, test: synthetic, role: target}"
     model_path = Path(model).expanduser()
     name = os.path.relpath(model_path, folder) if (model_path / "config.json").is_file() else model
-    (folder / "recipe.yaml").write_text(_recipe(folder.name, name, data, checks, texts is not None), encoding="utf-8")
+    (folder / "recipe.yaml").write_text(_recipe(folder.name, name, data, checks, texts is not None, language), encoding="utf-8")
     return [*said, f"wrote {folder / 'recipe.yaml'}; next: adapt run {folder}"]
+
+
+def _fit(loaded: Mapping[str, Sequence[Any]], model: str) -> list[str]:
+    """Warnings where the model hardly covers the texts; none where it is not here to be asked."""
+    try:
+        folder = models.locate(model, download=False)
+    except UserError:
+        return []
+    return [text for name, found in loaded.items() for text in warnings_on(name, folder, texts_of(found))]
 
 
 def _aside(families: Sequence[Hashable], rng: np.random.Generator) -> tuple[list[int], list[int], list[int]]:
@@ -175,13 +198,17 @@ MADE_UP = """\
 """
 
 
-def _recipe(name: str, model: str, data: Mapping[str, str], checks: Mapping[str, str], has_texts: bool) -> str:
+def _recipe(
+    name: str, model: str, data: Mapping[str, str], checks: Mapping[str, str], has_texts: bool, language: str | None
+) -> str:
     target = {"retrieval": "retrieval.ndcg@10", "synthetic-retrieval": "synthetic-retrieval.ndcg@10", "sts": "sts.spearman"}
     main = next(target[check] for check in ("retrieval", "synthetic-retrieval", "sts") if check in checks)
     steps = STEPS["tsdae"] if has_texts else ""
     steps += (STEPS["gold"] if has_texts else STEPS["gold without texts"]) if "gold" in data else ""
     steps += STEPS["pairs"] if "pairs" in data else ""
     steps += STEPS["texts alone"] if "synthetic-retrieval" in checks else ""
+    if language not in (None, "english"):
+        steps = re.sub(r"(- (?:mine|silver): \{[^}]*)\}", rf"\1, language: {language}}}", steps)
     made_up = MADE_UP if "synthetic-retrieval" in checks else ""
     return f"""\
 # {name}: adapts {model} to your texts. Run it with: adapt run {name}

@@ -149,7 +149,8 @@ def gold_file(sheet: Path, out: Path, scale: Scale = "auto") -> list[str]:
     A pair that `out` holds takes its new score. Raises UserError with every problem of the sheet at once.
     """
     found, unscored = read_sheet(sheet, scale)
-    earlier: list[ScoredPair] = files.read(out, "scored") if out.exists() else []
+    with files.reading(files.ReadOptions()):  # this command wrote it: the user's settings are for the sheet
+        earlier: list[ScoredPair] = files.read(out, "scored") if out.exists() else []
     merged = {frozenset({normalised(p.sentence1), normalised(p.sentence2)}): p for p in [*earlier, *found]}
     files.write(list(merged.values()), out)
     mean = np.mean([pair.score for pair in found])

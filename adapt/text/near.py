@@ -13,7 +13,7 @@ from itertools import chain
 
 import numpy as np
 
-from adapt.text.clean import normalised, words
+from adapt.text.clean import normalised, tokens
 from adapt.text.scripts import is_unspaced
 
 SHINGLE = 5
@@ -119,10 +119,16 @@ class _Hashes(dict[str, int]):
         return found
 
 
-def _tokens(text: str) -> list[str]:
-    found = words(text)
+def tokens_of(text: str) -> list[str]:
+    """What shingles are made of: words and signs, characters in scripts without spaces."""
+    found = tokens(text)
     if is_unspaced(text):
         found = [token for word in found for token in (word if is_unspaced(word) else (word,))]
+    return found
+
+
+def _tokens(text: str) -> list[str]:
+    found = tokens_of(text)
     return found if len(found) >= SHINGLE else found + [_PAD] * (SHINGLE - len(found))
 
 
@@ -146,12 +152,12 @@ def _shingled(texts: Sequence[str], known: dict[str, int]) -> _Shingled:
 def _grams(rows: Sequence[Sequence[str]], known: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
     """Every text's different shingles, sorted, one text after the other; and how many each has."""
     lengths = np.array([len(row) for row in rows])
-    tokens = np.fromiter(map(known.__getitem__, chain.from_iterable(rows)), dtype=np.uint64, count=int(lengths.sum()))
+    hashed = np.fromiter(map(known.__getitem__, chain.from_iterable(rows)), dtype=np.uint64, count=int(lengths.sum()))
     owner = np.repeat(np.arange(len(rows), dtype=np.uint64), lengths)
-    last = len(tokens) - SHINGLE + 1
+    last = len(hashed) - SHINGLE + 1
     mixed = np.zeros(last, dtype=np.uint64)
     for place in range(SHINGLE):
-        mixed = mixed * _STEP + tokens[place : place + last]
+        mixed = mixed * _STEP + hashed[place : place + last]
     mixed ^= mixed >> np.uint64(32)
     mixed *= _MIX
     inside = owner[:last] == owner[SHINGLE - 1 :]  # a shingle does not run from one text into the next

@@ -7,7 +7,7 @@ import unicodedata
 from functools import lru_cache
 from typing import Literal
 
-from adapt.text.clean import words
+from adapt.text.clean import word_class, words
 from adapt.text.scripts import UNSPACED, is_unspaced
 
 # Those that nltk's Snowball stemmer knows, and `none` for words as they stand.
@@ -23,7 +23,7 @@ STOP = frozenset(
 )
 
 _LETTER = UNSPACED.pattern
-_RUN = re.compile(rf"{_LETTER}+|(?:(?!{_LETTER})\w)+")  # vowel signs of Thai and its like are no \w
+_RUN = re.compile(rf"{_LETTER}+|(?:(?!{_LETTER})[\w{word_class()}])+")
 REMEMBERED = 500_000  # words whose stems are kept
 
 

@@ -8,7 +8,7 @@ from adapt.errors import UserError
 from adapt.files import count_rows, read, write
 from adapt.records import Labelled, Pair, Parallel, ScoredPair, Text, Triplet
 
-from .conftest import SAMPLES
+from ..conftest import SAMPLES
 
 RECORDS = [
     ("texts", [Text("a", "first text", topic="topic"), Text("b", "zweiter Text, größer")]),

@@ -1,0 +1,202 @@
+"""BEIR folders and other judged collections: queries, passages, and judgements (qrels) of which is relevant to which.
+
+Ids of queries and of passages are names of two different kinds: an equal id says nothing.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from adapt.errors import UserError, gathered
+from adapt.files.columns import listed
+from adapt.files.delimited import BadRow
+from adapt.files.opening import exists, regular, shortened
+from adapt.files.options import note
+from adapt.files.problems import BadRows
+from adapt.files.rows import rows
+from adapt.records import Pair, Text
+
+# The columns of judgements, each under the names that collections use.
+QUERY = ("query-id", "query_id", "qid", "queryid", "query")
+PASSAGE = ("corpus-id", "corpus_id", "docid", "doc-id", "doc_id", "docno", "pid", "passage-id", "passage_id", "document-id")
+GRADE = ("score", "grade", "relevance", "rel", "label")
+Grades = dict[str, dict[str, float]]  # {query id: {passage id: grade}}
+WORST = 0.2  # share of the judgements that may name no query or passage there is, before this is said loudly
+
+
+def judgements(source: str, queries: list[Text], corpus: list[Text]) -> Grades:
+    """The grades above 0 of known queries; a judged passage that the corpus lacks stays, as one that is never found (trec_eval).
+
+    Unknown ids, repeats and negative grades (which are not relevant) are noted with a count. Raises UserError for rows that can't
+    be read, grades that are no finite numbers, and two grades for one query and passage.
+    """
+    known, there = {query.id for query in queries}, {text.id for text in corpus}
+    seen: dict[tuple[str, str], tuple[float, str]] = {}
+    counts: Counter[str] = Counter()
+    first: dict[str, str] = {}
+    bad = BadRows(source)
+    for where, row in _rows(source):
+        if isinstance(row, BadRow):
+            bad.add(where, row.why, row.raw)
+            continue
+        query, passage, grade = (row[name] for name in ("query", "passage", "grade"))
+        why = _wrong(query, passage, grade)
+        if not why and (earlier := seen.get((query, passage))) and earlier[0] != float(grade):
+            place = earlier[1].removeprefix(f"{shortened(source)} ")
+            why = f"query '{query}' and passage '{passage}' have grade {float(grade):g}, on {place} {earlier[0]:g}; keep one"
+        if why:
+            bad.add(where, why, row)
+            continue
+        for what, is_so in (
+            ("judgements repeat another", (query, passage) in seen),
+            ("judgements are of queries that are not among the queries, and are passed over", query not in known),
+            ("judged passages are not in the corpus, and count as never found", passage not in there and float(grade) > 0),
+            ("negative grades count as not relevant", float(grade) < 0),
+        ):
+            if is_so:
+                counts[what] += 1
+                first.setdefault(what, where)
+        seen.setdefault((query, passage), (float(grade), where))
+    bad.finish()
+    for what, count in counts.items():
+        loud = "WARNING: " if count > WORST * len(seen) and "not" in what else ""
+        place = first[what].removeprefix(f"{shortened(source)} ")
+        note(f"{loud}{shortened(source)}: {count:,} {what} (the first: {place})")
+    found: Grades = {}
+    for (query, passage), (grade, _) in seen.items():
+        if query in known and grade > 0:
+            found.setdefault(query, {})[passage] = grade
+    _refuse_useless(source, found, there)
+    return found
+
+
+def split_file(folder: str | Path, split: str) -> Path | None:
+    """The judgements of one split of a BEIR folder, None where it has none."""
+    return next((f for end in (".tsv", ".tsv.gz") if (f := Path(folder) / "qrels" / f"{split}{end}").is_file()), None)
+
+
+def is_judged(folder: str | Path) -> bool:
+    """Whether this is a BEIR folder with questions of its own."""
+    path = Path(folder)
+    return exists(path) and path.is_dir() and any((path / f"queries.jsonl{end}").is_file() for end in ("", ".gz"))
+
+
+def pairs(folder: str | Path) -> list[Pair]:
+    """The pairs of a BEIR folder's training split: a query and each relevant passage, its title in front. Raises UserError."""
+    from adapt.files import read
+
+    file, path = split_file(folder, "train"), Path(folder)
+    if file is None:
+        there = ", ".join(sorted(p.name for p in (path / "qrels").glob("*"))) or "none"
+        raise UserError(
+            f"{path}: pairs are made of qrels/train.tsv, which is not there (qrels: {there}; dev and test are for checks)"
+        )
+    parts = {name: next(p for end in ("", ".gz") if (p := path / f"{name}.jsonl{end}").is_file()) for name in ("queries", "corpus")}
+    queries, corpus = (read(parts[name], "texts") for name in ("queries", "corpus"))
+    if problems := repeated_ids({str(parts["corpus"]): corpus, str(parts["queries"]): queries}):
+        raise UserError(gathered(problems))
+    found, passages = judgements(str(file), queries, corpus), {text.id: text for text in corpus}
+    return [
+        Pair(query.text, passages[name].text, passages[name].group, "beir", query.topic or passages[name].topic)
+        for query in queries
+        for name in found.get(query.id, ())
+        if name in passages
+    ]
+
+
+def repeated_ids(parts: Mapping[str, list[Text]]) -> list[str]:
+    """A sentence for each id that two texts of a file have; `parts`: {file: its texts}."""
+    return [
+        f"{file}: id '{name}' stands {count} times; an id names one text"
+        for file, texts in parts.items()
+        for name, count in Counter(text.id for text in texts).items()
+        if count > 1
+    ]
+
+
+def _refuse_useless(source: str, found: Grades, there: set[str]) -> None:
+    if not found:
+        raise UserError(f"{source}: judges none of the queries to have a relevant passage; compare the ids of qrels and queries")
+    if not any(passage in there for grades in found.values() for passage in grades):
+        raise UserError(f"{source}: none of the relevant passages is in the corpus; compare the ids of qrels and corpus")
+
+
+def _wrong(query: str, passage: str, grade: str) -> str:
+    """What is wrong with a judgement, "" where nothing is."""
+    if not query or not passage:
+        return f"has no {'passage' if query else 'query'} id"
+    try:
+        number = float(grade)
+    except (ValueError, OverflowError):
+        return f"grade {grade[:40]!r} is not a number"
+    return "" if math.isfinite(number) else f"grade {grade!r} is not a finite number"
+
+
+def _rows(source: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(where, {query, passage, grade} as text) for each judgement: columns by name, TREC's four or three without a header."""
+    if (width := _width_without_header(source)) is None:
+        names: dict[str, str] = {}
+        for where, row in rows(source):
+            if not names and not isinstance(row, BadRow):
+                names = _names(source, row)
+            yield where, row if isinstance(row, BadRow) else {part: _as_id(row.get(name)) for part, name in names.items()}
+        return
+    parts = (0, 2, 3) if width == 4 else (0, 1, 2)
+    with _opened(source) as file:
+        for number, line in enumerate(file, 1):
+            fields = line.split()
+            where = f"{shortened(source)} line {number}"
+            if fields and len(fields) != width:
+                yield where, BadRow(f"has {len(fields)} fields, the first line {width}", line)
+            elif fields:
+                yield where, {part: fields[i] for part, i in zip(("query", "passage", "grade"), parts, strict=True)}
+
+
+def _as_id(value: Any) -> str:
+    return "" if value is None else str(value).strip()
+
+
+def _names(source: str, row: Mapping[str, Any]) -> dict[str, str]:
+    """Which column is which; raises UserError that shows those there are."""
+    plain = {str(name).strip().lower(): name for name in row}
+    found = {}
+    for part, names in (("query", QUERY), ("passage", PASSAGE), ("grade", GRADE)):
+        name = next((plain[name] for name in names if name in plain), None)
+        if name is None:
+            raise UserError(
+                f"{shortened(source)}: columns are {listed(row)}; expected query-id, corpus-id and score in the first line "
+                "(or qid, docid and the like; or no header, and lines of TREC's `query 0 passage grade` or `query passage grade`)"
+            )
+        found[part] = name
+    return found
+
+
+def _width_without_header(source: str) -> int | None:
+    """How many fields each line has where the first one is data already: TREC's four, or three; None where it is a header."""
+    if str(source).startswith("hf://") or not source.removesuffix(".gz").endswith((".txt", ".tsv", ".qrels", ".trec")):
+        return None
+    regular(source)
+    try:
+        with _opened(source) as file:
+            first = file.readline(10_000).split()
+    except (OSError, UnicodeDecodeError, EOFError):  # `rows` says what is wrong with the file
+        return None
+    named = any(field.lower() in (*QUERY, *PASSAGE, *GRADE) for field in first)
+    return len(first) if len(first) in (3, 4) and not named and _is_number(first[-1]) else None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _opened(source: str) -> IO[str]:
+    return (gzip.open if source.endswith(".gz") else open)(source, "rt", encoding="utf-8-sig")

@@ -1,0 +1,75 @@
+"""Which column of a source is which: as its user says, by name whatever the case, and what becomes of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from adapt.errors import UserError, did_you_mean
+from adapt.files import forms
+from adapt.files.opening import shortened
+from adapt.files.options import current, note
+
+SHOWN = 8  # columns that a message names
+LENGTH = 40  # characters of a column's name that it shows
+# Columns that decide what a row means; one that the kind wanted does not use changes the meaning of the others.
+DECIDING = ("score", "label", "gold_label")
+
+
+class Misfit(UserError):
+    """Columns of which no record of the wanted kinds can be made."""
+
+
+class Columns:
+    """The columns of one source, as its first row has them; `form` says what its rows become."""
+
+    def __init__(self, source: Any, row: Mapping[str, Any], kinds: Sequence[str], where: str):
+        """`where`: the place of the row, which messages name. Raises Misfit where its columns make no record, and UserError."""
+        self.shown = shortened(source)
+        place = where if ".jsonl" in self.shown else self.shown  # elsewhere all rows have the columns of the header
+        self.names: dict[Any, str] = {}
+        known = forms.used(kinds) | forms.BESIDE
+        if unknown := [ours for ours in current().options.columns if ours not in forms.KNOWN]:
+            raise UserError(f"columns: '{unknown[0]}' is no column that is read.{did_you_mean(unknown[0], forms.KNOWN)}")
+        chosen = {ours: theirs for ours, theirs in current().options.columns.items() if ours in known}
+        if missing := [theirs for theirs in chosen.values() if theirs not in row]:
+            raise Misfit(f"{place}: has no column '{missing[0]}', which `columns` names; columns are {listed(row)}")
+        self.names |= {theirs: ours for ours, theirs in chosen.items()}
+        for name in row:
+            plain = str(name).strip().lower()
+            if name not in known and name not in self.names and plain in known and plain not in row:
+                self.names.setdefault(name, plain)
+        read_as = [f"'{name}' as '{ours}'" for name, ours in self.names.items() if name != ours]
+        if read_as:
+            note(f"{self.shown}: reads column {', '.join(read_as)}")
+        named = self(row)
+        self.form = forms.of(named, kinds)
+        if self.form.fit(named) < 1:
+            near = next((hint for form in forms.FORMS[kinds[0]] if (hint := form.hint(named))), "")
+            raise Misfit(
+                f"{place}: columns are {listed(row)}; expected {forms.COLUMNS[kinds[0]]}.{near} Say which column is which "
+                "with columns (--column anchor=NAME); where the first line holds data, write the names above it"
+            )
+        self._tell_unused(named)
+
+    def __call__(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """A row under the names that are read."""
+        if not self.names:
+            return dict(row)
+        return {self.names.get(name, name): value for name, value in row.items()}
+
+    def _tell_unused(self, row: Mapping[str, Any]) -> None:
+        """Note columns that would decide or add something in another kind of data; names that mean nothing here do no harm."""
+        used = self.form.uses | forms.BESIDE
+        others = [str(name) for name in row if str(name) not in used and not forms.is_negative(name, self.form)]
+        unused = [name for name in others if name in forms.KNOWN or name.startswith("negative")]
+        if unused and self.form.columns:  # parallel sentences may stand in columns of any name
+            deciding = [name for name in unused if name in DECIDING]
+            what = f": a {deciding[0]} changes nothing here" if deciding else ""
+            note(f"{self.shown}: columns not used: {listed(unused)}{what}")
+
+
+def listed(names: Iterable[Any]) -> str:
+    """Column names in a message, long ones and long lists cut short."""
+    short = [name if len(name) <= LENGTH else f"{name[:LENGTH]}..." for name in map(str, names)]
+    return ", ".join(short[:SHOWN]) + (f" and {len(short) - SHOWN} more" if len(short) > SHOWN else "")

@@ -1,0 +1,106 @@
+"""Rows that are converted: NLI rows, rated pairs, clusters and clicks as pairs, scored pairs or triplets."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import combinations, pairwise
+
+from adapt.files.plain import as_labelled, as_scored
+from adapt.files.values import GROUP, MATCH, Bad, Row, checked, number_in, optional_in, string_in
+from adapt.records import Labelled, Pair, ScoredPair, Triplet
+
+CLICKED, CLICKS = ("clicked", "document", "passage", "text"), ("clicks", "count")
+SMALL_CLUSTER = 5  # texts; all pairs of such a cluster are ten
+MIN_CLICKS = 2  # a single click may be a slip
+
+
+def entailed(row: Row, number: int) -> Pair | None:
+    """NLI rows as pairs: a premise and what follows from it."""
+    found = as_labelled(row, number)
+    return Pair(found.sentence1, found.sentence2, origin="entailment") if found and found.label == 0 else None
+
+
+def entailed_or_not(row: Row, number: int) -> ScoredPair | None:
+    """NLI rows as scored pairs: 1 for entailment, 0 for neutral and contradiction."""
+    found = as_labelled(row, number)
+    return ScoredPair(found.sentence1, found.sentence2, float(found.label == 0), "nli") if found else None
+
+
+def nli_triplets(rows: list[Labelled], left_out: Counter[str]) -> list[Triplet]:
+    """NLI rows as triplets: a premise, each hypothesis that it entails, and all that contradict it as negatives.
+
+    As in SimCSE (Gao et al. 2021, https://arxiv.org/abs/2104.08821), there with one negative. Rows of a premise may stand
+    anywhere in the file. A hypothesis with both labels is neither; a premise that lacks one of the two is left out.
+    """
+    by_premise: dict[str, tuple[dict[str, None], ...]] = {}
+    for row in rows:
+        by_premise.setdefault(row.sentence1, ({}, {}, {}))[row.label][row.sentence2] = None
+    triplets = []
+    for premise, (entailed, _, contradicting) in by_premise.items():
+        right = [text for text in entailed if text not in contradicting]
+        wrong = tuple(text for text in contradicting if text not in entailed)
+        if not right or not wrong:
+            left_out["premises without both an entailed and a contradicting hypothesis"] += 1
+            continue
+        triplets += [Triplet(premise, text, wrong, "nli") for text in right]
+    return triplets
+
+
+def rated(row: Row, number: int) -> Pair | None:
+    """Rated pairs as pairs: those scored `MATCH` (0.8) and more."""
+    found = as_scored(row, number)
+    return Pair(found.sentence1, found.sentence2, origin=found.origin or "rated") if found.score >= MATCH else None
+
+
+def listed(row: Row, number: int) -> tuple[str, list[str]]:
+    texts = row["cluster"]
+    if not isinstance(texts, list):
+        raise Bad(f"column 'cluster' holds {type(texts).__name__}, expected a list of texts (or a column 'text' beside it)")
+    return optional_in(row, "id", *GROUP) or str(number), [checked(text, "cluster") for text in texts]
+
+
+def member(row: Row, number: int) -> tuple[str, list[str]]:
+    name = optional_in(row, "cluster")
+    if not name:
+        raise Bad("column 'cluster' is empty")
+    return name, [string_in(row, ("text",))]
+
+
+def cluster_pairs(parts: list[tuple[str, list[str]]], left_out: Counter[str]) -> list[Pair]:
+    """Duplicate clusters as pairs: all pairs of a cluster of up to five texts, each text with the next of a larger one.
+
+    So a cluster of n gives n - 1 pairs where all would be n(n - 1)/2: one large cluster does not outweigh all others. The pairs
+    of a cluster carry its name as their group.
+    """
+    clusters: dict[str, dict[str, None]] = {}
+    for name, texts in parts:
+        clusters.setdefault(name, {}).update(dict.fromkeys(texts))
+    pairs = []
+    for name, members in clusters.items():
+        texts = list(members)
+        if len(texts) < 2:
+            left_out["clusters of one text"] += 1
+        tied = combinations(texts, 2) if len(texts) <= SMALL_CLUSTER else pairwise(texts)
+        pairs += [Pair(first, second, name, "cluster") for first, second in tied]
+    return pairs
+
+
+def click(row: Row, number: int) -> tuple[str, str, float]:
+    return string_in(row, ("query",)), string_in(row, CLICKED), number_in(row, CLICKS)
+
+
+def clicked_pairs(clicks: list[tuple[str, str, float]], left_out: Counter[str]) -> list[Pair]:
+    """Click logs as pairs: a query and each document clicked `MIN_CLICKS` (2) times or more, its most clicked first.
+
+    Clicks of one query on one document are added up over the rows; documents with equal counts keep the file's order.
+    """
+    counts: dict[str, Counter[str]] = {}
+    for query, document, count in clicks:
+        counts.setdefault(query, Counter())[document] += count  # type: ignore[assignment]
+    pairs = []
+    for query, documents in counts.items():
+        kept = [document for document, count in documents.most_common() if count >= MIN_CLICKS]
+        if len(kept) < len(documents):
+            left_out["clicked fewer than two times"] += len(documents) - len(kept)
+        pairs += [Pair(query, document, origin="click") for document in kept]
+    return pairs

@@ -1,0 +1,155 @@
+"""The rows of CSV and TSV files: as many fields as the header has columns, every quote closed, every column named once."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter, deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from adapt.errors import UserError
+from adapt.files import opening
+from adapt.files.opening import Unreadable, shortened
+from adapt.files.options import MB, current, note
+
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
+NAMES = {",": "commas", ";": "semicolons", "\t": "tabs"}
+FIELD = 60  # characters of a field that a message shows
+FIELDS = 6
+# Lines that may be read a second time, after a quote that was never closed: keeps a hostile file from quadratic time.
+READ_AGAIN = 2_000_000
+
+
+class BadRow(dict[str, Any]):
+    """A row that could not be read: no columns, but `why`, and `raw` as it stands in the file."""
+
+    def __init__(self, why: str, raw: str = ""):
+        super().__init__()
+        self.why, self.raw = why, raw
+
+
+def rows(path: Path, suffix: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """(line, {column: field}) of each record, `BadRow` for one that is none; blank lines are passed over.
+
+    The delimiter is the suffix's own, or the one that the header has in its place, which is noted. In a TSV a quotation mark may be
+    a character like any other: quotes are taken for CSV's only where the whole file agrees with it. Raises UserError.
+    """
+    first = next((line for _, line in opening.lines(path) if line.strip()), "")
+    delimiter = DELIMITERS[suffix]
+    if delimiter not in first and (other := max(NAMES, key=first.count)) in first:
+        delimiter = other
+        note(f"{shortened(path)}: the fields are read as separated by {NAMES[other]}")
+    quoted = suffix == ".csv" or _is_quoted(path, delimiter)
+    return _records(path, delimiter, quoted)
+
+
+def count(path: Path, suffix: str) -> int:
+    """How many records there are below the header, bad ones among them."""
+    return sum(1 for _ in rows(path, suffix))
+
+
+def _is_quoted(path: Path, delimiter: str) -> bool:
+    """Whether quotes delimit fields: where reading them so leaves fewer bad rows, and ties go to lines that are whole rows."""
+    if not any('"' in line for _, line in opening.lines(path)):
+        return True
+    tried = {}
+    for quoted in (True, False):
+        bad = records = 0
+        for _, row in _records(path, delimiter, quoted):
+            bad, records = bad + isinstance(row, BadRow), records + 1
+        tried[quoted] = (bad, -records)
+    return tried[True] <= tried[False]
+
+
+class _Lines:
+    """The lines that csv.reader asks for; `taken` are those of the record at hand, and can be put back."""
+
+    def __init__(self, path: Path):
+        self.source = opening.lines(path)
+        self.waiting: deque[tuple[int, str]] = deque()
+        self.taken: list[tuple[int, str]] = []
+        self.again = 0
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        self.taken.append(self.waiting.popleft() if self.waiting else next(self.source))
+        line = self.taken[-1][1]
+        return line.raw + "\n" if isinstance(line, Unreadable) else line
+
+    def put_back(self, most: int = READ_AGAIN) -> bool:
+        """All lines but the record's first are to be read again; False where too many were already."""
+        self.again += len(self.taken) - 1
+        self.waiting.extendleft(reversed(self.taken[1:]))
+        del self.taken[1:]
+        return self.again <= most
+
+    @property
+    def raw(self) -> str:
+        return "".join(line.raw if isinstance(line, Unreadable) else line for _, line in self.taken[:100])
+
+
+def _records(path: Path, delimiter: str, quoted: bool) -> Iterator[tuple[int, dict[str, str]]]:
+    lines, header, cell = _Lines(path), None, current().options.max_cell_mb
+    csv.field_size_limit(int(cell * MB))
+    parser = csv.reader(lines, delimiter=delimiter, strict=quoted, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE)
+    while True:
+        lines.taken.clear()
+        why, fields = "", []
+        try:
+            fields = next(parser)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            why = _quotes(str(error), lines, cell)
+            if not why:
+                raise UserError(
+                    f"{shortened(path)} line {lines.taken[0][0]}: too many quotes are never closed; mend the file"
+                ) from None
+        number = lines.taken[0][0]
+        why = next((str(line) for _, line in lines.taken if isinstance(line, Unreadable)), why)
+        if header is None:
+            if why or any(map(str.strip, fields)):
+                header = _header(f"{shortened(path)} line {number}", fields, why)
+        elif why:
+            yield number, BadRow(why, lines.raw)
+        elif len(fields) != len(header):
+            if any(map(str.strip, fields)):
+                yield number, BadRow(_counted(fields, header, delimiter), lines.raw)
+        elif fields:
+            yield number, dict(zip(header, fields, strict=True))
+
+
+def _header(where: str, fields: list[str], why: str) -> list[str]:
+    """The names of the columns; raises UserError where one stands twice."""
+    if why:
+        raise UserError(f"{where}: {why}")
+    header = [name.strip() for name in fields]
+    if twice := [name for name, times in Counter(header).items() if times > 1 and name]:
+        named = ", ".join(f"'{_short(name)}'" for name in twice)
+        raise UserError(f"{where}: the header names {named} more than once; give each column a name of its own")
+    return header
+
+
+def _quotes(error: str, lines: _Lines, cell: float) -> str:
+    """What is wrong with the quotes of the record at hand, "" where the file is too damaged to go on."""
+    last = lines.taken[-1][0]
+    until = f" (closed on line {last})" if len(lines.taken) > 1 else ""
+    if "expected after" in error:
+        return f'a quoted field goes on after its closing quote{until}; write quotes inside quotes twice ("") or close the field'
+    why = "a quote opens here and is never closed"
+    if "limit" in error:
+        why = f"a cell is larger than {cell:g} million characters (max_cell_mb), or its quote is never closed"
+    return why if lines.put_back() else ""
+
+
+def _counted(fields: list[str], header: list[str], delimiter: str) -> str:
+    seen = "; ".join(map(_short, fields[:FIELDS])) + (" ..." if len(fields) > FIELDS else "")
+    more = f"; put quotes around a text with {NAMES[delimiter]}" if len(fields) > len(header) else ""
+    return f"has {len(fields)} field{'s' * (len(fields) != 1)}, the header {len(header)}{more}. Fields: {seen}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= FIELD else f"{text[:FIELD]}..."

@@ -1,0 +1,87 @@
+"""The rows of JSONL files, one object a line: standard JSON only, every key once, every number finite, every text valid Unicode."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from adapt.errors import UserError
+from adapt.files import opening
+from adapt.files.delimited import BadRow
+from adapt.files.opening import Unreadable, shortened
+
+DIGITS = 40  # of a whole number: beyond, it is no id and no score
+
+
+class _Refused(ValueError):
+    """What JSON's grammar allows, or Python's reader, and a row may not hold."""
+
+
+def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line, {column: value}) of each line that is not blank, `BadRow` for one that is no row."""
+    begun = False
+    for number, line in opening.lines(path):
+        if not line.strip():
+            continue
+        if not begun and line.lstrip().startswith("["):
+            raise UserError(f"{shortened(path)}: is a JSON array; write one object a line: jq -c '.[]' FILE.json > FILE.jsonl")
+        begun = True
+        found = str(line) if isinstance(line, Unreadable) else parse(line)
+        if isinstance(found, str):
+            found = BadRow(found, line.raw if isinstance(line, Unreadable) else line)
+        yield number, found
+
+
+def parse(line: str) -> dict[str, Any] | str:
+    """The object that a line holds, or why it holds none."""
+    try:
+        found = json.loads(line, parse_constant=_constant, parse_float=_float, parse_int=_int, object_pairs_hook=_object)
+    except json.JSONDecodeError as error:
+        return f"is not JSON ({error.msg}, column {error.colno})"
+    except _Refused as error:
+        return str(error)
+    except RecursionError:
+        return "is nested too deeply"
+    if not isinstance(found, dict):
+        return f"holds {type(found).__name__}, expected {{column: value}}"
+    if "\\u" in line and _surrogate(found):
+        return "holds half a character (a lone surrogate such as \\ud83d); write the text again as UTF-8"
+    return found
+
+
+def _constant(word: str) -> float:
+    raise _Refused(f"holds {word}, which is no JSON and no number")
+
+
+def _float(word: str) -> float:
+    number = float(word)
+    if not math.isfinite(number):
+        raise _Refused(f"holds the number {word[:20]}, which is beyond what a float holds")
+    return number
+
+
+def _int(word: str) -> int:
+    if len(word) > DIGITS:
+        raise _Refused(f"holds a whole number of {len(word):,} digits")
+    return int(word)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = [name for name, times in Counter(name for name, _ in pairs).items() if times > 1]
+        raise _Refused(f"has the key '{twice[0][:60]}' more than once")
+    return found
+
+
+def _surrogate(value: Any) -> bool:
+    """Whether some text in a value can't be written as UTF-8."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        return True
+    return False

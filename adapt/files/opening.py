@@ -1,0 +1,142 @@
+"""Open a user's file and give its lines: regular files only, UTF-8, bounded in size, each failure one clear sentence."""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import os
+import re
+import stat
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from adapt.errors import UserError, did_you_mean
+from adapt.files.options import MB, current
+
+FREE = 64 * MB  # bytes that any .gz may unpack to
+LONGEST_PATH = 200  # characters of a path that a message shows
+UTF_16 = b"\xff\xfe"
+# What a file is that begins so; a text file never does.
+MAGIC = {
+    b"\x1f\x8b": "is gzip-compressed: give it a name that ends in .gz",
+    b"PK\x03\x04": "is a zip archive or a spreadsheet: save it as CSV (UTF-8)",
+    b"PAR1": "is a Parquet file: give it a name that ends in .parquet",
+    b"%PDF": "is a PDF: extract its text first",
+    UTF_16: "is UTF-16 text: save it as UTF-8",
+    b"\xfe\xff": "is UTF-16 text: save it as UTF-8",
+}
+_KINDS = {
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFDIR: "a folder",
+}
+_MAC = re.compile(r"(?<=\r)(?!\n)(?!\Z)")  # a line that ends as on a Mac of the last century
+
+
+class Unreadable(str):
+    """Why a line can't be read, in place of its text; `raw` is the line with the wrong bytes escaped."""
+
+    raw = ""
+
+
+def exists(path: Path) -> bool:
+    """Whether something stands there; False for a path that can't be one (too long, with a NUL)."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+def regular(source: str | Path) -> Path:
+    """The path of a regular file; raises UserError that names it and says what is there instead."""
+    shown, path = shortened(source), Path(source)
+    try:
+        mode = os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        near = [p.name for p in path.parent.glob("*")] if exists(path.parent) and path.parent.is_dir() else []
+        raise UserError(f"{shown}: no such file.{did_you_mean(path.name, near, tell_all=False)}") from None
+    except ValueError:
+        raise UserError(f"{shown}: is no path (it holds a NUL character)") from None
+    except OSError as error:
+        too_long = f"the path is too long ({len(str(source)):,} characters)"
+        raise UserError(f"{shown}: {too_long if error.errno == errno.ENAMETOOLONG else can_not(error)}") from None
+    if not stat.S_ISREG(mode):
+        raise UserError(f"{shown}: is {_KINDS.get(stat.S_IFMT(mode), 'no file')}, expected a regular file")
+    return path
+
+
+def shortened(source: str | Path) -> str:
+    """A path as messages show it."""
+    text = str(source).replace("\0", "\\0")
+    return text if len(text) <= LONGEST_PATH else f"{text[:LONGEST_PATH]}..."
+
+
+def can_not(error: OSError) -> str:
+    """An I/O error in words."""
+    return f"can't be read ({(error.strerror or str(error) or type(error).__name__).lower()})"
+
+
+def lines(path: Path) -> Iterator[tuple[int, str]]:
+    """(line number, line with its end) of a regular file, unpacked where its name ends in .gz.
+
+    A line that is no UTF-8 or holds a NUL is given as `Unreadable`. No more than one line is held in memory. Raises UserError for
+    a file that can't be opened, is damaged or of another format, a line beyond `max_line_mb` and a .gz beyond `max_expansion`.
+    """
+    options, shown, number, size = current().options, shortened(path), 0, 0
+    most, packed = int(options.max_line_mb * MB), path.name.endswith(".gz")
+    try:
+        with _opened(path, packed) as file:
+            bound = max(FREE, options.max_expansion * os.stat(path).st_size)
+            while raw := file.readline(most + 1):
+                if not number:
+                    _refuse_other_formats(shown, raw)
+                    raw = raw.removeprefix(b"\xef\xbb\xbf")
+                size += len(raw)
+                if len(raw) > most:
+                    raise UserError(
+                        f"{shown} line {number + 1}: is longer than {options.max_line_mb:g} MB; raise max_line_mb if it is right"
+                    )
+                if packed and size > bound:
+                    raise UserError(
+                        f"{shown} line {number + 1}: unpacks to more than {options.max_expansion:g} times its size; "
+                        "raise max_expansion if it is right"
+                    )
+                text = _decoded(raw)
+                for part in _MAC.split(text) if "\r" in text and not isinstance(text, Unreadable) else (text,):
+                    number += 1
+                    yield number, part
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        after = f" after line {number:,}" if number else ""
+        raise UserError(f"{shown}: is damaged or cut short{after} ({error}); copy or download it again") from None
+    except OSError as error:
+        raise UserError(f"{shown}: {can_not(error)}") from None
+
+
+def _opened(path: Path, packed: bool) -> IO[bytes]:
+    return gzip.open(path, "rb") if packed else open(path, "rb")  # type: ignore[return-value]
+
+
+def _refuse_other_formats(shown: str, first: bytes) -> None:
+    for magic, what in MAGIC.items():
+        if first.startswith(magic):
+            raise UserError(f"{shown}: {what}")
+    if len(first) >= 4 and (not any(first[1:8:2]) or not any(first[0:8:2])):  # UTF-16 without its mark
+        raise UserError(f"{shown}: {MAGIC[UTF_16]}")
+
+
+def _decoded(raw: bytes) -> str:
+    """The line as text, or why it is none."""
+    if b"\0" in raw:
+        wrong = Unreadable(f"holds a NUL byte at position {raw.index(0) + 1}: it is UTF-16, or no text; save the file as UTF-8")
+    else:
+        try:
+            return raw.decode("utf-8")
+        except UnicodeDecodeError as error:
+            byte = f"byte 0x{raw[error.start]:02X} at position {error.start + 1}"
+            wrong = Unreadable(f"{byte} is not UTF-8 (Latin-1 or Windows-1252?); save the file as UTF-8")
+    wrong.raw = raw[:1_000].decode("utf-8", "backslashreplace")
+    return wrong

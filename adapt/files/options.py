@@ -1,0 +1,103 @@
+"""How data files are read: what becomes of a bad row, how large a line or cell may be, which column is which; and what is said."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat
+
+MB = 1 << 20
+SHOWN = 1_000  # characters of a rejected row that are kept
+KEPT = 100_000  # rejected rows that are kept; further ones are counted
+
+
+def _rising(bounds: tuple[float, float] | None) -> tuple[float, float] | None:
+    if bounds is not None and not bounds[0] < bounds[1]:
+        raise ValueError("the lower end comes first: [0, 5]")
+    return bounds
+
+
+Limit = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class ReadOptions(BaseModel):
+    """The settings of every reader, as a recipe's `data` section and the commands' options give them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    on_bad_row: Literal["error", "skip"] = Field(
+        default="error",
+        description="error: refuse a file with a bad row; skip: leave such rows out, count them and write them to rejected.jsonl",
+    )
+    max_line_mb: Limit = Field(default=64.0, description="longest line of a file, in MB")
+    max_cell_mb: Limit = Field(default=16.0, description="longest text of one cell, in millions of characters")
+    max_expansion: Limit = Field(default=200.0, description="how many times its size a .gz file may unpack to (from 64 MB on)")
+    score_range: Annotated[tuple[FiniteFloat, FiniteFloat] | None, AfterValidator(_rising)] = Field(
+        default=None, description="lowest and highest possible score of the data, such as 0 and 5, rescaled to 0 to 1"
+    )
+    columns: Mapping[str, str] = Field(default={}, description="which column of a file is which: {anchor: Frage}")
+
+
+DEFAULT = ReadOptions()
+
+
+@dataclass
+class ReadLog:
+    """What reading has found so far: `rejected` rows as {where, why, row}, and `notes`, one sentence each."""
+
+    options: ReadOptions = field(default_factory=lambda: DEFAULT)
+    rejected: list[dict[str, Any]] = field(default_factory=list)
+    rejections: int = 0  # of which `rejected` holds the first `KEPT`
+    notes: list[str] = field(default_factory=list)
+
+    def reject(self, where: str, why: str, row: Any) -> None:
+        """Note a row that is left out."""
+        self.rejections += 1
+        if len(self.rejected) < KEPT:
+            shown = row if isinstance(row, str) else json.dumps(row, ensure_ascii=False, default=str)
+            self.rejected.append({"where": where, "why": why, "row": shown[:SHOWN]})
+
+    def write_rejected(self, file: Path) -> None:
+        """Write the rejected rows, one JSON object a line; the file appears whole, and only where there are any."""
+        if not self.rejected:
+            return
+        file.parent.mkdir(parents=True, exist_ok=True)
+        aside = file.with_name(f".{file.name}.{os.getpid()}")
+        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in self.rejected)
+        aside.write_text(lines, encoding="utf-8", errors="backslashreplace")
+        os.replace(aside, file)
+
+
+_current: ContextVar[ReadLog | None] = ContextVar("adapt_reading", default=None)
+
+
+def current() -> ReadLog:
+    """The log of the innermost `reading`; outside of any, the default options and a log that nobody reads."""
+    return _current.get() or ReadLog()
+
+
+def note(text: str) -> None:
+    """Say something about a file that is being read; outside of any `reading` it goes to Python's log as a warning."""
+    log = _current.get()
+    if log is None:
+        logging.getLogger("adapt.files").warning(text)
+    elif text not in log.notes:
+        log.notes.append(text)
+
+
+@contextmanager
+def reading(options: ReadOptions | None = None) -> Iterator[ReadLog]:
+    """Read with these options (those in force where not given) until the block ends; gives the log of what was found."""
+    log = ReadLog(options or current().options)
+    token = _current.set(log)
+    try:
+        yield log
+    finally:
+        _current.reset(token)

@@ -1,0 +1,62 @@
+"""The rows of Parquet files, a few at a time; a damaged file is one clear error."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from adapt.errors import UserError
+from adapt.files.opening import can_not, shortened
+from adapt.files.options import MB, current
+
+AT_ONCE = 128  # rows held in memory
+
+
+def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(row number from 1, {column: value}); raises UserError for a file that is damaged, no Parquet or too large unpacked."""
+    number = 0
+    with _named(path), _opened(path) as file:
+        names = file.schema_arrow.names
+        if twice := [name for name, times in Counter(names).items() if times > 1]:
+            raise UserError(f"{shortened(path)}: has the column '{twice[0]}' more than once")
+        for batch in file.iter_batches(AT_ONCE):
+            for row in batch.to_pylist():
+                number += 1
+                yield number, row
+
+
+def count(path: Path) -> int:
+    """How many rows the file says that it holds."""
+    with _named(path), _opened(path) as file:
+        return int(file.metadata.num_rows)
+
+
+def _opened(path: Path) -> Any:
+    import pyarrow.parquet as parquet
+
+    file = parquet.ParquetFile(path)
+    meta, options = file.metadata, current().options
+    size = sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups))
+    if size > max(64 * MB, options.max_expansion * path.stat().st_size):
+        raise UserError(
+            f"{shortened(path)}: unpacks to more than {options.max_expansion:g} times its size; raise max_expansion if it is right"
+        )
+    return file
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """pyarrow's errors as one sentence each."""
+    import pyarrow as arrow
+
+    try:
+        yield
+    except (arrow.ArrowException, UnicodeDecodeError, OverflowError, ValueError, MemoryError, OSError) as error:
+        if isinstance(error, OSError) and error.errno:  # of the disk; pyarrow's own have no number
+            raise UserError(f"{shortened(path)}: {can_not(error)}") from None
+        said = str(error).strip().splitlines()
+        why = said[0][:200] if said else type(error).__name__
+        raise UserError(f"{shortened(path)}: is damaged or no Parquet file ({why}); copy or download it again") from None

@@ -1,0 +1,120 @@
+"""The values of a row: texts, numbers and labels by the columns' names, and what is wrong with one that can't be used."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from adapt.errors import did_you_mean
+from adapt.files.options import MB, current
+from adapt.text.clean import clean
+
+Row = dict[str, Any]
+ANCHOR = ("anchor", "query", "question", "title")
+POSITIVE = ("positive", "passage", "answer", "document", "pos", "body")
+NEGATIVE = ("negative", "negatives", "neg")  # and negative_1, negative_2 ...
+SCORE = ("score", "label")
+PREMISE, HYPOTHESIS = ("premise", "sentence1"), ("hypothesis", "sentence2")
+LABEL = ("label", "gold_label")
+GROUP = ("group", "focus")
+EXTRAS = {"", "id", "_id", "origin", "group"}  # columns that are no sentence of a parallel text
+
+LABELS = {"entailment": 0, "neutral": 1, "contradiction": 2, "0": 0, "1": 1, "2": 2}  # numbers as SNLI and MNLI have them
+NO_LABEL = {"", "-", "-1", "nan", "none"}
+MATCH = 0.8  # 4 of 5 on the STS scale: "mostly equivalent, but some unimportant details differ" (SemEval 2017, task 1)
+
+
+class Bad(Exception):
+    """A row that can't become a record; the message says why."""
+
+
+def value_in(row: Row, names: Sequence[str]) -> Any:
+    """What stands in the first of these columns that the row has; None where it has none."""
+    return next((row[name] for name in names if row.get(name) is not None), None)
+
+
+def string_in(row: Row, names: Sequence[str]) -> str:
+    name = next((name for name in names if row.get(name) is not None), None)
+    if name is None:
+        if null := next((name for name in names if name in row), None):
+            raise Bad(f"column '{null}' is null")
+        columns = [str(column) for column in row if column]
+        near = next((hint for wanted in names if (hint := did_you_mean(wanted, columns, tell_all=False))), "")
+        raise Bad(f"no column '{names[0]}'.{near or did_you_mean(names[0], columns)}")
+    return checked(row[name], name)
+
+
+def checked(value: Any, name: str) -> str:
+    if value is None:
+        raise Bad(f"column '{name}' is null")
+    if not isinstance(value, str):
+        raise Bad(f"column '{name}' holds {type(value).__name__}, expected text")
+    text = value.strip()
+    if not text:
+        raise Bad(f"column '{name}' is empty")
+    if not text[0].isalnum() and not clean(text):  # nearly all texts begin with a letter: only the others are looked at closely
+        raise Bad(f"column '{name}' holds no visible character")
+    if "\0" in text:
+        raise Bad(f"column '{name}' holds a NUL character")
+    most = current().options.max_cell_mb
+    if len(text) > most * MB:
+        raise Bad(f"column '{name}' holds {len(text):,} characters; raise max_cell_mb if it is right")
+    return text
+
+
+def texts_in(row: Row, names: Sequence[str]) -> list[str]:
+    """The texts of a column that may hold one or a list."""
+    name = next((name for name in names if row.get(name) is not None), None)
+    if name is None or not isinstance(row[name], (list, tuple)):
+        return [string_in(row, names)]
+    if not row[name]:
+        raise Bad(f"column '{name}' is an empty list")
+    return [checked(text, name) for text in row[name]]
+
+
+def optional_in(row: Row, *names: str) -> str:
+    """What stands in the first of these columns that holds something, as text; "" where none does."""
+    name = next((name for name in names if row.get(name) not in (None, "")), None)
+    if name is None:
+        return ""
+    if "\0" in (text := str(row[name])):
+        raise Bad(f"column '{name}' holds a NUL character")
+    return text
+
+
+def number_in(row: Row, names: Sequence[str]) -> float:
+    value = value_in(row, names)
+    if value is None:
+        if null := next((name for name in names if name in row), None):
+            raise Bad(f"column '{null}' is null")
+        raise Bad(f"no column '{names[0]}'.{did_you_mean(names[0], [str(k) for k in row if k])}")
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise Bad(f"{names[0]} {value!r} is not a number") from None
+    if not math.isfinite(number):
+        raise Bad(f"{names[0]} {value!r} is not a finite number")
+    return number
+
+
+def label_in(row: Row) -> int | None:
+    """0 entailment, 1 neutral, 2 contradiction; None where the annotators did not agree on one."""
+    if not any(name in row for name in LABEL):
+        raise Bad(f"no column 'label'.{did_you_mean('label', [str(k) for k in row if k])}")
+    word = str(value_in(row, LABEL)).strip().lower().removesuffix(".0")
+    if word in NO_LABEL:
+        return None
+    if word not in LABELS:
+        raise Bad(f"label {word!r} is none of entailment, neutral, contradiction (or 0, 1, 2; -1: no label)")
+    return LABELS[word]
+
+
+def score_in(row: Row) -> float:
+    """A score in 0 to 1; of a range that is declared, its share of it."""
+    score, declared = number_in(row, SCORE), current().options.score_range
+    low, high = declared or (0.0, 1.0)
+    if not low <= score <= high:
+        how = "" if declared else "; divide by the scale's maximum (5 for STS), or declare the range: score_range: [0, 5]"
+        raise Bad(f"score {score:g} is outside {low:g} to {high:g}{how}")
+    return (score - low) / (high - low)

@@ -1,0 +1,127 @@
+"""What a model's tokenizer makes of texts: the share of tokens it does not know, of texts it cuts, of texts it sees nothing in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+SAMPLE = 2_000  # texts looked at; drawn with a fixed seed
+# Shares beyond which a model hardly fits the texts. A base that knows the language has some tokens in ten thousand unknown.
+MOST_UNKNOWN, MOST_CUT, MOST_EMPTY = 0.05, 0.25, 0.01
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Of `sampled` texts out of `texts`: shares, 0 to 1, of unknown tokens, of texts beyond `max_length` tokens, of empty ones.
+
+    A text is empty that gives no token, or none that the model knows. `max_length` is 0 for a model that cuts nothing.
+    """
+
+    texts: int
+    sampled: int
+    unknown: float
+    cut: float
+    empty: float
+    max_length: int
+
+    def as_row(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return asdict(self)
+
+
+def drawn(texts: Sequence[str]) -> list[str]:
+    """The texts, or a draw of `SAMPLE` of them, the same each time."""
+    import numpy as np
+
+    if len(texts) <= SAMPLE:
+        return list(texts)
+    return [texts[i] for i in sorted(np.random.default_rng(0).permutation(len(texts))[:SAMPLE].tolist())]
+
+
+def coverage(folder: Path, texts: Sequence[str]) -> Coverage | None:
+    """How the tokenizer of the model in `folder` covers the texts; its weights are not read. None without a fast tokenizer."""
+    tokenizer = _tokenizer(folder)
+    if tokenizer is None or not texts:
+        return None
+    sample, unknown_id, most = drawn(texts), _unknown(tokenizer), _max_length(folder)
+    special = tokenizer.num_special_tokens_to_add(False)
+    tokens = unknown = cut = empty = 0
+    for found in tokenizer.encode_batch_fast(sample, add_special_tokens=False):
+        strange = found.ids.count(unknown_id) if unknown_id is not None else 0
+        tokens, unknown = tokens + len(found.ids), unknown + strange
+        cut += bool(most) and len(found.ids) + special > most
+        empty += strange == len(found.ids)
+    count = len(sample)
+    return Coverage(len(texts), count, unknown / max(1, tokens), cut / count, empty / count, most)
+
+
+def warnings(name: str, row: dict[str, Any]) -> list[str]:
+    """What is beyond the bounds in a `Coverage.as_row()`, a sentence each."""
+    found = []
+    of = f" (of {row['sampled']:,} texts drawn from {row['texts']:,})" if row["sampled"] < row["texts"] else ""
+    if row["unknown"] > MOST_UNKNOWN:
+        found.append(
+            f"{name}: {row['unknown']:.0%} of the tokens are unknown to the model{of}: it can't read these texts. "
+            "Choose a base model that covers their language or script."
+        )
+    if row["cut"] > MOST_CUT:
+        found.append(
+            f"{name}: {row['cut']:.0%} of the texts are longer than the {row['max_length']:,} tokens that the model reads{of}; "
+            "the rest of each is not seen. Split long texts, or choose a model that reads more."
+        )
+    if row["empty"] > MOST_EMPTY:
+        found.append(f"{name}: {row['empty']:.0%} of the texts hold no token that the model knows{of}.")
+    return found
+
+
+def warnings_on(name: str, folder: Path, texts: Sequence[str]) -> list[str]:
+    """What to say before the model in `folder` is used on these texts; nothing where it covers them."""
+    found = coverage(folder, texts)
+    return [f"WARNING: {text}" for text in warnings(name, found.as_row())] if found else []
+
+
+def _tokenizer(folder: Path) -> Any:
+    from tokenizers import Tokenizer
+
+    files = [folder / "tokenizer.json", *sorted(folder.glob("*/tokenizer.json"))]
+    try:
+        if file := next((file for file in files if file.is_file()), None):
+            found = Tokenizer.from_file(str(file))
+        else:
+            from transformers import AutoTokenizer
+
+            found = AutoTokenizer.from_pretrained(str(folder)).backend_tokenizer
+    except Exception:  # a model without a tokenizer, or with a damaged one, is refused where it is opened, with what is missing
+        return None
+    found.no_truncation()
+    found.no_padding()
+    return found
+
+
+def _unknown(tokenizer: Any) -> int | None:
+    """The id that stands for what the vocabulary lacks; None where every byte has a token."""
+    model = json.loads(tokenizer.to_str())["model"]
+    if model.get("unk_id") is not None:
+        return int(model["unk_id"])
+    return tokenizer.token_to_id(model["unk_token"]) if model.get("unk_token") else None
+
+
+def _max_length(folder: Path) -> int:
+    """Tokens of a text that the model reads, special ones included; 0 where nothing says so."""
+    limits = []
+    for name, key in (
+        ("sentence_bert_config.json", "max_seq_length"),
+        ("tokenizer_config.json", "model_max_length"),
+        ("config.json", "max_position_embeddings"),
+    ):
+        for file in (folder / name, *sorted(folder.glob(f"*/{name}"))):
+            try:
+                value = json.loads(file.read_text(encoding="utf-8")).get(key)
+            except (OSError, ValueError, AttributeError):
+                continue
+            if isinstance(value, (int, float)) and 0 < value < 1e9:
+                limits.append(int(value))
+    return min(limits, default=0)

@@ -1,0 +1,83 @@
+"""What a run's data are like before any work: what reading them noted, and how the base model's tokenizer covers their texts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from adapt import checks, files, models
+from adapt.checks import leakage
+from adapt.errors import UserError
+from adapt.networks import coverage
+from adapt.recipe import DATA, Recipe
+from adapt.store import key_of, write_json
+
+VERSION = 1  # raised when the same data and model would give other rows
+CHEAP = 32 << 20  # bytes of a file that a dry run reads
+Row = dict[str, Any]
+
+
+def texts_of(records: Iterable[Any]) -> list[str]:
+    """All different texts of some records."""
+    return list(dict.fromkeys(chain.from_iterable((*leakage.sides(r), *getattr(r, "negatives", ())) for r in records)))
+
+
+def texts_of_check(kind: str, data: Any) -> list[str]:
+    """All different texts of a check's data."""
+    space = checks.find(kind).space(data)
+    return list(dict.fromkeys([*space.anchors, *space.texts]))
+
+
+def row(source: str, texts: Sequence[str], folder: Path, notes: Sequence[str], skipped: int = 0) -> Row:
+    """What is known of one source: notes of its reading, rows skipped, and (where there is a tokenizer) its coverage."""
+    found = coverage.coverage(folder, texts)
+    return {"source": source, "notes": list(notes), "skipped": skipped, **(found.as_row() if found else {})}
+
+
+def kept(where: Path, source: str, folder: Path, data: str, make: Any) -> Row:
+    """The row of a source, kept in `where` for this model and these data; `make` gives it where it is not there."""
+    entry = {"model": models.weights_digest(folder), "source": source, "data": data, "version": VERSION}
+    file = where / f"inputs-{key_of(entry)}.json"
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        found: Row = make()
+        write_json(file, found)
+        return found
+
+
+def warnings(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What a reader should know of the data, a sentence each: skipped rows, and what the model can't read."""
+    found = []
+    for said in rows:
+        if said["skipped"]:
+            found.append(f"{said['source']}: {said['skipped']:,} bad rows were skipped; see rejected.jsonl in its step's folder.")
+        if "unknown" in said:
+            found += coverage.warnings(said["source"], dict(said))
+    return found
+
+
+def preview(recipe: Recipe) -> list[str]:
+    """For a dry run: notes and warnings on all data that are cheap to read; says which are not. Raises UserError."""
+    folder = models.locate(recipe.model, recipe.file.parent, download=False)
+    rows, said, problems = [], [], []
+    for name, source in recipe.data.items():
+        if str(source).startswith("hf://") or _size(Path(source)) > CHEAP:
+            said.append(f"{name}: not read in a dry run (larger than {CHEAP >> 20} MB, or on the hub)")
+            continue
+        try:
+            with files.reading(recipe.read_options(name)) as log:
+                records = files.read(source, DATA[name])
+            rows.append(row(name, texts_of(records), folder, log.notes, log.rejections))
+        except UserError as error:
+            problems += error.problems
+    if problems:
+        raise UserError(dict.fromkeys(problems))
+    return [*said, *(note for found in rows for note in found["notes"]), *warnings(rows)]
+
+
+def _size(path: Path) -> int:
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) if path.is_dir() else path.stat().st_size

@@ -1,0 +1,97 @@
+"""What a run says of its data before any work, and keeps in its results."""
+
+import json
+
+import pytest
+
+import adapt
+from adapt.errors import UserError
+from adapt.networks.coverage import MOST_CUT, coverage, warnings
+from adapt.running.survey import preview
+
+
+def test_shares_of_unknown_cut_and_empty_texts_are_counted(embedder):
+    known, strange = "fever cough rash", "租房 合同"  # three known tokens; four unknown ones, a character each
+    found = coverage(embedder, [known, strange, known + " pain" * 80, "😀"])
+    assert found.sampled == found.texts == 4 and found.max_length == 64
+    tokens, unknown = 3 + 4 + 83 + 1, 4 + 1
+    assert found.unknown == pytest.approx(unknown / tokens) and found.cut == 1 / 4 and found.empty == 2 / 4
+    assert MOST_CUT >= 0.25 and len(warnings("texts", found.as_row())) == 2
+
+
+def test_a_large_source_is_judged_by_a_draw_and_that_is_said(embedder):
+    found = coverage(embedder, ["租房合同"] * 5_000)
+    assert (found.texts, found.sampled, found.unknown) == (5_000, 2_000, 1.0)
+    assert "100% of the tokens are unknown to the model (of 2,000 texts drawn from 5,000)" in warnings("texts", found.as_row())[0]
+
+
+def test_a_model_without_a_tokenizer_is_not_judged(tmp_path):
+    assert coverage(tmp_path, ["a"]) is None
+
+
+@pytest.fixture
+def strange(recipe_file, domain):
+    """The small recipe with texts that its model can't read, two of them bad rows that are skipped."""
+    lines = [json.dumps({"text": f"租房合同的期限是多久 {'一二三四五六七八九'[i % 9]}{i}"}, ensure_ascii=False) for i in range(30)]
+    (domain / "texts.jsonl").write_text("\n".join([*lines[:3], '{"text": null}', *lines[3:], "no json"]) + "\n")
+    return recipe_file
+
+
+def test_a_dry_run_reads_small_data_and_warns(strange):
+    with pytest.raises(UserError) as caught:
+        preview(adapt.load_recipe(str(strange)))
+    assert [p.partition("texts.jsonl ")[2].partition(":")[0] for p in caught.value.problems] == ["line 4", "line 32"]
+    said = preview(adapt.load_recipe(str(strange), ["data.on_bad_row=skip"]))
+    assert any("2 bad rows skipped" in line for line in said)
+    assert any("of the tokens are unknown to the model" in line and line.startswith("texts: ") for line in said)
+
+
+def test_a_run_skips_counts_keeps_and_warns_and_does_so_again_from_its_cache(strange, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "adapt.checks.speed.measure", lambda *_: {"latency_ms_p50": 1.0, "latency_ms_p95": 1.0, "texts_per_second": 1.0}
+    )
+    text = strange.read_text()
+    strange.write_text(text[: text.index("stages:")] + "stages:\n  - tsdae: {max_steps: 1, batch_size: 4}\n")
+    recipe = adapt.load_recipe(str(strange), ["data.on_bad_row=skip"])
+    told = []
+    first = adapt.run(recipe, tmp_path / "out", tell=lambda event: told.append(event.text))
+    assert any(text.startswith("WARNING: texts: ") for text in told)
+    again = adapt.run(recipe, tmp_path / "out")
+    for found in (first, again):
+        row = next(row for row in found["inputs"] if row["source"] == "texts")
+        assert row["skipped"] == 2 and row["unknown"] > 0.3 and row["cut"] == 0
+        assert {row["source"] for row in found["inputs"]} >= {"pairs", "gold", "retrieval dev", "sts test"}
+        assert any("2 bad rows were skipped" in text for text in found["warnings"])
+        assert any("are unknown to the model" in text for text in found["warnings"])
+        assert next(step for step in found["steps"] if step["step"] == "data-texts")["counts"]["bad_rows_skipped"] == 2
+    file = next((tmp_path / "out").glob("data-texts-*/rejected.jsonl"))
+    assert [json.loads(line)["where"].rpartition(" ")[2] for line in file.read_text().splitlines()] == ["4", "32"]
+
+
+def test_how_data_are_read_is_checked_and_is_part_of_their_key(recipe_file, domain, tmp_path):
+    from adapt.running import plan
+    from adapt.store import Store
+
+    with pytest.raises(UserError) as caught:
+        wrong = ("on_bad_row=maybe", "max_line_mb=0", "columns={pears: {anchor: q}}", "score_range=[5, 0]")
+        adapt.load_recipe(str(recipe_file), [f"data.{change}" for change in wrong])
+    said = "\n".join(caught.value.problems)
+    for words in ("on_bad_row can't be 'maybe'", "max_line_mb: ", "'pears' is none of the data", "score_range: "):
+        assert words in said
+    keys = [
+        {line.name: line.key for line in plan.make(adapt.load_recipe(str(recipe_file), changes), Store(tmp_path)).lines}
+        for changes in ((), ["data.columns={pairs: {anchor: anchor}}"], ["data.on_bad_row=error"])
+    ]
+    assert keys[0]["data-pairs"] != keys[1]["data-pairs"] and keys[0]["data-texts"] == keys[1]["data-texts"] and keys[0] == keys[2]
+
+
+def test_unreadable_data_of_a_recipe_are_told_together_when_it_is_planned(recipe_file, domain, tmp_path):
+    from adapt.running import plan
+    from adapt.store import Store
+
+    (domain / "texts.jsonl").write_bytes(b'{"text": "caf\xe9"}\n')
+    (domain / "pairs.jsonl").write_bytes(b"PAR1")
+    with pytest.raises(UserError) as caught:
+        plan.make(adapt.load_recipe(str(recipe_file)), Store(tmp_path))
+    assert len(caught.value.problems) == 2
+    assert "texts.jsonl line 1: byte 0xE9" in caught.value.problems[0] and "is a Parquet file" in caught.value.problems[1]
