@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from adapt.report.card import licences, model_card
-from adapt.storage import atomic
+from adapt.storage import atomic, published
 
 __all__ = ["licences", "model_card", "write_report"]
 
@@ -20,4 +20,5 @@ def write_report(run: Path) -> Path:
     known = found.read(run)
     for name, text in (("report.md", markdown.page(known)), ("report.html", html.page(known))):
         atomic.write_text(run / name, text)
+    published.record(run)
     return run / "report.html"

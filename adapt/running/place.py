@@ -72,7 +72,7 @@ def needed(recipe: Recipe, model: Path, lines: Sequence[Planned], out: Path) -> 
 def require_room(recipe: Recipe, model: Path, lines: Sequence[Planned], out: Path) -> str:
     """What a run needs and what is free, in words. Raises UserError where it can't fit."""
     kept, besides = needed(recipe, model, lines, out)
-    faults.require(out, kept, f"the run (without what is made only to be deleted, up to {faults.in_words(besides)} more)")
+    faults.require(out, kept, "the run", f" (and up to {faults.in_words(besides)} more while a step trains)")
     free = faults.free_bytes(out)
     if free is None:
         return f"{out}: needs about {faults.in_words(kept)}"

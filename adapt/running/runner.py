@@ -18,7 +18,7 @@ from adapt.running import evidence, gate, place, results
 from adapt.running import plan as planning
 from adapt.running.handover import hand_over, speed_of
 from adapt.running.steps import Steps, Tell
-from adapt.storage import digests
+from adapt.storage import digests, published
 from adapt.store import Store, key_of, write_json
 
 Measured = Mapping[str, checks.Measurement]
@@ -34,6 +34,8 @@ def run(recipe: Recipe, out: Path, *, until: str | None = None, fresh: Sequence[
     with store.locked():
         began = time.monotonic()
         _require_room(recipe, store, until, fresh, tell)
+        for phrase in published.changes(out) if store.crew.leads else ():
+            tell(Event("note", f"{out}: {phrase}; it is written again"))
         sweep: list[dict[str, Any]] = []
         branches: list[dict[str, Any]] = []
         if until is None:
@@ -56,6 +58,7 @@ def run(recipe: Recipe, out: Path, *, until: str | None = None, fresh: Sequence[
                 _keep_evidence(steps, final, *tests)
             hand_over(steps, steps.made[final].path, found)
             write_json(store.root / "results.json", found)
+            published.record(store.root)
         store.crew.wait()
         tell(Event("done", data={"results": found}))
         if steps.stopped:
@@ -78,6 +81,7 @@ def run_seeds(recipe: Recipe, out: Path, count: int, tell: Tell = silent) -> tup
     if crew.of_this_process().leads:
         write_json(out / "seeds.json", rows)
         write_json(out / "results.json", first)
+        published.record(out)
     return first, rows
 
 
@@ -111,6 +115,7 @@ def ablate(
             worth = results.compared(measured, whole, {n: c.role for n, c in recipe.checks.items()}, recipe.seed)
             rows.append({"without": gone, "worth": [row for row in worth if results.is_shown(recipe, row["metric"])]})
         write_json(out / "ablation.json", {"recipe": recipe.name, "split": split, "rows": rows})
+        published.record(out)
     return rows, left
 
 

@@ -83,6 +83,25 @@ def replace_folder(made: Path, target: Path) -> None:
             sync(target.parent)
 
 
+@contextlib.contextmanager
+def making(target: Path) -> Iterator[Path]:
+    """An empty folder to fill; on leaving the block it is at `target`, in place of what is there.
+
+    Where the block fails nothing is left of it, and what is at `target` stays. Raises OSError, always with a path.
+    """
+    target = target.absolute()
+    aside = target.with_name(f".{target.name}.making")
+    with naming(target):
+        remove(aside)
+        aside.mkdir(parents=True)
+        try:
+            yield aside
+            replace_folder(aside, target)
+        except BaseException:
+            remove(aside)
+            raise
+
+
 def remove(path: Path) -> None:
     """Delete a file, a link or a folder, as far as that can be done; what stays is left over, and in nobody's way."""
     with contextlib.suppress(OSError):

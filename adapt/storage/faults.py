@@ -83,12 +83,12 @@ def free_bytes(path: Path) -> int | None:
     return None
 
 
-def require(path: Path, needed: int, what: str) -> None:
-    """Raise UserError where fewer than `needed` bytes are free at a path."""
+def require(path: Path, needed: int, what: str, more: str = "") -> None:
+    """Raise UserError where fewer than `needed` bytes are free at a path; `what` needs them, `more` is added to the sentence."""
     free = free_bytes(path)
     if free is not None and free < needed:
         raise UserError(
-            f"{path}: {what} needs about {in_words(needed)}, and {in_words(free)} are free there. "
+            f"{path}: {what} needs about {in_words(needed)}{more}, and {in_words(free)} are free there. "
             "Free some space, or choose another place"
         )
 
