@@ -75,11 +75,14 @@ class Store:
         folder = self.folder(name, entry)
         done = None if fresh else self.receipt(name, entry)
         self.crew.wait()  # all have seen the same state before anyone changes it
+        out, scratch = folder.with_name(f".{folder.name}.making"), folder.with_name(f".{folder.name}.work")
         if done:
+            if self.crew.leads:  # a process killed just after it had committed leaves these
+                atomic.remove(out)
+                atomic.remove(scratch)
             return done
         if not self.crew.leads:
             return self._follow(name, entry, work, fresh)
-        out, scratch = folder.with_name(f".{folder.name}.making"), folder.with_name(f".{folder.name}.work")
         with naming(folder):
             if folder.exists() and not folder.is_dir():
                 raise NotADirectoryError(errno.ENOTDIR, "a file is where a folder should be; move it away", str(folder))

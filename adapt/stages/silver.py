@@ -173,7 +173,7 @@ class Silver(Stage):
         for start in range(0, len(pool), self.shard_size):
             number, shards = start // self.shard_size + 1, -(-len(pool) // self.shard_size)
             file = job.work / f"scores-{number:06d}.npz"
-            scores = (arrays.load(file, job.note) or {}).get("scores")
+            scores = (arrays.load(file, ["scores"], job.note) or {}).get("scores")
             if scores is None or len(scores) != min(self.shard_size, len(pool) - start):
                 part = pool.take(np.arange(start, min(start + self.shard_size, len(pool))))
                 asked = [(units[i], units[j]) for i, j in zip(part.first.tolist(), part.second.tolist(), strict=True)]
@@ -217,7 +217,7 @@ class Silver(Stage):
         from adapt.text.clean import normalised
 
         file = job.work / "candidates.npz"
-        saved = arrays.load(file, job.note)
+        saved = arrays.load(file, ["first", "second", "sampler", "rank"], job.note)
         if saved is None:
             place = {normalised(unit): number for number, unit in enumerate(units)}
             sides = [[place[normalised(pair.sentence1)], place[normalised(pair.sentence2)]] for pair in gold]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +16,13 @@ def save(file: Path, **arrays: np.ndarray) -> None:
         np.savez(opened, allow_pickle=False, **arrays)
 
 
-def load(file: Path, note: Callable[[str], None]) -> dict[str, np.ndarray] | None:
-    """The arrays of a file; None where there is none, or (`note` is told so) where it is cut, empty or changed."""
+def load(file: Path, names: Sequence[str], note: Callable[[str], None]) -> dict[str, np.ndarray] | None:
+    """The arrays `names` of a file; None where there is none, or (`note` is told so) where it is cut, empty or changed."""
     if not file.is_file():
         return None
     try:
         with np.load(file) as opened:
-            return {name: opened[name] for name in opened.files}
-    except Exception as error:  # BadZipFile, EOFError, ValueError, zlib's: whatever the damage happens to break
+            return {name: opened[name] for name in names}
+    except Exception as error:  # BadZipFile, EOFError, ValueError, KeyError, zlib's: whatever the damage happens to break
         note(f"{file.name}: is damaged ({type(error).__name__}); it is made again")
         return None
