@@ -15,7 +15,7 @@ from trials import arguments, command, some, weights
 
 WAYS = ("flip", "cut", "empty", "delete")
 LATER = ["--set", "stages.finetune.learning_rate=2e-5"]
-WORDS = ("damaged", "missing", "changed", "written again", "measured again", "made again", "can't be read")
+WORDS = ("damaged", "is missing", "has changed since", "bytes, not", "can't be read")
 
 
 def hurt(file: Path, way: str, place: float) -> None:
