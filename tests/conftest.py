@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests import tiny
-from tests.tiny import WORDS as WORDS
-from tests.tiny import sentence as sentence
+from tests import tiny, tiny_domain
+from tests.tiny import WORDS, sentence
+
+__all__ = ["SAMPLES", "WORDS", "sentence"]
 
 SAMPLES = Path(__file__).parent / "samples"
 
@@ -32,10 +33,10 @@ def embedder(tmp_path_factory, language_model) -> Path:
 @pytest.fixture
 def domain(tmp_path) -> Path:
     """A folder of small random files: texts, pairs, gold, and a BEIR folder for dev and test."""
-    return tiny.domain(tmp_path)
+    return tiny_domain.domain(tmp_path)
 
 
 @pytest.fixture
 def recipe_file(domain, embedder) -> Path:
     """A recipe with every stage on the small domain, a step or two each."""
-    return tiny.recipe_file(domain, embedder)
+    return tiny_domain.recipe_file(domain, embedder)

@@ -30,7 +30,7 @@ import adapt.engine.encoder
 import adapt.report
 import adapt.running.runner
 from adapt.engine import training
-from tests import tiny
+from tests import tiny, tiny_domain
 
 torch.set_num_threads(1)  # a forked process can't take over a pool of threads
 
@@ -133,7 +133,7 @@ class Ground:
         self.base = tiny.embedder(language_model, root / "base")
         self.home = root / "home"
         self.home.mkdir()
-        self.recipe = tiny.recipe_file(tiny.domain(self.home), self.base)
+        self.recipe = tiny_domain.recipe_file(tiny_domain.domain(self.home), self.base)
         self.run = ["run", str(self.recipe), "--out", "run"]
         self.count = 0
         self.whole = self.fresh()

@@ -16,7 +16,7 @@ from adapt.report import write_report
 from adapt.running import place
 from adapt.running.runner import run
 
-from .. import tiny
+from .. import tiny_domain
 
 STAGES = "stages=[{finetune: {id: first, examples: pairs, max_steps: 1}}, {finetune: {id: second, examples: pairs, max_steps: 1}}]"
 LATER = f"{STAGES[:-3]}, learning_rate: 1e-4}}}}]"
@@ -40,7 +40,7 @@ def hurt(file, way, rng):
 def ground(tmp_path_factory, embedder):
     """(recipe, finished run, weights of the run, weights with a later step done anew)"""
     root = tmp_path_factory.mktemp("damage")
-    file = tiny.recipe_file(tiny.domain(root), embedder)
+    file = tiny_domain.recipe_file(tiny_domain.domain(root), embedder)
     run(reading.load(str(file), [STAGES]), root / "run")
     write_report(root / "run")
     shutil.copytree(root / "run", root / "later")
