@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
+from adapt import vectors as embedding_cache
 from adapt.job import Job
 
 
@@ -35,7 +37,8 @@ def vectors() -> Path | None:
 
 
 def tell_size(job: Job, before: int) -> None:
-    """Say where vectors are kept and how large all of them are, where the cache has grown beyond `before` bytes."""
+    """Say what came up with kept vectors, and, where the cache has grown beyond `before` bytes, where it is and how large."""
+    embedding_cache.told(job)
     after = size()
     if after > before:
         job.note(
@@ -47,4 +50,8 @@ def tell_size(job: Job, before: int) -> None:
 def size() -> int:
     """Bytes of all vectors that are kept."""
     root = folder()
-    return sum(file.stat().st_size for file in (root / "vectors").rglob("*.np?")) if root else 0
+    total = 0
+    for file in (root / "vectors").rglob("*.np?") if root else ():
+        with contextlib.suppress(OSError):  # another process may have renamed or deleted it
+            total += file.stat().st_size
+    return total

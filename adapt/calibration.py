@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from adapt.errors import UserError
+from adapt.storage import atomic, digests
 
 FILE = "calibration.json"
 FEWEST = 10  # rows below which neither a correlation nor a curve means anything
@@ -144,7 +144,7 @@ def average_precision(scores: np.ndarray, match: np.ndarray) -> np.ndarray:
 def save(folder: Path, calibration: Calibration, measured: dict[str, Any]) -> None:
     """Keep a calibration and an agreement in a model's folder, tied to its weights."""
     held = {**asdict(calibration), "agreement": measured, "weights": _weights(folder)}
-    (folder / FILE).write_text(json.dumps(held, indent=2) + "\n", encoding="utf-8")
+    atomic.write_text(folder / FILE, json.dumps(held, indent=2) + "\n", durable=False)  # with its folder, when that is whole
 
 
 def load(folder: Path) -> tuple[Calibration, dict[str, Any]] | None:
@@ -152,7 +152,9 @@ def load(folder: Path) -> tuple[Calibration, dict[str, Any]] | None:
     file = folder / FILE
     if not file.is_file():
         return None
-    held = json.loads(file.read_text(encoding="utf-8"))
+    held = digests.read_json(file)
+    if not isinstance(held, dict) or not {"weights", "agreement", "knots"} <= set(held):
+        raise UserError(f"{file}: is damaged; delete it, or train the model again with: adapt cross-encoder")
     if held.pop("weights") != _weights(folder):
         raise UserError(f"{file}: belongs to other weights than those beside it; delete it, or train with: adapt cross-encoder")
     measured = held.pop("agreement")
@@ -160,21 +162,8 @@ def load(folder: Path) -> tuple[Calibration, dict[str, Any]] | None:
 
 
 def _weights(folder: Path) -> str:
-    files = sorted(file for file in folder.iterdir() if file.suffix in (".safetensors", ".bin"))
-    return _digest(tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in files))
-
-
-@lru_cache
-def _digest(files: tuple[tuple[Path, int, int], ...]) -> str:
-    """A hash of the files alone: `models.weights_digest` takes in every .json, and so would change with `calibration.json`."""
-    import xxhash
-
-    digest = xxhash.xxh3_128()
-    for file, _, _ in files:
-        with open(file, "rb") as opened:
-            while block := opened.read(1 << 22):
-                digest.update(block)
-    return digest.hexdigest()
+    # The weights alone: `models.weights_digest` takes in every .json, and so would change with `calibration.json`.
+    return digests.of_files(sorted(file for file in folder.iterdir() if file.suffix in (".safetensors", ".bin")), folder)
 
 
 def calibrated(folder: Path, scores: np.ndarray) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +14,8 @@ from adapt.networks import int8
 from adapt.networks.coverage import warnings_on
 from adapt.precision import InferencePrecision
 from adapt.records import Text
+from adapt.storage.atomic import replacing, require_place
+from adapt.storage.faults import require
 
 
 def embed_file(
@@ -26,23 +27,24 @@ def embed_file(
     if out.suffix not in (".npy", ".parquet"):
         raise UserError(f"{out}: vectors are written as .npy or .parquet")
     _able(precision)
+    require_place(out)
     found: list[Text] = files.read(texts, "texts")
     folder = models.locate(model)
     models.verify(folder)
     for text in warnings_on(Path(texts).name, folder, [t.text for t in found]):
         tell(Event("note", text))
+    require(out, 4 * models.width(folder) * len(found), f"{len(found):,} vectors")
     vectors = embed(folder, [t.text for t in found], Job(tell=tell), "document", precision=precision)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    aside = out.with_name(f".{out.stem}.{os.getpid()}{out.suffix}")
-    if out.suffix == ".npy":
-        np.save(aside, vectors)
-    else:
-        import pyarrow as arrow
-        import pyarrow.parquet as parquet
+    with replacing(out) as aside:
+        if out.suffix == ".npy":
+            with open(aside, "wb") as file:
+                np.save(file, vectors)
+        else:
+            import pyarrow as arrow
+            import pyarrow.parquet as parquet
 
-        columns = {"id": [t.id for t in found], "text": [t.text for t in found], "vector": list(vectors)}
-        parquet.write_table(arrow.table(columns), aside)
-    os.replace(aside, out)
+            columns = {"id": [t.id for t in found], "text": [t.text for t in found], "vector": list(vectors)}
+            parquet.write_table(arrow.table(columns), aside)
     return vectors.shape[0], vectors.shape[1]
 
 

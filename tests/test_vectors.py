@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pytest
 
 from adapt import vectors
 from adapt.engine.encoder import embed
@@ -33,17 +34,52 @@ def test_vectors_come_back_in_the_order_asked_from_any_number_of_segments(embedd
     np.testing.assert_array_equal(again.take(["c", "e", "c", "b"]), [first[2], second[1], first[2], first[1]])
     again.keep(["f"], third)
     again.save()
-    assert len(list(tmp_path.rglob("*.texts.npy"))) == 3
+    assert len(list(tmp_path.rglob("*.segment.npy"))) == 3
     np.testing.assert_array_equal(Vectors(embedder, tmp_path).take(["f", "a"]), [third[0], first[0]])
 
 
-def test_a_segment_without_its_hashes_does_not_count(embedder, tmp_path):
+@pytest.mark.parametrize("hurt", ["flip head", "flip row", "cut", "empty"])
+def test_a_damaged_segment_is_deleted_told_and_its_texts_are_missing(embedder, tmp_path, hurt):
+    first, second = rows(2, 1), rows(1, 2)
+    store = Vectors(embedder, tmp_path)
+    store.keep(["a", "b"], first)
+    store.save()
+    store.keep(["c"], second)
+    store.save()
+    file = max(tmp_path.rglob("*.segment.npy"), key=lambda file: file.stat().st_size)
+    content = bytearray(file.read_bytes())
+    if hurt.startswith("flip"):
+        content[20 if hurt == "flip head" else -7] ^= 4
+    file.write_bytes({"cut": content[:-5], "empty": b""}.get(hurt, content))
+    again, notes = Vectors(embedder, tmp_path), []
+    assert again.missing(["a", "c"]) == ["a"] and not file.exists()
+    np.testing.assert_array_equal(again.take(["c"]), second)
+    vectors.told(Job(tell=lambda event: notes.append(event.text)))
+    assert len(notes) == 1 and file.name in notes[0] and "damaged" in notes[0]
+    again.keep(["a", "b"], first)
+    again.save()
+    assert not Vectors(embedder, tmp_path).missing(["a", "b", "c"]) and file.is_file()
+
+
+def test_files_of_writers_that_are_not_done_are_no_segments(embedder, tmp_path):
     store = Vectors(embedder, tmp_path)
     store.keep(["a"], rows(1, 1))
     store.save()
-    for file in tmp_path.rglob("*.texts.npy"):
-        file.unlink()
-    assert Vectors(embedder, tmp_path).missing(["a"]) == ["a"]
+    (file,) = tmp_path.rglob("*.segment.npy")
+    for name in (".77-1.npy", f".{file.name}", "half.npy", "half.texts.npy"):
+        file.with_name(name).write_bytes(b"half")
+    assert Vectors(embedder, tmp_path).missing(["a", "b"]) == ["b"] and not vectors.faults
+
+
+def test_vectors_that_cannot_be_kept_stay_in_memory_and_it_is_told(embedder, tmp_path):
+    (tmp_path / "file").write_text("")
+    store = Vectors(embedder, tmp_path / "file")
+    store.keep(["a"], rows(1, 1))
+    store.save()
+    np.testing.assert_array_equal(store.take(["a"]), rows(1, 1))
+    notes = []
+    vectors.told(Job(tell=lambda event: notes.append(event.text)))
+    assert len(notes) == 1 and "can't be kept" in notes[0] and not vectors.faults
 
 
 def test_another_model_and_another_way_of_making_them_have_vectors_of_their_own(embedder, language_model, tmp_path):

@@ -97,3 +97,8 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
+    except OSError as error:  # the disk: full, failing, read-only, not ours
+        from adapt.storage.faults import said
+
+        click.echo(f"error: {said(error)}", err=True)
+        sys.exit(2)

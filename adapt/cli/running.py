@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -18,7 +19,10 @@ from adapt.errors import WorkFailed
 @click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="change a setting: stages.finetune.epochs=2")
 @click.option("--until", metavar="STEP", help="stop after this step")
 @click.option("--fresh", multiple=True, metavar="STEP", help="do this step again, and what depends on it")
-@click.option("--dry-run", is_flag=True, help="print the plan and do nothing")
+@click.option("--dry-run", is_flag=True, help="print the plan and what it needs on the disk, and do nothing")
+@click.option(
+    "--verify", is_flag=True, help="with --dry-run: read every byte of finished steps, as a run does, not only their files' sizes"
+)
 @click.option(
     "--seeds", type=click.IntRange(1), default=1, show_default=True, help="carry it out with so many seeds, and tell the spread"
 )
@@ -26,8 +30,8 @@ from adapt.errors import WorkFailed
     "--nproc", type=click.IntRange(1), default=1, show_default=True, help="processes that train one model, one for each GPU"
 )
 def run_command(
-    recipe: str, out: Path | None, overrides: tuple[str, ...], until: str | None, fresh: tuple[str, ...], dry_run: bool, seeds: int,
-    nproc: int,
+    recipe: str, out: Path | None, overrides: tuple[str, ...], until: str | None, fresh: tuple[str, ...], dry_run: bool,
+    verify: bool, seeds: int, nproc: int,
 ) -> None:  # fmt: skip
     """Carry out a recipe: the name of one that ships, or a path.
 
@@ -42,13 +46,7 @@ def run_command(
     folder = out or Path("runs") / loaded.name
     voice = console.Voice()
     if dry_run:
-        from adapt.running.plan import all_lines
-        from adapt.running.survey import preview
-        from adapt.store import Store
-
-        voice.out.print(console.plan_table(all_lines(loaded, Store(folder), until, fresh)))
-        for text in preview(loaded):
-            voice.out.print(f"note: {text}", markup=False)
+        _dry_run(loaded, folder, until, fresh, verify, voice)
         return
     if nproc > 1 and not crew.started():
         sys.exit(_in_processes(nproc))
@@ -122,6 +120,23 @@ def ablate_command(
     voice.out.print(console.ablation_table(rows))
     for sentence in left:
         voice.out.print(f"not left out: {sentence}", markup=False)
+
+
+def _dry_run(recipe: Any, out: Path, until: str | None, fresh: tuple[str, ...], verify: bool, voice: Any) -> None:
+    from adapt import console, models
+    from adapt.running import place
+    from adapt.running.plan import all_lines
+    from adapt.running.survey import preview
+    from adapt.store import Store
+
+    place.refuse_foreign(out)
+    lines = all_lines(recipe, Store(out, full=verify), until, fresh)
+    voice.out.print(console.plan_table(lines))
+    for text in preview(recipe):
+        voice.out.print(f"note: {text}", markup=False)
+    if any(not line.cached for line in lines):
+        model = models.locate(recipe.model, recipe.file.parent, download=False)
+        voice.out.print(place.require_room(recipe, model, lines, out), markup=False)
 
 
 def _in_processes(count: int) -> int:

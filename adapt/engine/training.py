@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import torch
 from transformers import PreTrainedModel
 
 from adapt.device import device, seed_all
-from adapt.engine import memory, processes
+from adapt.engine import checkpoint, memory, processes
 from adapt.errors import WorkFailed
 from adapt.job import Job
 from adapt.networks.precision import set_precision
@@ -127,8 +126,7 @@ def fit(
     scaler = torch.amp.GradScaler(device().type, enabled=precision == "fp16")
     file = job.work / "checkpoint.pt"
     start, losses, watch = 0, [], _Watch([])
-    if file.is_file():
-        saved = torch.load(file, map_location="cpu", weights_only=True)
+    if saved := checkpoint.load(file, job.note):
         module.load_state_dict(saved["module"])
         optimizer.load_state_dict(saved["optimizer"])
         scaler.load_state_dict(saved["scaler"])
@@ -245,12 +243,7 @@ def _mixed(seed: int, step: int) -> int:
     return int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint32)[0])
 
 
-def _save(file: Any, state: dict[str, Any]) -> None:
-    aside = file.with_suffix(".aside")
-    torch.save(state, aside)
-    with open(aside, "rb") as written:
-        os.fsync(written.fileno())
-    os.replace(aside, file)
+_save = checkpoint.save
 
 
 def trainable(module: torch.nn.Module) -> list[tuple[str, torch.nn.Parameter]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import gzip
 import json
-import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 from adapt.files.rows import format_of
 from adapt.records import Text
+from adapt.storage.atomic import replacing
 
 
 def as_row(record: Any) -> dict[str, Any]:
@@ -42,23 +42,25 @@ def write(records: Collection[Any], target: str | Path) -> Path:
     suffix = format_of(path)
     columns = list(dict.fromkeys(name for record in records for name in as_row(record)))
     table = (as_row(record) for record in records)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    if suffix == ".parquet":
-        _write_parquet(table, columns, aside)
-    else:
-        opener: Callable[..., Any] = gzip.open if path.name.endswith(".gz") else open
-        with opener(aside, "wt", encoding="utf-8", newline="") as file:
-            if suffix == ".jsonl":
-                file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in table)
-            elif suffix == ".txt":
-                file.writelines(" ".join(f"{row.get('title', '')} {row['text']}".split()) + "\n" for row in table)
-            else:
-                writer = csv.DictWriter(file, columns, delimiter="\t" if suffix == ".tsv" else ",", lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(table)
-    os.replace(aside, path)
+    with replacing(path) as aside:
+        if suffix == ".parquet":
+            _write_parquet(table, columns, aside)
+        else:
+            _write_text(table, columns, aside, suffix)
     return path
+
+
+def _write_text(table: Iterator[dict[str, Any]], columns: Sequence[str], path: Path, suffix: str) -> None:
+    opener: Callable[..., Any] = gzip.open if path.name.endswith(".gz") else open
+    with opener(path, "wt", encoding="utf-8", newline="") as file:
+        if suffix == ".jsonl":
+            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in table)
+        elif suffix == ".txt":
+            file.writelines(" ".join(f"{row.get('title', '')} {row['text']}".split()) + "\n" for row in table)
+        else:
+            writer = csv.DictWriter(file, columns, delimiter="\t" if suffix == ".tsv" else ",", lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(table)
 
 
 def _write_parquet(table: Iterator[dict[str, Any]], columns: Sequence[str], path: Path, chunk: int = 20_000) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from adapt.report.card import licences, model_card
+from adapt.storage import atomic, published
 
 __all__ = ["licences", "model_card", "write_report"]
 
@@ -19,7 +19,6 @@ def write_report(run: Path) -> Path:
 
     known = found.read(run)
     for name, text in (("report.md", markdown.page(known)), ("report.html", html.page(known))):
-        target, aside = run / name, run / f".{os.getpid()}.{name}"
-        aside.write_text(text, encoding="utf-8")
-        os.replace(aside, target)
-    return target
+        atomic.write_text(run / name, text)
+    published.record(run)
+    return run / "report.html"

@@ -11,6 +11,7 @@ from typing import Any
 
 from adapt import files
 from adapt.errors import UserError
+from adapt.storage import digests
 
 TABLE_ROWS = 10  # shown of a table of texts
 
@@ -40,16 +41,20 @@ class Found:
 
 def read(run: Path) -> Found:
     """The run in a folder; raises UserError where it holds no results, or a file of it is damaged."""
-    results = _json(run / "results.json")
+    results = _json(run / "results.json", sealed=True)
     if results is None:
         raise UserError(f"{run}: holds no results.json; give the folder of a finished run, for example runs/medical-recipe")
-    return Found(run, results, _json(run / "evidence.json") or {}, _json(run / "seeds.json") or [])
+    return Found(run, results, _json(run / "evidence.json", sealed=True) or {}, _json(run / "seeds.json") or [])
 
 
-def _json(file: Path) -> Any:
+def _json(file: Path, sealed: bool = False) -> Any:
+    """What a JSON file holds, None without one; of a sealed one, held against its digest where it has one."""
     if not file.is_file():
         return None
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        found = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise UserError(f"{file}: is damaged ({error}); run the recipe again to have it written anew") from None
+    if sealed and isinstance(found, dict) and digests.SEAL in found and digests.read_sealed(file) is None:
+        raise UserError(f"{file}: has changed since it was written; run the recipe again to have it written anew")
+    return found

@@ -17,7 +17,8 @@ from adapt.job import Event, Job, silent
 from adapt.networks.coverage import warnings_on
 from adapt.records import CrossEncoder, Encoder
 from adapt.running.survey import texts_of_check
-from adapt.store import key_of, write_json
+from adapt.storage.digests import read_sealed, write_sealed
+from adapt.store import key_of
 
 VERSION = 4  # raised when the same check would measure something else
 
@@ -96,12 +97,19 @@ class Measures:
         """What a check finds for a model on one split of its data; `digest` names the data for the cache."""
         entry = self._entry(model, digest) | {"kind": kind}
         file = self.where / f"{kind}-{split}-{key_of(entry)}.json" if self.where and digest else None
-        if file and file.is_file():
-            return Measurement(**json.loads(file.read_text(encoding="utf-8")))
+        if file and (kept := self._kept(file)):
+            return Measurement(**kept)
         asked = OnDisk(model.path, self.job) if isinstance(model, Encoder) else Reading(model.path, self.job)
         found = checks.find(kind).measure(self.read(kind, source, split), asked)
         if file:
-            write_json(file, asdict(found))
+            write_sealed(file, asdict(found), durable=False)
+        return found
+
+    def _kept(self, file: Path) -> dict[str, Any] | None:
+        """What an earlier run measured; None where there is nothing, or (said in a note) it is damaged."""
+        found = read_sealed(file)
+        if found is None and file.exists():
+            self.job.note(f"{file}: is damaged; measured again")
         return found
 
     def _entry(self, model: Encoder | CrossEncoder, digest: str) -> dict[str, Any]:
@@ -114,11 +122,11 @@ class Measures:
         """What the space of a model is like on one split of a check's data; see `adapt.checks.health`."""
         entry = self._entry(model, digest) | {"health": kind}
         file = self.where / f"health-{kind}-{split}-{key_of(entry)}.json" if self.where and digest else None
-        if file and file.is_file():
-            return json.loads(file.read_text(encoding="utf-8"))
+        if file and (kept := self._kept(file)):
+            return kept
         found = health(kind, self.read(kind, source, split), OnDisk(model.path, self.job))
         if file:
-            write_json(file, found)
+            write_sealed(file, found, durable=False)
         return found
 
 

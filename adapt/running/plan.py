@@ -12,6 +12,7 @@ from adapt import models
 from adapt.errors import UserError
 from adapt.files import count_rows, reading, regular
 from adapt.recipe import DATA, Recipe, Step, variants, without
+from adapt.storage.digests import hidden, of_file, of_files, of_text
 from adapt.store import Store, key_of
 
 READING = 3  # raised when the same files would be read into other records
@@ -48,27 +49,16 @@ class Plan:
 
 def file_digest(source: Any) -> str:
     """A hash of what a data source holds: of a file, of a folder's files, of a mapping's parts, or of a hub address."""
-    import xxhash
-
     if isinstance(source, Mapping):
         return key_of({name: file_digest(part) for name, part in source.items()})
     path = Path(str(source))
-    digest = xxhash.xxh3_128()
-    if str(source).startswith("hf://"):
-        digest.update(str(source).encode())
-        return digest.hexdigest()
+    if not path.exists():
+        return of_text(str(source))
     if not path.is_dir():
         regular(path)  # a device has no end
-    for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
-        if path.is_dir():
-            digest.update(str(file.relative_to(path)).encode())
-        try:
-            with open(file, "rb") as opened:
-                while block := opened.read(1 << 22):
-                    digest.update(block)
-        except OSError as error:
-            raise UserError(f"{file}: can't be read ({error.strerror})") from None
-    return digest.hexdigest()
+        return of_file(path)
+    found = sorted(file for file in path.rglob("*") if file.is_file() and not hidden(file, path))
+    return of_files(found, path)
 
 
 def check_digests(recipe: Recipe) -> dict[str, dict[str, str]]:
@@ -186,7 +176,9 @@ def _line(name: str, entry: Mapping[str, Any], kind: str, store: Store, rows: in
     receipt = store.receipt(name, entry)
     if receipt and not due:
         return Planned(name, entry, kind, True, receipt.get("counts", {}).get("rows", rows), "cached")
-    return Planned(name, entry, kind, False, rows, "to be done again" if due else _why(entry, store.earlier(name)), again=due)
+    damage = "" if due else store.damage(name, entry)
+    why = "to be done again" if due else f"damaged: {damage}" if damage else _why(entry, store.earlier(name))
+    return Planned(name, entry, kind, False, rows, why, again=due)
 
 
 def _why(entry: Mapping[str, Any], earlier: Mapping[str, Any] | None) -> str:

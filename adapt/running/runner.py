@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from adapt import checks, crew
+from adapt import checks, crew, models
 from adapt.checks.statistics import smallest_gain
 from adapt.errors import UserError, WorkFailed
 from adapt.job import Event, silent
 from adapt.recipe import Recipe, variants, without
 from adapt.records import Encoder
-from adapt.running import evidence, gate, results, survey
+from adapt.running import evidence, gate, place, results, survey
 from adapt.running import plan as planning
 from adapt.running.handover import hand_over, speed_of
 from adapt.running.steps import Steps, Tell
+from adapt.storage import digests, published
 from adapt.store import Store, key_of, write_json
 
 Measured = Mapping[str, checks.Measurement]
@@ -29,9 +29,13 @@ def run(recipe: Recipe, out: Path, *, until: str | None = None, fresh: Sequence[
 
     Finished steps are not done again. Raises UserError for wrong input, WorkFailed when training diverges or a gate stops.
     """
+    place.refuse_foreign(out)
     store = Store(out, crew.of_this_process())
     with store.locked():
         began = time.monotonic()
+        _require_room(recipe, store, until, fresh, tell)
+        for phrase in published.changes(out) if store.crew.leads else ():
+            tell(Event("note", f"{out}: {phrase}; it is written again"))
         sweep: list[dict[str, Any]] = []
         branches: list[dict[str, Any]] = []
         if until is None:
@@ -48,11 +52,13 @@ def run(recipe: Recipe, out: Path, *, until: str | None = None, fresh: Sequence[
         tests = (steps.measure(plan.base, "test"), steps.measure(final, "test")) if whole else ({}, {})
         found = _results(steps, final, *tests)
         found |= {"sweep": sweep, "branches": branches, "seconds": time.monotonic() - began}
+        found = digests.sealed(found)
         if store.crew.leads:
             if whole:
                 _keep_evidence(steps, final, *tests)
             hand_over(steps, steps.made[final].path, found)
             write_json(store.root / "results.json", found)
+            published.record(store.root)
         store.crew.wait()
         tell(Event("done", data={"results": found}))
         if steps.stopped:
@@ -71,10 +77,11 @@ def run_seeds(recipe: Recipe, out: Path, count: int, tell: Tell = silent) -> tup
         found[seed] = run(replace(recipe, seed=seed), out if seed == recipe.seed else out / "seeds" / str(seed), tell=tell)
     rows = results.spread({seed: done["test"] for seed, done in found.items()})
     first = found[recipe.seed]
-    first["verdict"] = results.verdict_over_seeds(first, rows)
+    first = digests.sealed({**first, "verdict": results.verdict_over_seeds(first, rows)})
     if crew.of_this_process().leads:
         write_json(out / "seeds.json", rows)
         write_json(out / "results.json", first)
+        published.record(out)
     return first, rows
 
 
@@ -90,6 +97,7 @@ def ablate(
     ids = [step.id for step in recipe.steps]
     if unknown := [name for name in only if name not in ids]:
         raise UserError(f"--only {unknown[0]}: the recipe has no such step. Its steps: {', '.join(ids)}")
+    place.refuse_foreign(out)
     store = Store(out, crew.of_this_process())
     rows, left = [], []
     with store.locked():
@@ -107,7 +115,16 @@ def ablate(
             worth = results.compared(measured, whole, {n: c.role for n, c in recipe.checks.items()}, recipe.seed)
             rows.append({"without": gone, "worth": [row for row in worth if results.is_shown(recipe, row["metric"])]})
         write_json(out / "ablation.json", {"recipe": recipe.name, "split": split, "rows": rows})
+        published.record(out)
     return rows, left
+
+
+def _require_room(recipe: Recipe, store: Store, until: str | None, fresh: Sequence[str], tell: Tell) -> None:
+    """Say what the run needs on the disk; raises UserError where that is more than is free, before any work."""
+    model = models.locate(recipe.model, recipe.file.parent)
+    lines = planning.all_lines(recipe, store, until, fresh)
+    if store.crew.leads and any(not line.cached for line in lines):
+        tell(Event("note", place.require_room(recipe, model, lines, store.root)))
 
 
 def _measured(recipe: Recipe, store: Store, split: str, tell: Tell) -> Measured:
@@ -169,10 +186,10 @@ def _keep_evidence(steps: Steps, final: str, before: Measured, after: Measured) 
     base = steps.plan.base
     file = steps.store.root / "evidence.json"
     mark = key_of({"base": base, "final": final, "data": steps.digests})
-    if file.is_file() and json.loads(file.read_text(encoding="utf-8")).get("of") == mark:
+    if (digests.read_sealed(file) or {}).get("of") == mark:
         return
     found = evidence.gather(steps.recipe, steps.measures, steps.made[base], steps.made[final], before, after)
-    write_json(file, {"of": mark, **found})
+    digests.write_sealed(file, {"of": mark, **found})
 
 
 def _results(steps: Steps, final: str, before: Measured, after: Measured) -> dict[str, Any]:

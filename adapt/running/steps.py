@@ -10,7 +10,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from adapt import checks, files, models
+from adapt import checks, files, models, vectors
 from adapt.checks import Measurement, leakage
 from adapt.checks.statistics import smallest_gain
 from adapt.errors import UserError, did_you_mean
@@ -122,6 +122,7 @@ class Steps:
             self._check(line.name, line.key)
         else:
             self.made[line.key] = folder / FILES[line.kind]
+        vectors.told(self.job)
         self.steps.append(
             {
                 "step": line.name,
@@ -243,6 +244,7 @@ class Steps:
         self.measured[key] = found
         if not labeller:
             self._examine(name, key)
+        vectors.told(self.job)
         self.tell(Event("check", name, {"measured": found}))
 
     def _examine(self, name: str, key: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -14,6 +13,9 @@ from pydantic import Field
 from adapt.job import Job
 from adapt.records import CrossEncoder, CrossEncoderFolder, EncoderFolder, Scored, ScoredPair
 from adapt.stages import PositiveFloat, PositiveInt, Share, TrainingStage
+from adapt.storage import atomic, digests
+
+FITTED = "fitted.json"  # beside a labeller that is done
 
 
 class CrossEncoderStage(TrainingStage):
@@ -65,7 +67,7 @@ class CrossEncoderStage(TrainingStage):
         tried = []
         for seed in range(job.seed, job.seed + self.seeds):
             place = job.work / f"seed-{seed}"
-            if not (place / "fitted.json").is_file():  # one that is there was finished before the run was killed
+            if not _finished(place):  # one that is was made before the run was killed
                 self._train(model.path, train, held, seed, place, job)
             found = predict(place / "model", asked, job, self.max_length, label="held-out gold") if held else np.zeros(0)
             tried.append((seed, place, found, calibration.agreement(found, gold, job.seed)))
@@ -78,7 +80,7 @@ class CrossEncoderStage(TrainingStage):
         curve = calibration.calibrate(found, gold, self.calibration)
         calibration.save(folder, curve, agreed)
         job.counts.update(pairs=len(train), held_out=len(held), calibration=curve.kind)
-        job.counts.update(json.loads((place / "fitted.json").read_text(encoding="utf-8")))
+        job.counts.update((digests.read_sealed(place / FITTED) or {})["counts"])
         job.counts.update({f"held_out_{name}": value for name, value in agreed.items() if name != "rows"})
         if self.seeds > 1:
             each = [one[3].get("spearman", float("nan")) for one in tried]
@@ -100,6 +102,7 @@ class CrossEncoderStage(TrainingStage):
         from adapt.engine.training import Group, HeldOut, epochs_of, fit, trainable
         from adapt.networks.reader import Reader
 
+        atomic.remove(place / FITTED)
         place.mkdir(exist_ok=True)
         part = Job(seed, place, place, job.tell)
         reader = Reader(base, new_head_seed=seed)
@@ -131,8 +134,9 @@ class CrossEncoderStage(TrainingStage):
             held_out=watch,
         )  # fmt: skip
         reader.save(place / "model")
-        (place / "checkpoint.pt").unlink(missing_ok=True)
-        (place / "fitted.json").write_text(json.dumps({**part.counts, **asdict(fitted)}), encoding="utf-8")
+        atomic.remove(place / "checkpoint.pt")
+        counts = {**part.counts, **asdict(fitted)}
+        digests.write_sealed(place / FITTED, {"counts": counts, "files": digests.manifest(place)})
 
     def _both_orders(self, reader: Any, pairs: Sequence[ScoredPair]) -> tuple[list[Any], list[Any]]:
         first, second = [p.sentence1 for p in pairs], [p.sentence2 for p in pairs]
@@ -147,6 +151,12 @@ class CrossEncoderStage(TrainingStage):
         found = torch.cat([logits(reader, ids) for ids in self._both_orders(reader, held)])
         wanted = torch.tensor([pair.score for pair in held] * 2, device=found.device)
         return float(torch.nn.functional.binary_cross_entropy_with_logits(found, wanted))
+
+
+def _finished(place: Path) -> bool:
+    """Whether a labeller was trained in `place`, and its files are as they were written."""
+    found = digests.read_sealed(place / FITTED)
+    return found is not None and not digests.damage(place, found["files"])
 
 
 def _split(pairs: Sequence[ScoredPair], share: float, seed: int) -> tuple[list[ScoredPair], list[ScoredPair]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +15,7 @@ from adapt.networks import int8
 from adapt.precision import InferencePrecision
 from adapt.records import CrossEncoderFolder, EncoderFolder, OnDemand, Scored, SilverPair, Texts
 from adapt.stages import PositiveFloat, PositiveInt, Share, Stage
+from adapt.storage import arrays
 from adapt.text.stems import Language
 
 Sampler = Literal["bm25", "dense", "kde", "random"]
@@ -175,14 +175,14 @@ class Silver(Stage):
         for start in range(0, len(pool), self.shard_size):
             number, shards = start // self.shard_size + 1, -(-len(pool) // self.shard_size)
             file = job.work / f"scores-{number:06d}.npz"
-            if not file.is_file():
+            scores = (arrays.load(file, ["scores"], job.note) or {}).get("scores")
+            if scores is None or len(scores) != min(self.shard_size, len(pool) - start):
                 part = pool.take(np.arange(start, min(start + self.shard_size, len(pool))))
                 asked = [(units[i], units[j]) for i, j in zip(part.first.tolist(), part.second.tolist(), strict=True)]
                 label = "silver" if shards == 1 else f"silver, part {number} of {shards}"
-                _keep(
-                    file, scores=predict(folder, asked, job, self.max_length, label=label, small=small(), precision=self.precision)
-                )
-            parts.append(np.load(file)["scores"])
+                scores = predict(folder, asked, job, self.max_length, label=label, small=small(), precision=self.precision)
+                arrays.save(file, scores=scores)
+            parts.append(scores)
         return np.concatenate(parts)
 
     def _in_int8(self, folder: Path, units: Sequence[str], pool: Any, job: Job) -> Any:
@@ -219,7 +219,8 @@ class Silver(Stage):
         from adapt.text.clean import normalised
 
         file = job.work / "candidates.npz"
-        if not file.is_file():
+        saved = arrays.load(file, ["first", "second", "sampler", "rank"], job.note)
+        if saved is None:
             place = {normalised(unit): number for number, unit in enumerate(units)}
             sides = [[place[normalised(pair.sentence1)], place[normalised(pair.sentence2)]] for pair in gold]
             first, second = np.array(sides, dtype=np.int64).reshape(-1, 2).T
@@ -236,9 +237,9 @@ class Silver(Stage):
             mix = [parts[s] if s != "kde" else joined([parts[name] for name in broad]) for s in self.sampling]
             fill = not self.shares and "kde" not in self.sampling
             found = mixed(mix, sizes, len(units), taken, self.per_text, fill)
-            _keep(file, first=found.first, second=found.second, sampler=found.sampler, rank=found.rank)
-        with np.load(file) as saved:
-            return Candidates(saved["first"], saved["second"], saved["sampler"], saved["rank"])
+            saved = {"first": found.first, "second": found.second, "sampler": found.sampler, "rank": found.rank}
+            arrays.save(file, **saved)
+        return Candidates(saved["first"], saved["second"], saved["sampler"], saved["rank"])
 
     def _found(self, sampler: str, units: list[str], count: int, model, job: Job) -> Any:
         """What one sampler proposes, best rank first; the order of anchors is random."""
@@ -320,13 +321,3 @@ class Silver(Stage):
         job.note(f"silver: {len(rows):,} pairs of {len(scores):,} scored{sentence}\n{drawn(shown)}")
         if len(rows) < self.pairs:
             job.note(f"silver: {self.pairs:,} were asked for; for more, give more texts, or raise top_k, per_text or oversample")
-
-
-def _keep(file: Path, **arrays: Any) -> None:
-    """Write arrays so that the file is whole or not there."""
-    import numpy as np
-
-    aside = file.with_name(f".{file.name}.{os.getpid()}")
-    with open(aside, "wb") as opened:
-        np.savez(opened, **arrays)
-    os.replace(aside, file)

@@ -21,6 +21,7 @@ from adapt.records import Pair, ScoredPair
 from adapt.running.survey import texts_of
 from adapt.search.known import Related
 from adapt.starting.synthetic import hold_out
+from adapt.storage.atomic import replacing, write_text
 from adapt.text.clean import normalised
 from adapt.text.language import language_of
 
@@ -78,7 +79,8 @@ def init(
         data["texts"], checks["synthetic-retrieval"] = "texts.jsonl", "{dev: synthetic, test: synthetic, role: target}"
     model_path = Path(model).expanduser()
     name = os.path.relpath(model_path, folder) if (model_path / "config.json").is_file() else model
-    (folder / "recipe.yaml").write_text(_recipe(folder.name, name, data, checks, texts is not None, language), encoding="utf-8")
+    text = _recipe(folder.name, name, data, checks, texts is not None, language)
+    write_text(folder / "recipe.yaml", text)  # last: it says that all is there
     return [*said, f"wrote {folder / 'recipe.yaml'}; next: adapt run {folder}"]
 
 
@@ -152,14 +154,14 @@ def _beir(folder: Path, split: str, passages: Sequence[str], queries: Sequence[t
     asked = list(dict.fromkeys(anchor for anchor, _ in queries))
     _lines(folder / "corpus.jsonl", [{"_id": f"p{i}", "title": "", "text": text} for i, text in enumerate(passages)])
     _lines(folder / "queries.jsonl", [{"_id": f"q{i}", "text": text} for i, text in enumerate(asked)])
-    with open(folder / "qrels" / f"{split}.tsv", "w", encoding="utf-8", newline="") as file:
+    with replacing(folder / "qrels" / f"{split}.tsv") as aside, open(aside, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, delimiter="\t", lineterminator="\n")
         writer.writerow(["query-id", "corpus-id", "score"])
         writer.writerows([f"q{asked.index(anchor)}", number[normalised(positive)], 1] for anchor, positive in queries)
 
 
 def _lines(file: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    write_text(file, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 # What a recipe says for each kind of data; a line is a comment or a step.

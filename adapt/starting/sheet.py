@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Literal
 
 from adapt.errors import UserError, gathered
 from adapt.records import ScoredPair
+from adapt.storage.atomic import replacing, write_text
 from adapt.text.clean import clean
 
 Scale = Literal["auto", "0-1", "0-5", "yes-no"]
@@ -41,16 +41,17 @@ def refuse_unwritable(out: Path) -> None:
 def write_sheet(pairs: Sequence[ScoredPair], out: Path) -> Path:
     """The sheet as CSV, and beside it how to fill it; no cell can be taken for a formula. Returns the latter's path."""
     refuse_unwritable(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    aside, how = out.with_name(f".{out.name}.{os.getpid()}"), out.with_name(f"{out.stem}-how-to.txt")
-    with open(aside, "w", encoding="utf-8-sig", newline="") as file:  # the mark tells Excel that it is UTF-8
+    how = out.with_name(f"{out.stem}-how-to.txt")
+    write_text(how, HOW.format(name=out.name))
+    with (
+        replacing(out) as aside,
+        open(aside, "w", encoding="utf-8-sig", newline="") as file,  # the mark tells Excel that it is UTF-8
+    ):
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         for pair in pairs:
             first, second = clean(pair.sentence1), clean(pair.sentence2)
             writer.writerow([_name(first, second), _safe(first), _safe(second), "", pair.origin])
-    how.write_text(HOW.format(name=out.name), encoding="utf-8")
-    os.replace(aside, out)
     return how
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from adapt import files
 from adapt.errors import UserError
 from adapt.records import Text
+from adapt.storage.atomic import making, replacing, write_text
 from adapt.text.clean import clean, normalised
 from adapt.text.keyphrases import Keyphrases, without
 from adapt.text.near import Near, first_of_each
@@ -117,7 +118,7 @@ def hold_out(
         "counts": {**counts, "passages": len(held) + len(others), "texts": len(texts), "remaining": len(remaining)},
         "seed": seed,
     }
-    (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    write_text(folder / "card.json", json.dumps(card, indent=2) + "\n", durable=False)
     return found
 
 
@@ -125,8 +126,11 @@ def hold_out_file(source: str, folder: Path, *, queries: int = QUERIES, forms: S
     """`hold_out` for a file of texts; what may be trained on is written beside the check. Returns what to tell the user."""
     if folder.exists() and any(folder.iterdir()):
         raise UserError(f"{folder}: is there already; give another --out, or remove it")
-    found = hold_out(files.read(source, "texts"), folder, queries=queries, forms=forms, seed=seed)
-    files.write(found.remaining, folder / "texts.jsonl")
+    if folder.resolve() == Path.cwd():
+        raise UserError(f"{folder}: is the working directory; give a folder of its own")
+    with making(folder) as aside:
+        found = hold_out(files.read(source, "texts"), aside, queries=queries, forms=forms, seed=seed)
+        files.write(found.remaining, aside / "texts.jsonl")
     return [
         found.said(),
         f"wrote {folder} (corpus.jsonl, queries.jsonl, qrels/dev.tsv, qrels/test.tsv, card.json) and {folder / 'texts.jsonl'}",
@@ -208,7 +212,8 @@ def _write(
     queries: list[dict[str, Any]] = []
     corpus: list[dict[str, Any]] = []
     for split, rows in chosen.items():
-        with open(folder / "qrels" / f"{split}.tsv", "w", encoding="utf-8", newline="") as file:
+        qrels = folder / "qrels" / f"{split}.tsv"
+        with replacing(qrels, durable=False) as aside, open(aside, "w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, delimiter="\t", lineterminator="\n")
             writer.writerow(["query-id", "corpus-id", "score"])
             for place, query, passage, form in rows:
@@ -219,4 +224,4 @@ def _write(
     corpus += [{"_id": f"o-{number}", "title": "", "text": text} for number, text in enumerate(others)]
     for name, table in (("queries", queries), ("corpus", corpus)):
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in table)
-        (folder / f"{name}.jsonl").write_text(lines, encoding="utf-8")
+        write_text(folder / f"{name}.jsonl", lines, durable=False)

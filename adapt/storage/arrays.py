@@ -1,0 +1,28 @@
+"""Arrays that a killed run left for the next one: whole, or as if they were not there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from adapt.storage.atomic import replacing
+
+
+def save(file: Path, **arrays: np.ndarray) -> None:
+    """Write named arrays as .npz, with a checksum each, so that the file is whole or not there."""
+    with replacing(file, durable=False) as aside, open(aside, "wb") as opened:
+        np.savez(opened, allow_pickle=False, **arrays)
+
+
+def load(file: Path, names: Sequence[str], note: Callable[[str], None]) -> dict[str, np.ndarray] | None:
+    """The arrays `names` of a file; None where there is none, or (`note` is told so) where it is cut, empty or changed."""
+    if not file.is_file():
+        return None
+    try:
+        with np.load(file) as opened:
+            return {name: opened[name] for name in names}
+    except Exception as error:  # BadZipFile, EOFError, ValueError, KeyError, zlib's: whatever the damage happens to break
+        note(f"{file.name}: is damaged ({type(error).__name__}); it is made again")
+        return None

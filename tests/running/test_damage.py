@@ -1,0 +1,172 @@
+"""What a run left is damaged: the same command says so and ends in the same model, and so does a later step that is done anew."""
+
+import hashlib
+import json
+import random
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from adapt.errors import UserError
+from adapt.models import verify
+from adapt.recipe import reading
+from adapt.report import write_report
+from adapt.running import place
+from adapt.running.runner import run
+
+from .. import tiny_domain
+
+STAGES = "stages=[{finetune: {id: first, examples: pairs, max_steps: 1}}, {finetune: {id: second, examples: pairs, max_steps: 1}}]"
+LATER = f"{STAGES[:-3]}, learning_rate: 1e-4}}}}]"
+WAYS = ("flip", "cut", "empty", "delete")
+
+
+def weights(out):
+    return hashlib.sha256((out / "model" / "model.safetensors").read_bytes()).hexdigest()
+
+
+def hurt(file, way, rng):
+    content = bytearray(file.read_bytes())
+    if way == "delete":
+        file.unlink()
+        return
+    content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+    file.write_bytes({"flip": content, "cut": content[: len(content) // 2], "empty": b""}[way])
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory, embedder):
+    """(recipe, finished run, weights of the run, weights with a later step done anew)"""
+    root = tmp_path_factory.mktemp("damage")
+    file = tiny_domain.recipe_file(tiny_domain.domain(root), embedder)
+    run(reading.load(str(file), [STAGES]), root / "run")
+    write_report(root / "run")
+    shutil.copytree(root / "run", root / "later")
+    run(reading.load(str(file), [LATER]), root / "later")
+    return file, root / "run", weights(root / "run"), weights(root / "later")
+
+
+def carry_out(file, out, stages=STAGES):
+    said = []
+    run(reading.load(str(file), [stages]), out, tell=lambda e: said.append(f"{e.text} {e.data.get('why', '')}"))
+    return "\n".join(said)
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_damage_anywhere_changes_no_result(ground, tmp_path, number):
+    """Files at random, one in each way and folder; a step's own files and the model always among them."""
+    file, whole, wanted, wanted_later = ground
+    rng, out = random.Random(number), tmp_path / "run"
+    shutil.copytree(whole, out)
+    pattern = ["first-*/*.json", "first-*/model/*", "data-*/*", "gate-*/*", "measurements/*", "vectors/*/*", "model/*", "*.*"][
+        number
+    ]
+    found = rng.choice(sorted(f for f in out.glob(pattern) if f.is_file()))
+    way = WAYS[number % 4]
+    hurt(found, way, rng)
+    said = carry_out(file, out) + carry_out(file, out, LATER)
+    assert weights(out) == wanted_later != wanted
+    # What is deleted from a cache is not there; embeddings that nobody asks for are not read.
+    if not (found.parent.name == "measurements" and way == "delete") and found.suffix != ".npy":
+        assert any(word in said for word in ("damaged", "has changed since", "bytes, not", "is missing")), (found, way)
+    carry_out(file, out)
+    assert weights(out) == wanted
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", "\0"])
+def test_small_files_that_are_cut_or_empty_never_block_a_folder(ground, tmp_path, content):
+    file, whole, wanted, _ = ground
+    out = tmp_path / "run"
+    shutil.copytree(whole, out)
+    names = [".model.key", ".published.json", "evidence.json", "results.json", "model/receipt.json", "first-*/receipt.json"]
+    for pattern in [*names, "measurements/*.json", "first-*/training.json"]:
+        for found in out.glob(pattern):
+            found.write_text(content)
+    carry_out(file, out)
+    assert weights(out) == wanted and json.loads((out / "results.json").read_text())["digest"]
+
+
+def test_a_published_model_that_is_damaged_is_refused_by_hand_and_made_whole_by_its_run(ground, tmp_path):
+    file, whole, wanted, _ = ground
+    out = tmp_path / "run"
+    shutil.copytree(whole, out)
+    verify(out / "model")
+    (out / "model" / "README.md").write_text("a card of my own")
+    verify(out / "model")
+    for model in (out / "model", next(out.glob("first-*")) / "model"):
+        with open(model / "model.safetensors", "r+b") as opened:
+            opened.truncate(1000)
+        with pytest.raises(UserError, match=r"model.safetensors has 1,000 bytes"):
+            verify(model)
+    said = carry_out(file, out)
+    assert weights(out) == wanted and "model: is damaged" in said and "damaged: model/model.safetensors has 1,000 bytes" in said
+    verify(out / "model")
+
+
+def test_a_report_of_changed_results_is_refused(ground, tmp_path):
+    out = tmp_path / "run"
+    shutil.copytree(ground[1], out)
+    text = (out / "results.json").read_text()
+    (out / "results.json").write_text(text.replace('"seed": 3', '"seed": 4', 1))
+    with pytest.raises(UserError, match="has changed since"):
+        write_report(out)
+
+
+def test_a_base_in_a_pickle_is_handed_over_with_its_weights(ground, tmp_path, embedder):
+    file, base = ground[0], tmp_path / "base"
+    shutil.copytree(embedder, base)
+    held = load_file(base / "model.safetensors")
+    torch.save(held, base / "pytorch_model.bin")
+    (base / "model.safetensors").unlink()
+    back = ["gate.action=revert", "gate.guard={sts.spearman: 2.0}", f"model={base}", STAGES]
+    results = run(reading.load(str(file), back), tmp_path / "run")
+    assert not results["changed"] and not list((tmp_path / "run" / "model").rglob("*.bin"))
+    handed = load_file(tmp_path / "run" / "model" / "model.safetensors")
+    assert handed.keys() >= held.keys() and all(torch.equal(handed[name], held[name]) for name in held)
+
+
+@pytest.mark.parametrize("out", [".", "", "..", "/", "~"])
+def test_a_run_refuses_the_working_directory_and_those_above(ground, tmp_path, monkeypatch, out):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    from pathlib import Path
+
+    with pytest.raises(UserError, match="a folder of its own"):
+        run(reading.load(str(ground[0]), [STAGES]), Path(out))
+
+
+@pytest.mark.parametrize("name", ["model/weights.bin", "report.html", "vectors/mine.npy", "results.json"])
+def test_a_run_refuses_a_folder_with_files_that_no_run_has_written(ground, tmp_path, name):
+    mine = tmp_path / "out" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text("three weeks of work")
+    with pytest.raises(UserError, match=name.partition("/")[0]):
+        run(reading.load(str(ground[0]), [STAGES]), tmp_path / "out")
+    assert mine.read_text() == "three weeks of work" and [p.name for p in (tmp_path / "out").iterdir()] == [name.partition("/")[0]]
+
+
+def test_the_folder_of_a_run_is_its_own_whatever_is_lost_of_it(ground, tmp_path):
+    for number, pattern in enumerate((".model.key", "*/receipt.json", ".lock", "*-*[0-9a-f]", "model")):
+        out = tmp_path / str(number)
+        shutil.copytree(ground[1], out)
+        for found in out.glob(pattern):
+            shutil.rmtree(found) if found.is_dir() else found.unlink()
+        place.refuse_foreign(out)
+
+
+def test_a_run_that_cannot_fit_is_refused_before_any_work(ground, tmp_path, monkeypatch):
+    from adapt.storage import faults
+
+    free = {"bytes": 10**6}
+    monkeypatch.setattr(faults, "free_bytes", lambda path: free["bytes"])
+    loaded = reading.load(str(ground[0]), [STAGES])
+    with pytest.raises(UserError, match=r"the run needs about 5 MB .* and 1 MB are free"):
+        run(loaded, tmp_path / "run")
+    assert not [p for p in (tmp_path / "run").iterdir() if p.name != ".lock"]
+    free["bytes"] = 10**9
+    said = carry_out(ground[0], tmp_path / "run")
+    used = sum(f.stat().st_size for f in (tmp_path / "run").rglob("*") if f.is_file())
+    assert "needs about" in said and 10**5 < used < 6 * 10**6
