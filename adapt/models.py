@@ -9,7 +9,9 @@ import os
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
+from adapt import model_folder
 from adapt.errors import UserError, did_you_mean
 
 BUNDLED = {"all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2"}
@@ -80,9 +82,12 @@ def _hub_cache(name: str) -> Path | None:
 
 
 def verify(folder: Path) -> None:
-    """Check the bundled weights against their published sha256; raises UserError where they differ."""
+    """Check a folder for what a model needs (see `adapt.model_folder`), and the bundled weights against their published sha256.
+
+    Raises UserError with every problem.
+    """
     if BUNDLED_PACKAGE not in folder.parts:
-        return
+        return model_folder.check(folder)
     found = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
     if found != BUNDLED_SHA256:
         raise UserError(
@@ -93,15 +98,45 @@ def verify(folder: Path) -> None:
 
 def is_cross_encoder(folder: Path) -> bool:
     """Whether a model folder holds a sequence classifier."""
-    file = folder / "config.json"
-    config = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    return any("SequenceClassification" in name for name in config.get("architectures") or ())
+    config = _config(folder)
+    return any("SequenceClassification" in str(name) for name in config.get("architectures") or ())
+
+
+def default_pooling(folder: Path) -> str:
+    """How a plain language model's token vectors become one: its folder does not say.
+
+    cls, as in the TSDAE paper; lasttoken where each token sees those before it only, so that the first sees nothing; mean for
+    T5's encoders, which have no first token of their own.
+    """
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES as MASKED
+
+    config = _config(folder)
+    kind = str(config.get("model_type"))
+    if config.get("is_encoder_decoder") or kind in ("t5", "mt5", "umt5", "longt5"):
+        return "mean"
+    bidirectional = kind not in CAUSAL or kind in MASKED or config.get("use_bidirectional_attention") or kind == "xlnet"
+    return "cls" if bidirectional and not config.get("is_decoder") else "lasttoken"
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    """config.json of a folder; empty where there is none that can be read (`adapt.model_folder` says so)."""
+    try:
+        found = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+# Under which names a role's prompt is looked for, the first that is not empty. E5 calls passages what others call documents.
+ROLES = {"document": ("document", "passage", "corpus")}
 
 
 def prompt(prompts: Mapping[str, str | None] | None, default: str | None, role: str) -> str:
     """What stands before a `query`, a `document`, or ("") any other text: the role's prompt, else that named `default`."""
     prompts = prompts or {}
-    return prompts.get(role) or prompts.get(default or "") or ""
+    own = (prompts.get(name) for name in ROLES.get(role, (role,)))
+    return next((text for text in own if text), None) or prompts.get(default or "") or ""
 
 
 def weights_digest(folder: Path) -> str:

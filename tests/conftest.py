@@ -11,59 +11,24 @@ from pathlib import Path
 
 import pytest
 
+from tests import tiny
+from tests.tiny import WORDS, sentence
+
+__all__ = ["SAMPLES", "WORDS", "sentence"]
+
 SAMPLES = Path(__file__).parent / "samples"
-WORDS = (
-    "heart kidney liver lung brain skin bone blood fever cough rash pain swelling dose tablet cream injection "
-    "clinic nurse doctor morning night week month child adult mild severe sudden slow left right high low "
-    "rises falls helps harms starts stops the a of in with after before for is was and not"
-).split()
-
-
-def sentence(rng: random.Random, length: int = 9) -> str:
-    return " ".join(rng.choice(WORDS) for _ in range(length)).capitalize() + "."
 
 
 @pytest.fixture(scope="session")
 def language_model(tmp_path_factory) -> Path:
     """A plain language model's folder: BERT with two layers of width 32, random weights, a vocabulary of whole words."""
-    import torch
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
-
-    folder = tmp_path_factory.mktemp("language-model")
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    letters = list("abcdefghijklmnopqrstuvwxyz0123456789.,?!")
-    vocabulary = list(dict.fromkeys([*special, *WORDS, *letters, *(f"##{c}" for c in letters)]))
-    tokenizer = Tokenizer(models.WordPiece({w: i for i, w in enumerate(vocabulary)}, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    names = {"unk_token": "[UNK]", "pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"}
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=64, **names).save_pretrained(folder)
-    torch.manual_seed(1)
-    config = BertConfig(
-        vocab_size=len(vocabulary), hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
-        max_position_embeddings=64,
-    )  # fmt: skip
-    BertModel(config).save_pretrained(folder)
-    return folder
+    return tiny.language_model(tmp_path_factory.mktemp("language-model"))
 
 
 @pytest.fixture(scope="session")
 def embedder(tmp_path_factory, language_model) -> Path:
     """A sentence-transformers folder: the language model with mean pooling and unit vectors."""
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.base.modules.normalize import Normalize
-    from sentence_transformers.base.modules.transformer import Transformer
-    from sentence_transformers.sentence_transformer.modules.pooling import Pooling
-
-    from adapt.networks.encoder import save_encoder
-
-    body = Transformer(str(language_model))
-    model = SentenceTransformer(modules=[body, Pooling(body.get_embedding_dimension(), "mean"), Normalize()], device="cpu")
-    return save_encoder(model, tmp_path_factory.mktemp("embedder") / "model")
+    return tiny.embedder(language_model, tmp_path_factory.mktemp("embedder") / "model")
 
 
 @pytest.fixture
