@@ -11,6 +11,7 @@ from typing import Any
 from adapt import files, models, records
 from adapt.job import Event, Job
 from adapt.records import CrossEncoder, Encoder, Joined
+from adapt.running import soundness
 from adapt.stages import Stage
 from adapt.store import key_of
 
@@ -44,7 +45,7 @@ def run_stage(
     _prepare(work, _key(stage, inputs, seed))
     try:
         job = Job(seed, making, work, tell)
-        made = stage.run(**inputs, job=job)
+        made = soundness.run(stage, inputs, job, stage.word())
         if isinstance(made, (Encoder, CrossEncoder)):
             if out.is_dir():
                 shutil.rmtree(out)

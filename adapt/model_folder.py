@@ -62,9 +62,14 @@ def problems(folder: Path) -> list[str]:
     return found
 
 
+def settings(folder: Path) -> dict[str, Any]:
+    """What config_sentence_transformers.json says; empty where there is none."""
+    return _json(folder / "config_sentence_transformers.json", [])
+
+
 def similarity(folder: Path) -> str:
     """How the model's own configuration compares vectors: cosine (where it says nothing), dot, euclidean or manhattan."""
-    return _json(folder / "config_sentence_transformers.json", []).get("similarity_fn_name") or "cosine"
+    return settings(folder).get("similarity_fn_name") or "cosine"
 
 
 def stored_types(folder: Path) -> set[str]:

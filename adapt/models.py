@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -117,6 +118,28 @@ def default_pooling(folder: Path) -> str:
         return "mean"
     bidirectional = kind not in CAUSAL or kind in MASKED or config.get("use_bidirectional_attention") or kind == "xlnet"
     return "cls" if bidirectional and not config.get("is_decoder") else "lasttoken"
+
+
+POOLED = {"cls": "that of its first token (CLS)", "lasttoken": "that of its last token", "mean": "the mean of its tokens'"}
+
+
+def chosen(folder: Path, name: str) -> list[str]:
+    """Sentences on what was chosen for a model: the pooling that its folder does not name, the prompts in use, or that none are."""
+    found = []
+    if not (folder / "modules.json").is_file():
+        words = POOLED[default_pooling(folder)]
+        found.append(f"{name}: a plain language model, which names no pooling: a text's vector is {words}")
+    settings = model_folder.settings(folder)
+    known, default = settings.get("prompts") or {}, settings.get("default_prompt_name")
+    used = {role: text for role in ("query", "document") if (text := prompt(known, default, role))}
+    if used:
+        found.append(f"{name}: prompts in use: {', '.join(f'{text!r} before a {role}' for role, text in used.items())}")
+    elif re.search(r"(^|[-_/])e5([-_]|$)", name.lower()):
+        found.append(
+            f"{name}: E5 models want 'query: ' and 'passage: ' before texts, and this folder names no prompts; "
+            "add them to prompts in its config_sentence_transformers.json"
+        )
+    return found
 
 
 def _config(folder: Path) -> dict[str, Any]:

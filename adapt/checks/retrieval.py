@@ -41,7 +41,8 @@ class Retrieval:
     """A BEIR folder (`corpus.jsonl`, `queries.jsonl`, `qrels/<split>.tsv`), or {corpus, queries, qrels, pool, at} by name.
 
     Judgements may also be TREC's: `query 0 passage grade`, without a header. nDCG@10, MRR@10, recall@100, precision@10 and MAP;
-    with `at: [1, 5]` the first four at these ranks, too. Queries that share a relevant passage are one group.
+    with `at: [1, 5]` the first four at these ranks, too. Queries that share a relevant passage are one group. A wrong passage that
+    ties with a right one stands above it.
     """
 
     main = "ndcg@10"
@@ -76,13 +77,15 @@ class Retrieval:
         queries = model.embed([q.text for q in data.queries], "query")
         passages = model.embed([t.text for t in data.corpus], "document")
         place = {text.id: number for number, text in enumerate(data.corpus)}
-        right = [[place[name] for name in data.relevant[query.id]] for query in data.queries]
+        # Of passages that tie those less relevant come first, as wrong ones come before right ones.
+        judged = [sorted(data.relevant[query.id].items(), key=lambda one: one[1]) for query in data.queries]
+        right = [[place[name] for name, _ in grades] for grades in judged]
         itself = [place.get(query.id, -1) for query in data.queries]  # as BEIR: a query never finds itself
         metrics = METRICS | {f"{name}@{k}": partial(value, k=k) for k in data.at for name, value in CUT.items()}
         items: dict[str, list[float]] = {metric: [] for metric in metrics}
         deepest = min(DEPTH, len(data.corpus))
-        for query, found in zip(data.queries, ranks(queries, passages, right, itself), strict=True):
-            grades = np.fromiter(data.relevant[query.id].values(), dtype=float)
+        for of_query, found in zip(judged, ranks(queries, passages, right, itself), strict=True):
+            grades = np.array([grade for _, grade in of_query], dtype=float)
             ranked, ideal = np.zeros(min(int(found.max()) + 1, deepest)), np.sort(grades)[::-1]
             seen = found < deepest
             ranked[found[seen]] = grades[seen]

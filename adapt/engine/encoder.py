@@ -17,7 +17,7 @@ from adapt.job import Job
 from adapt.models import weights_digest
 from adapt.networks import int8
 from adapt.networks.encoder import ids_of, open_encoder, padded
-from adapt.vectors import Vectors, with_prompt
+from adapt.vectors import AS_LONG, Vectors, finite, with_prompt
 
 # On a CPU what passes between two layers must stay in a core's cache: 1.1 to 1.3 times quicker than with 4,096.
 TOKENS_PER_BATCH = 16_384 if torch.cuda.is_available() else 1_024
@@ -28,6 +28,11 @@ AT_ONCE = 10_000  # texts that stand in memory as tokens; among so many there ar
 @lru_cache(maxsize=2)
 def _opened(folder: Path, digest: str) -> SentenceTransformer:
     return open_encoder(folder)  # by digest too: a folder may be replaced while the process lives
+
+
+def opened(folder: Path) -> SentenceTransformer:
+    """The model in `folder`; the last two are kept. Raises UserError where it is not sound."""
+    return _opened(folder, weights_digest(folder))
 
 
 def forward(
@@ -43,17 +48,25 @@ def _vectors(model: SentenceTransformer | int8.Encoder, ids: Sequence[Sequence[i
 
 @torch.inference_mode()
 def embed(
-    folder: Path, texts: Sequence[str], job: Job, role: str = "", label: str = "encoding", precision: int8.Precision = "auto"
+    folder: Path,
+    texts: Sequence[str],
+    job: Job,
+    role: str = "",
+    label: str = "encoding",
+    precision: int8.Precision = "auto",
+    unit: bool = True,
 ) -> np.ndarray:
-    """Unit vectors [texts, d], float32, of the model in `folder`; equal texts are encoded once.
+    """Unit vectors [texts, d], float32, of the model in `folder`, or (`unit` False) as long as it makes them.
+
+    Equal texts are encoded once. Raises UserError where a vector is not finite.
 
     With `job.vectors` set, vectors are kept there (see `adapt.vectors`) and read back by whoever asks next: a check, mining, the
     gate and the final test share one encoding of the same passages. With `precision` int8, texts of which no such vectors stand
     are read in int8 (see `adapt.networks.int8`), and kept apart from these: nothing that measures the model reads them.
     """
-    store, small = Vectors(folder, job.vectors), None
+    store, small = Vectors(folder, job.vectors, "" if unit else AS_LONG), None
     given = with_prompt(folder, texts, role)
-    if precision == "int8" and store.missing(given):
+    if precision == "int8" and unit and store.missing(given):
         apart = Vectors(folder, job.vectors, int8.kind(given))
         small = _in_int8(folder, given, job) if apart.missing(given) else None
         store = apart if small or not apart.missing(given) else store
@@ -67,8 +80,8 @@ def embed(
             groups = by_length([len(row) for row in ids], TOKENS_PER_BATCH)
             with autocast():
                 for group, found in zip(groups, cores.each(partial(_vectors, small or model, ids), groups), strict=True):
-                    found = torch.nn.functional.normalize(found, dim=1)
-                    store.keep([part[i] for i in group], found.cpu().numpy())
+                    found = torch.nn.functional.normalize(found, dim=1) if unit else found
+                    store.keep([part[i] for i in group], finite(folder, found.cpu().numpy()))
                     progress.advance(len(group))
         store.save()
     return store.take(given)

@@ -146,7 +146,11 @@ def positions(body: Any) -> int | None:
 
 
 def save_encoder(model: SentenceTransformer, folder: Path) -> Path:
-    """Save as an ordinary sentence-transformers folder that older versions and servers load too."""
+    """Save as an ordinary sentence-transformers folder that older versions and servers load too.
+
+    Training here is by cosine, and the folder says so, whatever the base was compared by.
+    """
+    model.similarity_fn_name = "cosine"
     with quiet():
         model.save_pretrained(str(folder), create_model_card=False)
     _rewrite(folder / "modules.json", lambda modules: [m | {"type": LEGACY_MODULES.get(m["type"], m["type"])} for m in modules])

@@ -20,7 +20,7 @@ from adapt.errors import UserError
 
 PROBES, TOKENS = 8, 6  # inputs of so many words of the vocabulary each
 SAME = 2e-5  # distance of unit vectors, or of scores, up to which a difference is rounding in fp32
-SHOWN = 5  # names listed of each kind
+SHOWN = 3  # names listed of each kind
 NEW_HEADS = (
     "classifier",
     "classification_head",
@@ -114,7 +114,9 @@ def weights(model: torch.nn.Module) -> list[str]:
     """What is wrong with a model's numbers, a sentence; empty where all are finite."""
     named = list(model.state_dict().items())
     names = not_finite(named)
-    return [f"{len(names)} of {len(named)} weights hold NaN or infinity: {_listed(names)}"] if names else []
+    return (
+        [f"gives no finite vectors: {len(names)} of {len(named)} weights hold NaN or infinity: {_listed(names)}"] if names else []
+    )
 
 
 def words(tokenizer: Any, rows: int) -> list[str]:
