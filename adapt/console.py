@@ -90,10 +90,15 @@ def clock(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
+def defined(value: float, digits: int = 4) -> str:
+    """A metric's value, or that it has none."""
+    return f"{value:.{digits}f}" if value == value else "undefined"
+
+
 def main_value(metrics: Mapping[str, float]) -> str:
     """The first metric of a check, as its tables show it."""
     name, value = next(iter(metrics.items()))
-    return f"{name} {value:.3f}"
+    return f"{name} {defined(value, 3)}"
 
 
 def sweep_table(rows: Sequence[Mapping[str, Any]]) -> Table:
@@ -150,7 +155,7 @@ def dev_table(results: Mapping[str, Any]) -> Table:
                 continue
             delta = row["deltas"].get(metric)
             cells.append(
-                f"{row['metrics'][name][results['main'][name]]:.4f}" + (f" ({100 * delta['delta']:+.1f})" if delta else "")
+                defined(row["metrics"][name][results["main"][name]]) + (f" ({100 * delta['delta']:+.1f})" if delta else "")
             )
         gate = gates.get(row["after"])
         table.add_row(escape(row["after"]), *cells, f"{gate['word']}; {gate['action']}" if gate else "")
@@ -164,7 +169,7 @@ def test_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     )
     for row in rows:
         interval = f"{100 * row['low']:+.1f} to {100 * row['high']:+.1f}" if row["low"] == row["low"] else "–"
-        change = f"{100 * row['delta']:+.1f}"
-        values = (f"{row['base']:.4f}", f"{row['final']:.4f}")
+        change = f"{100 * row['delta']:+.1f}" if row["delta"] == row["delta"] else "–"
+        values = (defined(row["base"]), defined(row["final"]))
         table.add_row(escape(row["metric"]), row["role"], *values, change, interval, row["verdict"])
     return table

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from adapt import cache, files, models
+from adapt import cache, files, model_folder, models
 from adapt.errors import UserError
 from adapt.job import Event, Job
 from adapt.networks import int8
@@ -21,7 +21,10 @@ from adapt.storage.faults import require
 def embed_file(
     model: str, texts: str, out: Path, tell: Callable[[Event], None], precision: InferencePrecision = "auto"
 ) -> tuple[int, int]:
-    """Write the unit vectors of a file's texts to .npy or .parquet, row by row as read; returns their shape."""
+    """Write the vectors of a file's texts to .npy or .parquet, row by row as read; returns their shape.
+
+    Of unit length, but for a model whose own similarity is the dot product.
+    """
     from adapt.engine.encoder import embed
 
     if out.suffix not in (".npy", ".parquet"):
@@ -34,7 +37,8 @@ def embed_file(
     for text in warnings_on(Path(texts).name, folder, [t.text for t in found]):
         tell(Event("note", text))
     require(out, 4 * models.width(folder) * len(found), f"{len(found):,} vectors")
-    vectors = embed(folder, [t.text for t in found], Job(tell=tell), "document", precision=precision)
+    job = Job(tell=tell)
+    vectors = embed(folder, [t.text for t in found], job, "document", precision=precision, unit=_unit(folder, job))
     with replacing(out) as aside:
         if out.suffix == ".npy":
             with open(aside, "wb") as file:
@@ -51,7 +55,7 @@ def embed_file(
 def search_file(
     model: str, corpus: str, query: str, top: int, tell: Callable[[Event], None], precision: InferencePrecision = "auto"
 ) -> list[tuple[float, Text]]:
-    """(cosine, text) of the nearest texts of a file, best first; its vectors are kept for the next query (see `adapt.cache`)."""
+    """(similarity, text) of the nearest texts of a file, best first; vectors are kept for the next query (see `adapt.cache`)."""
     from adapt.engine.encoder import embed
     from adapt.search import dense
 
@@ -60,10 +64,20 @@ def search_file(
     folder = models.locate(model)
     models.verify(folder)
     job, before = Job(tell=tell, vectors=cache.vectors()), cache.size()
-    passages = embed(folder, [t.text for t in found], job, "document", precision=precision)
+    unit = _unit(folder, job)
+    passages = embed(folder, [t.text for t in found], job, "document", precision=precision, unit=unit)
     cache.tell_size(job, before)
-    indices, scores = dense.top(embed(folder, [query], Job(tell=tell), "query", precision=precision), passages, top)
+    indices, scores = dense.top(embed(folder, [query], Job(tell=tell), "query", precision=precision, unit=unit), passages, top)
     return [(float(score), found[i]) for i, score in zip(indices[0], scores[0], strict=True)]
+
+
+def _unit(folder: Path, job: Job) -> bool:
+    """Whether the model's vectors are brought to unit length; says so where it is another one's habit."""
+    own = model_folder.similarity(folder)
+    if own != "cosine":
+        how = "vectors stay as long as they are" if own == "dot" else "cosine is used"
+        job.note(f"{folder}: its own similarity is {own}; {how}")
+    return own != "dot"
 
 
 def _able(precision: InferencePrecision) -> None:

@@ -11,6 +11,7 @@ from adapt import files, models, records
 from adapt.errors import UserError
 from adapt.job import Event, Job
 from adapt.records import CrossEncoder, Encoder, Joined
+from adapt.running import soundness
 from adapt.stages import Stage
 from adapt.storage import atomic, digests
 from adapt.storage.faults import naming, require
@@ -52,7 +53,7 @@ def run_stage(
         _require_room(stage, inputs, out)
         try:
             job = Job(seed, making, work, tell)
-            made = stage.run(**inputs, job=job)
+            made = soundness.run(stage, inputs, job, stage.word())
             if isinstance(made, (Encoder, CrossEncoder)):
                 written = {"stage": stage.word(), "key": key, "files": digests.manifest(made.path)}
                 digests.write_sealed(made.path / digests.RECEIPT, written)

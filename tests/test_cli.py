@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from adapt import stages
+from tests.tiny import WORDS
 
 HEAVY = ("torch", "transformers", "sentence_transformers", "scipy", "sklearn", "nltk", "datasets")
 
@@ -144,21 +145,25 @@ def test_a_synthetic_check_is_set_aside_and_a_sheet_comes_back_as_gold(domain, e
 
 
 def test_compare_says_whether_to_promote_by_its_exit_code(domain, embedder, typed):
-    """The second model puts every text in one place: it finds nothing."""
+    """The second model has no vector for any word of the domain, letters alone are known to it: it finds nothing."""
     from safetensors.torch import load_file, save_file
 
     broken = domain / "broken"
     shutil.copytree(embedder, broken)
     weights = load_file(broken / "model.safetensors")
-    save_file(
-        {name: tensor * 0 if "embeddings.word" in name else tensor for name, tensor in weights.items()},
-        broken / "model.safetensors",
-    )
+    words = next(tensor for name, tensor in weights.items() if "word_embeddings" in name)
+    words[5 : 5 + len(WORDS)] = 0
+    save_file(weights, broken / "model.safetensors")
+    deaf = domain / "deaf"
+    shutil.copytree(broken, deaf)
+    words[:] = 0
+    save_file(weights, deaf / "model.safetensors")
     rows = [(text := json.loads(line)["text"], text, 1) for line in (domain / "texts.jsonl").read_text().splitlines()]
     rows += [(left[0], right[0], 0) for left, right in itertools.pairwise(rows)]
     with open(domain / "same.csv", "w", newline="") as file:
         csv.writer(file).writerows([("sentence1", "sentence2", "score"), *rows])
     assert "promote: " in typed("compare", "--model", embedder, "--model", embedder, "--promote", "--pairs", "same.csv").out
+    assert "gives every text the same vector" in typed("check", "--model", "deaf", "--pairs", "same.csv", exits=2).err
     refused = typed("compare", "--model", embedder, "--model", "broken", "--promote", "--pairs", "same.csv", exits=1)
     assert "do not promote: pairs.ap" in refused.out
 

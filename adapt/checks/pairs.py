@@ -8,7 +8,7 @@ import numpy as np
 
 from adapt.checks import Measurement, Model
 from adapt.checks.health import Space, of_scored
-from adapt.checks.statistics import STATISTICS
+from adapt.checks.statistics import STATISTICS, settled
 from adapt.checks.topics import topics_of
 from adapt.errors import UserError
 from adapt.files import read
@@ -37,7 +37,7 @@ class Pairs:
 
     def measure(self, data: list[ScoredPair], model: Model) -> Measurement:
         gold = np.array([pair.score >= 0.5 for pair in data])
-        predicted = np.asarray(model.score([(p.sentence1, p.sentence2) for p in data]), dtype=np.float64)
+        predicted = settled(np.asarray(model.score([(p.sentence1, p.sentence2) for p in data]), dtype=np.float64))
         metrics = {name: float(STATISTICS[name](gold, predicted, None)[0]) for name in ("ap", "auc", "f1")}
         metrics["f1_threshold"] = best_threshold(gold, predicted)
         items = {"gold": gold.astype(float).tolist(), "predicted": predicted.tolist()}

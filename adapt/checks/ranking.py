@@ -48,7 +48,8 @@ def ranks(queries: np.ndarray, passages: np.ndarray, wanted: Sequence[Sequence[i
     """For each query [q, d] the ranks among the passages [n, d], from 0, of those that are `wanted`: all that metrics ask for.
 
     `never`: a passage that the query does not see, -1 for none; wanted all the same, it is not found: its rank is n, and so is that
-    of a score that is no number. Ties, to six digits, go to the lower index, as in `adapt.search.dense`.
+    of a score that is no number. A passage that ties with one that is wanted, to six digits, stands above it: a model that tells
+    nothing apart gets nothing for the order of a file. Of those wanted that tie, the one named first stands first.
     """
     broken = np.isnan(queries).any() or np.isnan(passages).any()
     step = max(1, BLOCK // max(1, len(passages)))
@@ -74,14 +75,17 @@ def _counted(scores: np.ndarray, places: np.ndarray) -> np.ndarray:
             continue
         near = np.flatnonzero((scores >= scores[place] - TIE) & (scores <= scores[place] + TIE))
         keys, key = np.round(scores[near].astype(np.float64), 6), np.round(np.float64(scores[place]), 6)
-        found[number] = above + ((keys > key) | ((keys == key) & (near < place))).sum()
+        later = np.isin(near, places[number:])  # of those that tie, this one and those wanted after it do not stand above
+        found[number] = above + ((keys > key) | ((keys == key) & ~later)).sum()
     return found
 
 
 def _sorted(scores: np.ndarray, places: np.ndarray) -> np.ndarray:
     """The same by sorting all that score as high as the lowest of many places."""
+    turn = np.full(len(scores), -1)
+    turn[places] = np.arange(len(places))
     reach = np.flatnonzero(scores >= scores[places].min() - TIE)
-    order = np.argsort(-np.round(scores[reach].astype(np.float64), 6), kind="stable")
+    order = np.lexsort((turn[reach], -np.round(scores[reach].astype(np.float64), 6)))
     rank = np.empty(len(scores), dtype=np.int64)
     rank[reach[order]] = np.arange(len(reach))
     return rank[places]

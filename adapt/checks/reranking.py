@@ -67,7 +67,8 @@ class Reranking:
         for query, row in zip(queries, data, strict=True):
             grades = np.array([0.0] * len(row.negatives) + [1.0] * len(row.positives))
             scores = vectors[[place[text] for text in (*row.negatives, *row.positives)]] @ query
-            ranked = grades[np.argsort(-np.round(scores.astype(np.float64), 6), kind="stable")]
+            keys = np.round(np.where(np.isfinite(scores), scores, -np.inf).astype(np.float64), 6)  # no number: last, as a tie
+            ranked = grades[np.argsort(-keys, kind="stable")]
             for name, value in METRICS.items():
                 items[name].append(value(ranked, np.sort(grades)[::-1]))
         metrics = {name: float(np.mean(values)) for name, values in items.items()}

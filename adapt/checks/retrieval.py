@@ -49,7 +49,8 @@ class Retrieval:
     """A BEIR folder (`corpus.jsonl`, `queries.jsonl`, `qrels/<split>.tsv`), or {corpus, queries, qrels, pool, at} by name.
 
     Judgements may also be TREC's: `query 0 passage grade`, without a header. nDCG@10, MRR@10, recall@100, precision@10 and MAP;
-    with `at: [1, 5]` the first four at these ranks, too. Queries that share a relevant passage are one group.
+    with `at: [1, 5]` the first four at these ranks, too. Queries that share a relevant passage are one group. A wrong passage that
+    ties with a right one stands above it.
     """
 
     main = "ndcg@10"
@@ -84,18 +85,20 @@ class Retrieval:
         queries = model.embed([q.text for q in data.queries], "query")
         passages = model.embed([t.text for t in data.corpus], "document")
         place = {text.id: number for number, text in enumerate(data.corpus)}
-        # A judged passage that is not in the corpus is never found, and counts among all that are relevant.
-        right: list[Any] = [
-            np.array([place[name] for name in data.relevant[query.id] if name in place], dtype=np.int64) for query in data.queries
+        # Of passages that tie those less relevant come first, as wrong ones come before right ones. A judged passage that is not in
+        # the corpus is never found, and counts among all that are relevant.
+        judged = [
+            sorted(((name, grade) for name, grade in data.relevant[query.id].items() if name in place), key=lambda one: one[1])
+            for query in data.queries
         ]
+        right = [np.array([place[name] for name, _ in grades], dtype=np.int64) for grades in judged]
         itself = _themselves(data, place)
         metrics = METRICS | {f"{name}@{k}": partial(value, k=k) for k in data.at for name, value in CUT.items()}
         items: dict[str, list[float]] = {metric: [] for metric in metrics}
         deepest = min(DEPTH, len(data.corpus))
-        for query, found in zip(data.queries, ranks(queries, passages, right, itself), strict=True):
-            judged = data.relevant[query.id]
-            grades = np.fromiter((grade for name, grade in judged.items() if name in place), dtype=float)
-            ideal = np.sort(np.fromiter(judged.values(), dtype=float))[::-1]
+        for query, of_query, found in zip(data.queries, judged, ranks(queries, passages, right, itself), strict=True):
+            grades = np.array([grade for _, grade in of_query], dtype=float)
+            ideal = np.sort(np.fromiter(data.relevant[query.id].values(), dtype=float))[::-1]
             ranked = np.zeros(min(int(found.max(initial=0)) + 1, deepest))
             seen = found < deepest
             ranked[found[seen]] = grades[seen]

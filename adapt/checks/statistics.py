@@ -17,14 +17,16 @@ Statistic = Callable[[np.ndarray, np.ndarray, "np.ndarray | None"], np.ndarray]
 
 
 def pearson(left: np.ndarray, right: np.ndarray, counts: np.ndarray | None = None) -> np.ndarray:
-    """Pearson's correlation of two columns; 0 where a side does not vary."""
+    """Pearson's correlation of two columns; NaN, since there is none, where a side does not vary or holds no number."""
     counts = np.ones((1, len(left))) if counts is None else counts
     return _weighted(np.broadcast_to(left, counts.shape), np.broadcast_to(right, counts.shape), counts)
 
 
 def spearman(left: np.ndarray, right: np.ndarray, counts: np.ndarray | None = None) -> np.ndarray:
-    """Spearman's rank correlation of two columns, ties at their mean rank."""
+    """Spearman's rank correlation of two columns, ties at their mean rank; NaN as in `pearson`."""
     counts = np.ones((1, len(left))) if counts is None else counts
+    if not (np.isfinite(left).all() and np.isfinite(right).all()):
+        return np.full(len(counts), np.nan)  # a rank among NaNs would be one as good as any
     return _weighted(_ranks(left, counts), _ranks(right, counts), counts)
 
 
@@ -81,7 +83,12 @@ def _weighted(left: np.ndarray, right: np.ndarray, counts: np.ndarray) -> np.nda
     left = left - (counts * left).sum(1, keepdims=True) / total
     right = right - (counts * right).sum(1, keepdims=True) / total
     below = np.sqrt((counts * left**2).sum(1) * (counts * right**2).sum(1))
-    return np.divide((counts * left * right).sum(1), below, out=np.zeros(len(counts)), where=below > 1e-12)
+    return np.divide((counts * left * right).sum(1), below, out=np.full(len(counts), np.nan), where=below > 1e-12)
+
+
+def settled(scores: np.ndarray) -> np.ndarray:
+    """Scores as they are or, where all are the same to six digits, wholly the same: what varies there is rounding."""
+    return scores if not len(scores) or not np.ptp(scores) <= 1e-6 else np.full(len(scores), scores[0])
 
 
 @dataclass(frozen=True)
@@ -94,7 +101,9 @@ class Delta:
     p: float
 
     def verdict(self) -> str:
-        """better, worse, or same (the interval holds 0)."""
+        """better, worse, same (the interval holds 0, or there is none), or unmeasured where a side is undefined."""
+        if self.value != self.value:
+            return "unmeasured"
         return "better" if self.low > 0 else "worse" if self.high < 0 else "same"
 
 
@@ -137,6 +146,9 @@ def compare_all(
 
 
 def _delta(value: float, drawn: np.ndarray, swapped: np.ndarray) -> Delta:
+    drawn, swapped = drawn[~np.isnan(drawn)], swapped[~np.isnan(swapped)]  # a resample of one value has no correlation
+    if value != value or not len(drawn) or not len(swapped):
+        return Delta(float(value), *[float("nan")] * 3)
     low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     beyond = (np.abs(swapped) >= abs(value) - 1e-12).sum()
     return Delta(float(value), float(low), float(high), float((beyond + 1) / (len(swapped) + 1)))

@@ -8,7 +8,7 @@ import numpy as np
 
 from adapt.checks import Measurement, Model
 from adapt.checks.health import Space, of_scored
-from adapt.checks.statistics import pearson, spearman
+from adapt.checks.statistics import pearson, settled, spearman
 from adapt.checks.topics import topics_of
 from adapt.files import read
 from adapt.records import ScoredPair
@@ -21,7 +21,8 @@ class Sts:
     """Semantic textual similarity on `sentence1, sentence2, score`.
 
     `spearman_low`, `_middle` and `_high` are the correlations within each third of the range of human scores: a model may tell
-    unrelated from alike, and put the alike in no order. A band with fewer than 20 rows, or with one score only, has none.
+    unrelated from alike, and put the alike in no order. A band with fewer than 20 rows, or with one score only, has none. Where
+    gold or a model's scores do not vary a correlation does not exist: it is NaN.
     """
 
     main = "spearman"
@@ -37,7 +38,7 @@ class Sts:
 
     def measure(self, data: list[ScoredPair], model: Model) -> Measurement:
         gold = np.array([pair.score for pair in data])
-        predicted = np.asarray(model.score([(p.sentence1, p.sentence2) for p in data]), dtype=np.float64)
+        predicted = settled(np.asarray(model.score([(p.sentence1, p.sentence2) for p in data]), dtype=np.float64))
         metrics = {"spearman": float(spearman(gold, predicted)[0]), "pearson": float(pearson(gold, predicted)[0])}
         metrics |= _by_band(gold, predicted)
         items = {"gold": gold.tolist(), "predicted": predicted.tolist()}

@@ -12,13 +12,15 @@ from adapt.checks.topics import topics_of
 from adapt.files import read
 from adapt.records import Triplet
 
+SAME = 1e-6  # a smaller difference is rounding
 MARGIN = 0.15  # of cosine, which is 0.3 of squared distance on unit vectors: what the triplet loss asks for by default
 
 
 class Triplets:
     """Accuracy on `anchor, positive, negative...`; a triplet with several negatives counts once for each.
 
-    A tie is no success. On unit vectors cosine and Euclidean distance give the same order; vectors that a model leaves at other
+    A tie, to six digits, is no success.
+    On unit vectors cosine and Euclidean distance give the same order; vectors that a model leaves at other
     lengths are compared as they are. `margin_satisfied` is the share whose positive is above the negative by a cosine of more
     than 0.15.
     """
@@ -43,9 +45,9 @@ class Triplets:
         negatives = model.embed([negative for _, negative in rows], "document").astype(np.float64)
         gap = _cosine(anchors, positives) - _cosine(anchors, negatives)
         items = {
-            "cosine_accuracy": gap > 0,
-            "euclidean_accuracy": _squared(anchors, positives) < _squared(anchors, negatives),
-            "manhattan_accuracy": np.abs(anchors - positives).sum(1) < np.abs(anchors - negatives).sum(1),
+            "cosine_accuracy": gap > SAME,
+            "euclidean_accuracy": _squared(anchors, negatives) - _squared(anchors, positives) > SAME,
+            "manhattan_accuracy": np.abs(anchors - negatives).sum(1) - np.abs(anchors - positives).sum(1) > SAME,
             "margin_satisfied": gap > MARGIN,
         }
         metrics = {name: float(found.mean()) for name, found in items.items()}
@@ -54,7 +56,8 @@ class Triplets:
 
 
 def _cosine(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    return (left * right).sum(1) / (np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1))
+    lengths = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
+    return np.divide((left * right).sum(1), lengths, out=np.zeros(len(left)), where=lengths > 0)
 
 
 def _squared(left: np.ndarray, right: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,7 @@ def check_command(
     adapt check --model runs/medical-recipe/model --recipe medical-recipe --split dev
     adapt check --model all-MiniLM-L6-v2 --sts sts-test.csv --mteb results --task sts=STSBenchmark
     """
+    from adapt import console
     from adapt.running.measure import measure_all
 
     if wrong := [task for task in tasks if "=" not in task]:
@@ -85,11 +86,19 @@ def check_command(
         for file in write(mteb, model, wanted, found, split, named):
             click.echo(f"wrote {file}", err=as_json)
     if as_json:
-        click.echo(json.dumps({name: {"rows": m.rows, **m.metrics} for name, m in found.items()}, indent=2))
-        return
-    for name, measured in found.items():
-        shown = "  ".join(f"{metric} {value:.4f}" for metric, value in measured.metrics.items())
-        click.echo(f"{name:<20} {measured.rows:>6,} rows  {shown}")
+        click.echo(json.dumps({name: {"rows": m.rows, **_known(m.metrics)} for name, m in found.items()}, indent=2))
+    else:
+        for name, measured in found.items():
+            shown = "  ".join(f"{metric} {console.defined(value)}" for metric, value in measured.metrics.items())
+            click.echo(f"{name:<20} {measured.rows:>6,} rows  {shown}")
+    mains = {name: checks.find(kind).main for name, (kind, _) in wanted.items()}
+    unknown = [f"{name}.{mains[name]}" for name, m in found.items() if m.metrics[mains[name]] != m.metrics[mains[name]]]
+    for name in unknown:
+        click.echo(
+            f"unmeasured: {name} is undefined: where gold scores or the model's do not vary there is no correlation", err=True
+        )
+    if unknown:
+        sys.exit(1)
 
 
 @click.command("compare")
@@ -110,7 +119,7 @@ def compare_command(
     """
     from adapt import console
     from adapt.running.measure import measure_each
-    from adapt.running.results import compared, promotion
+    from adapt.running.results import compared, promotion, undefined
 
     if len(pair) != 2:
         raise UserError(f"compare takes two models: --model before --model after (got {len(pair)})")
@@ -119,13 +128,22 @@ def compare_command(
     found = compared(before, after, {})
     decision = promotion(found, {name: checks.find(kind).main for name, (kind, _) in wanted.items()})
     if as_json:
-        click.echo(json.dumps({"rows": found, **decision} if promote else found, indent=2))
+        rows = [_known(row) for row in found]
+        click.echo(json.dumps({"rows": rows, **decision} if promote else rows, indent=2))
     else:
         console.Voice().out.print(console.test_table(found))
         if promote:
             click.echo(decision["sentence"])
-    if promote and not decision["promote"]:
+    unknown = any(row["verdict"] == "unmeasured" for row in found)
+    if unknown and not promote:
+        click.echo("unmeasured: " + "; ".join(undefined(row) for row in found if row["verdict"] == "unmeasured"), err=True)
+    if unknown or (promote and not decision["promote"]):
         sys.exit(1)
+
+
+def _known(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as JSON holds them: null where one is undefined, since JSON has no NaN."""
+    return {name: None if isinstance(value, float) and value != value else value for name, value in values.items()}
 
 
 COMMANDS = tuple(map(reads_data, (check_command, compare_command)))

@@ -86,6 +86,8 @@ def run_command(
         f"speed of the final model: {speed['latency_ms_p50']:.1f} ms a query (median), {speed['texts_per_second']:.0f} texts/s"
     )
     voice.out.print(f"took {console.clock(results['seconds'])}; model: {folder / 'model'}; report: {report}")
+    if results["test"] and results["verdict"]["word"] == "unmeasured":
+        sys.exit(1)
 
 
 @click.command("ablate")

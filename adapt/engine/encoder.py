@@ -19,7 +19,7 @@ from adapt.networks import int8
 from adapt.networks.encoder import ids_of, open_encoder, padded
 from adapt.networks.precision import for_inference
 from adapt.precision import InferencePrecision
-from adapt.vectors import Vectors, with_prompt
+from adapt.vectors import AS_LONG, Vectors, finite, with_prompt
 
 AT_ONCE = 10_000  # texts that stand in memory as tokens; among so many there are enough of any length
 
@@ -29,6 +29,11 @@ def _opened(folder: Path, digest: str, precision: str) -> SentenceTransformer:
     found = open_encoder(folder, precision)  # by digest too: a folder may be replaced while the process lives
     for_inference(found)
     return found
+
+
+def opened(folder: Path) -> SentenceTransformer:
+    """The model in `folder`, for inference alone; the last two are kept. Raises UserError where it is not sound."""
+    return _opened(folder, weights_digest(folder), resolve())
 
 
 def forward(model: SentenceTransformer | int8.Encoder, ids: Sequence[Sequence[int]], budget: int | None = None) -> torch.Tensor:
@@ -42,9 +47,17 @@ def _vectors(model: SentenceTransformer | int8.Encoder, ids: Sequence[Sequence[i
 
 @torch.inference_mode()
 def embed(
-    folder: Path, texts: Sequence[str], job: Job, role: str = "", label: str = "encoding", precision: InferencePrecision = "auto"
+    folder: Path,
+    texts: Sequence[str],
+    job: Job,
+    role: str = "",
+    label: str = "encoding",
+    precision: InferencePrecision = "auto",
+    unit: bool = True,
 ) -> np.ndarray:
-    """Unit vectors [texts, d], float32, of the model in `folder`; equal texts are encoded once.
+    """Unit vectors [texts, d], float32, of the model in `folder`, or (`unit` False) as long as it makes them.
+
+    Equal texts are encoded once. Raises UserError where a vector is not finite.
 
     With `job.vectors` set, vectors are kept there (see `adapt.vectors`) and read back by whoever asks next: a check, mining, the
     gate and the final test share one encoding of the same passages. Vectors of a `precision` other than that are kept apart. With
@@ -52,9 +65,9 @@ def embed(
     measures the model uses those vectors.
     """
     resolved = resolve("auto" if precision == "int8" else precision)
-    store, small = Vectors(folder, job.vectors, "" if resolved == resolve() else f"-{resolved}"), None
+    store, small = Vectors(folder, job.vectors, ("" if unit else AS_LONG) + ("" if resolved == resolve() else f"-{resolved}")), None
     given = with_prompt(folder, texts, role)
-    if precision == "int8" and store.missing(given):
+    if precision == "int8" and unit and store.missing(given):
         apart = Vectors(folder, job.vectors, int8.kind(given))
         small = _in_int8(folder, given, job) if apart.missing(given) else None
         store = apart if small or not apart.missing(given) else store
@@ -68,8 +81,8 @@ def embed(
             ids = ids_of(model, part)
             groups = by_length([len(row) for row in ids], memory.tokens_at_once())
             for group, found in zip(groups, cores.each(partial(_vectors, small or model, ids), groups), strict=True):
-                found = torch.nn.functional.normalize(found, dim=1)
-                store.keep([part[i] for i in group], found.cpu().numpy())
+                found = torch.nn.functional.normalize(found, dim=1) if unit else found
+                store.keep([part[i] for i in group], finite(folder, found.cpu().numpy()))
                 progress.advance(len(group))
 
         for start in range(0, len(missing), AT_ONCE):

@@ -15,7 +15,7 @@ import torch
 from transformers import PreTrainedModel
 
 from adapt.device import device, seed_all
-from adapt.engine import checkpoint, memory, processes
+from adapt.engine import checkpoint, memory, processes, soundness
 from adapt.errors import WorkFailed
 from adapt.job import Job
 from adapt.networks.precision import set_precision
@@ -191,6 +191,15 @@ def fit(
     if how.gradient_checkpointing:
         _set_checkpointing(module, False)
     module.eval()
+    if done:
+        last_epoch, last_rows = plan[done - 1]
+
+        def last_loss() -> float:
+            with torch.no_grad():
+                found = loss(last_epoch, last_rows, 1.0)
+            return float(found[0] if isinstance(found, tuple) else found)
+
+        soundness.after_last_update(module, label, done, len(plan), last_loss, [value for _, value in watch.seen])
     (job.out / "training.json").write_text(json.dumps({"losses": losses, "held_out": watch.seen}) + "\n", encoding="utf-8")
     tenth = max(1, len(losses) // 10)
     return Fitted(

@@ -15,10 +15,14 @@ import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 
+from adapt import model_folder
 from adapt.device import device
 from adapt.errors import UserError
-from adapt.models import prompt
+from adapt.models import default_pooling, prompt
+from adapt.networks import soundness
 from adapt.networks.precision import set_precision
+from adapt.networks.prompts import PromptlessPooling
+from adapt.networks.static import Static
 
 # sentence-transformers ≥ 5.4 writes module paths that older servers misread; the spelling before loads everywhere.
 LEGACY_MODULES = {
@@ -26,6 +30,8 @@ LEGACY_MODULES = {
     "sentence_transformers.sentence_transformer.modules.pooling.Pooling": "sentence_transformers.models.Pooling",
     "sentence_transformers.base.modules.normalize.Normalize": "sentence_transformers.models.Normalize",
     "sentence_transformers.base.modules.dense.Dense": "sentence_transformers.models.Dense",
+    "adapt.networks.static.Static": "sentence_transformers.models.StaticEmbedding",
+    "adapt.networks.prompts.PromptlessPooling": "sentence_transformers.models.Pooling",
 }
 LEGACY_POOLING = {
     "cls": "pooling_mode_cls_token",
@@ -62,30 +68,93 @@ def is_tuned(folder: Path) -> bool:
 
 
 def open_encoder(folder: Path, precision: str = "auto") -> SentenceTransformer:
-    """The model in `folder`, on this machine's device, in evaluation mode; its layers compute in `precision` (`set_precision`).
+    """The model in `folder`, on this machine's device, in evaluation mode, its weights in fp32 whatever type they are stored in.
 
-    A plain language model has no pooling of its own: it gets the CLS vector, as in the TSDAE paper. Raises UserError where
-    the folder holds no loadable model.
+    Its layers compute in `precision` (see `set_precision`).
+
+    A plain language model has no pooling of its own: see `adapt.models.default_pooling`. Raises UserError with everything that is
+    wrong where the folder holds no sound model: weights missing, of another architecture or not finite, no tokenizer, the same
+    vector for every text. No code from the folder is executed.
     """
-    with quiet():
+    model_folder.check(folder)
+    with quiet(), soundness.recorded() as loaded:
         try:
             if is_tuned(folder):
-                model = SentenceTransformer(str(folder), device=str(device()))
+                model = SentenceTransformer(str(folder), device="cpu", trust_remote_code=False, local_files_only=True)
             else:
                 from sentence_transformers.base.modules.transformer import Transformer
                 from sentence_transformers.sentence_transformer.modules.pooling import Pooling
 
                 transformer = Transformer(str(folder))
                 width = transformer.get_embedding_dimension()
-                model = SentenceTransformer(modules=[transformer, Pooling(width, "cls")], device=str(device()))
-        except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-            raise UserError(f"{folder}: holds no model that sentence-transformers can load ({error})") from None
+                model = SentenceTransformer(modules=[transformer, Pooling(width, default_pooling(folder))], device="cpu")
+        except UserError:
+            raise
+        except Exception as error:  # a damaged folder fails in dozens of ways in four libraries
+            raise UserError(f"{folder}: holds no model that sentence-transformers can load ({_reason(error)})") from None
+    soundness.refuse(folder, soundness.misfits(loaded, unused=("pooler",)))
+    _adjust(model, folder)
+    model.float()
+    soundness.refuse(folder, soundness.weights(model) or _trial(model))
     set_precision(model, precision)
-    return model.eval()
+    return model.to(device()).eval()
+
+
+def _adjust(model: SentenceTransformer, folder: Path) -> None:
+    """Have the model read what this package gives it; raises UserError for a tokenizer or a pooling that does not fit."""
+    from sentence_transformers.sentence_transformer.modules.pooling import Pooling
+    from sentence_transformers.sentence_transformer.modules.static_embedding import StaticEmbedding
+
+    if isinstance(model[0], StaticEmbedding):
+        model[0] = Static(model[0])
+        rows = model[0].num_embeddings
+    else:
+        body: Any = model[0].auto_model
+        rows = body.get_input_embeddings().weight.shape[0]
+        readable = positions(body)
+        if readable and (not model.max_seq_length or model.max_seq_length > readable):
+            model.max_seq_length = readable
+    soundness.refuse(folder, soundness.words(model.tokenizer, rows))
+    for place, part in enumerate(model):
+        if isinstance(part, Pooling):
+            width = getattr(model[0], "get_embedding_dimension", lambda: None)()
+            if place == 1 and width and part.embedding_dimension != width:
+                raise UserError(f"{folder}: Pooling is for {part.embedding_dimension} dimensions, and the network has {width}")
+            if not part.include_prompt and model.prompts:
+                model[place] = PromptlessPooling(part, model.tokenizer, [text or "" for text in model.prompts.values()])
+
+
+def _trial(model: SentenceTransformer) -> list[str]:
+    """What is wrong with the vectors that the model, on the CPU and in fp32, gives for texts that differ."""
+    model.eval()
+    ids = soundness.probes(model.tokenizer, model.max_seq_length or 512)
+    pad = model.tokenizer.pad_token_id or 0
+    return soundness.tried(lambda: model(padded(ids, pad, torch.device("cpu")))["sentence_embedding"], "vector")
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__
+
+
+def positions(body: Any) -> int | None:
+    """How many tokens a network can read by its position embeddings or, without a table of them, by its configuration; None: any.
+
+    RoBERTa and its kin count from the padding index on: of 514 rows 512 can be used.
+    """
+    for name, part in body.named_modules():
+        if isinstance(part, torch.nn.Embedding) and name.rpartition(".")[2] in ("position_embeddings", "wpe", "embed_positions"):
+            return part.num_embeddings - (0 if part.padding_idx is None else part.padding_idx + 1)
+    limit = getattr(body.config, "max_position_embeddings", None)
+    return limit if isinstance(limit, int) and limit > 0 else None
 
 
 def save_encoder(model: SentenceTransformer, folder: Path) -> Path:
-    """Save as an ordinary sentence-transformers folder that older versions and servers load too."""
+    """Save as an ordinary sentence-transformers folder that older versions and servers load too.
+
+    Training here is by cosine, and the folder says so, whatever the base was compared by.
+    """
+    model.similarity_fn_name = "cosine"
     with quiet():
         model.save_pretrained(str(folder), create_model_card=False)
     _rewrite(folder / "modules.json", lambda modules: [m | {"type": LEGACY_MODULES.get(m["type"], m["type"])} for m in modules])

@@ -9,11 +9,12 @@ from pathlib import Path
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
+from adapt import model_folder
 from adapt.device import device, seed_all
 from adapt.errors import UserError
 from adapt.models import is_cross_encoder
-from adapt.networks import int8
-from adapt.networks.encoder import padded, quiet
+from adapt.networks import int8, soundness
+from adapt.networks.encoder import padded, positions, quiet
 from adapt.networks.precision import set_precision
 
 # Tells sentence-transformers' CrossEncoder to give scores in 0 to 1, as this package does.
@@ -43,14 +44,17 @@ class Reader(torch.nn.Module):
     """A sequence classifier and its tokenizer, read as one logit: that of a match."""
 
     def __init__(self, folder: Path, new_head_seed: int | None = None, precision: str = "auto"):
-        """Load from `folder`; with a seed, a head that the folder does not have is drawn from it. Raises UserError.
+        """Load from `folder`; with a seed, a head that the folder does not have is drawn from it.
 
-        The layers compute in `precision` (`set_precision`), pooler and classification head in fp32.
+        The layers compute in `precision` (`set_precision`), pooler and classification head in fp32. Raises UserError with
+        everything that is wrong where the folder holds no sound model (see `adapt.networks.soundness`). No code from the folder
+        is executed.
         """
         super().__init__()
+        model_folder.check(Path(folder))
         try:
-            with quiet():
-                config = AutoConfig.from_pretrained(folder)
+            with quiet(), soundness.recorded() as loaded:
+                config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
                 has_head = is_cross_encoder(Path(folder))
                 if not has_head and new_head_seed is None:
                     raise UserError(f"{folder}: is not a cross-encoder (no classification head); train one: adapt cross-encoder")
@@ -62,19 +66,36 @@ class Reader(torch.nn.Module):
                 # and its tokenizer is saved so; one from elsewhere is read as its own tokenizer has it, and others do.
                 types = new_head_seed is not None and getattr(config, "type_vocab_size", 0) > 1
                 more = {"model_input_names": ["input_ids", "token_type_ids", "attention_mask"]} if types else {}
-                self.tokenizer = AutoTokenizer.from_pretrained(folder, **more)
+                self.tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, **more)
                 self.model = AutoModelForSequenceClassification.from_pretrained(
-                    folder, config=config, ignore_mismatched_sizes=new_head_seed is not None, dtype=torch.float32
+                    folder, config=config, dtype=torch.float32, trust_remote_code=False
                 )
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            raise UserError(f"{folder}: holds no model that can read pairs of texts ({error})") from None
+        except UserError:
+            raise
+        except Exception as error:  # a damaged folder fails in dozens of ways
+            raise UserError(f"{folder}: holds no model that can read pairs of texts ({type(error).__name__}: {error})") from None
+        rows = self.model.get_input_embeddings().weight.shape[0]
+        soundness.refuse(folder, soundness.misfits(loaded, new_head=new_head_seed is not None))
+        soundness.refuse(folder, soundness.words(self.tokenizer, rows) or soundness.weights(self.model))
+        self.longest = positions(self.model)
+        self.eval()
+        if new_head_seed is None:
+            soundness.refuse(folder, self._trial())
         set_precision(self, precision)
-        self.to(device()).eval()
+        self.to(device())
+
+    def _trial(self) -> list[str]:
+        """What is wrong with the scores that the model, on the CPU and in fp32, gives for pairs that differ."""
+        ids = soundness.probes(self.tokenizer, self.longest or 512)
+        pad = self.tokenizer.pad_token_id or 0
+        features = padded(ids, pad, torch.device("cpu"))
+        return soundness.tried(lambda: self._match(self.model(**features).logits.float())[:, None], "score")
 
     def ids(self, first: Sequence[str], second: Sequence[str], max_length: int) -> list[tuple[list[int], list[int]]]:
-        """(token ids, token types) of each pair, cut at `max_length` from the longer side."""
+        """(token ids, token types) of each pair, cut from the longer side at `max_length`, or at what the model can read."""
         if not first:
             return []
+        max_length = min(max_length, self.longest or max_length)
         encoded = self.tokenizer(
             list(first), list(second), truncation="longest_first", max_length=max_length, return_token_type_ids=True
         )
@@ -90,7 +111,9 @@ class Reader(torch.nn.Module):
     def forward(self, pairs: Sequence[tuple[list[int], list[int]]], small: int8.Body | None = None) -> torch.Tensor:
         """Logits [pairs], fp32, in one pass: log-odds of a match, where there are several outputs; by `small`, in int8."""
         features = self.features(pairs)
-        logits = small(features) if small else self.model(**features).logits.float()
+        return self._match(small(features) if small else self.model(**features).logits.float())
+
+    def _match(self, logits: torch.Tensor) -> torch.Tensor:
         match = logits[:, self.match]
         if logits.shape[1] == 1:
             return match

@@ -31,7 +31,7 @@ def forest(rows: Sequence[Mapping[str, Any]], label: str) -> Markup:
             text(RIGHT, y - 14, f"{points(row['delta'])} ({interval(row)})", "value", "end"),
             _upright(scale(0), y, "zero"),
             *_whisker(scale, row, y),
-            dot(scale(row["delta"]), y, f"mark {row['verdict']}"),
+            *([dot(scale(row["delta"]), y, f"mark {row['verdict']}")] if math.isfinite(row["delta"]) else []),
         ]
     return drawing(bottom + 20, label, parts)
 

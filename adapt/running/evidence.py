@@ -51,7 +51,7 @@ def gather(
     The gate's target stands first. `measured_*` are the measurements of both models on test data, by check. A part that a kind
     of check has not (neighbours of sentence pairs) is left out. The same models and data give the same evidence.
     """
-    both = Both(OnDisk(base.path, measures.job).embed, OnDisk(final.path, measures.job).embed)
+    both = Both(OnDisk(base.path, measures.job, "cosine").embed, OnDisk(final.path, measures.job, "cosine").embed)
     main = recipe.gate.target if recipe.gate and recipe.gate.target else ""
     names = [n for n, spec in recipe.checks.items() if spec.role == "target" and n in measured_base and n in measured_final]
     found = {}

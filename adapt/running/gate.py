@@ -16,7 +16,9 @@ Measured = Mapping[str, Measurement]
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a gate says of a model: one word (better, same, worse, forgetting), why, and whether it may pass.
+    """What a gate says of a model: one word (better, same, worse, forgetting, unmeasured), why, and whether it may pass.
+
+    unmeasured: a metric that the gate decides by is undefined for one of the models; such a model does not pass.
 
     `gained`: the target's gain over the model before plus each transfer metric's times its weight. `lost`: how far guards lie
     below the base model, summed. Both as fractions: 0.01 is a point.
@@ -59,6 +61,13 @@ def judge(spec: GateSpec, base: Measured, before: Measured, after: Measured, see
     A guard's budget bounds the difference itself, not its interval: the budget is what the user allows to be lost.
     """
     fallen, lost = [], 0.0
+    sides = {"the base": (base, spec.guard), "the model before": (before, [*spec.transfer, *filter(None, [spec.target])])}
+    sides["this model"] = (after, spec.metrics())
+    undefined = [
+        f"{m} is undefined for {name}" for name, (side, wanted) in sides.items() for m in wanted if value(side, m) != value(side, m)
+    ]
+    if undefined:
+        return Verdict("unmeasured", "; ".join(undefined), False)
     for metric, budget in spec.guard.items():
         change = value(after, metric) - value(base, metric)
         lost += max(0.0, -change)

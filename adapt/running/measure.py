@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from adapt import cache, checks, files, models, vectors
+from adapt import cache, checks, files, model_folder, models, vectors
 from adapt.checks import Measurement
 from adapt.checks.health import health
 from adapt.checks.statistics import STATISTICS, Delta, compare_all
@@ -20,23 +20,25 @@ from adapt.running.survey import texts_of_check
 from adapt.storage.digests import read_sealed, write_sealed
 from adapt.store import key_of
 
-VERSION = 4  # raised when the same check would measure something else
+VERSION = 5  # raised when the same check would measure something else
 
 
 @dataclass(frozen=True)
 class OnDisk:
-    """A bi-encoder as checks see it."""
+    """A bi-encoder as checks see it: `by` its own similarity, cosine or dot, or by cosine where asked."""
 
     folder: Path
     job: Job
+    by: Literal["own", "cosine"] = "own"
 
     def embed(self, texts: Sequence[str], role: str = ""):
-        """Unit vectors [texts, d]."""
-        found = vectors.kept(self.folder, texts, self.job.vectors, role)
+        """Vectors [texts, d] whose dot products are the similarity: unit vectors, of a dot-product model as long as they are."""
+        unit = self.by == "cosine" or not by_dot(self.folder)
+        found = vectors.kept(self.folder, texts, self.job.vectors, role, unit)
         if found is None:
             from adapt.engine.encoder import embed  # takes seconds to import, and has nothing to do where all stand already
 
-            found = embed(self.folder, texts, self.job, role, label="encoding for checks")
+            found = embed(self.folder, texts, self.job, role, label="encoding for checks", unit=unit)
         return found
 
     def device(self) -> str:
@@ -46,9 +48,14 @@ class OnDisk:
         return describe()
 
     def score(self, pairs: Sequence[tuple[str, str]]):
-        """Cosines [pairs]."""
+        """Similarities [pairs]."""
         found = self.embed([text for pair in pairs for text in pair])
         return (found[0::2] * found[1::2]).sum(1)
+
+
+def by_dot(folder: Path) -> bool:
+    """Whether a model's own configuration compares vectors by their dot product."""
+    return model_folder.similarity(folder) == "dot"
 
 
 @dataclass(frozen=True)
@@ -124,7 +131,7 @@ class Measures:
         file = self.where / f"health-{kind}-{split}-{key_of(entry)}.json" if self.where and digest else None
         if file and (kept := self._kept(file)):
             return kept
-        found = health(kind, self.read(kind, source, split), OnDisk(model.path, self.job))
+        found = health(kind, self.read(kind, source, split), OnDisk(model.path, self.job, "cosine"))
         if file:
             write_sealed(file, found, durable=False)
         return found
@@ -175,6 +182,10 @@ def measure_each(
             raise UserError(
                 f"{folder}: is a cross-encoder, which scores pairs and has no vectors; measure it with --sts or --pairs"
             )
+    for folder in (model.path for model in asked):
+        if (own := model_folder.similarity(folder)) != "cosine":
+            how = "measured by it" if own == "dot" else "measured by cosine"
+            tell(Event("note", f"{folder}: its own similarity is {own}; {how}"))
     measures, before = Measures(Job(tell=tell, vectors=cache.vectors())), cache.size()
     for check, (kind, source) in wanted.items():
         texts = texts_of_check(kind, measures.read(kind, source, split))

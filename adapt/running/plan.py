@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from adapt import models
+from adapt import model_folder, models
 from adapt.errors import UserError
 from adapt.files import count_rows, reading, regular
 from adapt.recipe import DATA, Recipe, Step, variants, without
@@ -80,6 +80,7 @@ def make(recipe: Recipe, store: Store, until: str | None = None, fresh: Sequence
         if name is not None and name not in ids:
             raise UserError(f"{option} {name}: the recipe has no such step. Its steps: {', '.join(ids)}")
     folder = models.locate(recipe.model, recipe.file.parent, download)
+    model_folder.check(folder)
     base = key_of({"weights": models.weights_digest(folder)})
     digests = check_digests(recipe)
     lines, problems = [], []

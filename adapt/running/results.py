@@ -40,6 +40,7 @@ def dev_rows(recipe: Recipe, models: Sequence[tuple[str, bool, Mapping[str, Meas
         rows.append(row)
     target = recipe.gate.target if recipe.gate else None
     judged = [row["deltas"][target] for row in rows if target in row["deltas"] and not row["after"].startswith("gate-")]
+    judged = [delta for delta in judged if delta["verdict"] != "unmeasured"]
     for delta, p in zip(judged, holm([delta["p"] for delta in judged]), strict=True):
         delta["holm"] = p
     return rows
@@ -99,7 +100,9 @@ def cohorts(recipe: Recipe, base: Mapping[str, Measurement], final: Mapping[str,
         for topic in sorted(topic for topic, count in counts.items() if count >= SMALLEST_COHORT):
             delta = difference(base, final, f"{metric}[{topic}]", recipe.seed)
             found.append({"metric": metric, "topic": topic, "items": counts[topic], **as_row(delta)})
-        for row, p in zip(found, holm([row["p"] for row in found]), strict=True):
+        known = [row for row in found if row["verdict"] != "unmeasured"]
+        rows += [{**row, "holm": row["p"]} for row in found if row["verdict"] == "unmeasured"]
+        for row, p in zip(known, holm([row["p"] for row in known]), strict=True):
             word = "same" if p > 1 - LEVEL else "better" if row["delta"] > 0 else "worse"
             rows.append({**row, "holm": p, "verdict": word})
     return rows
@@ -149,10 +152,11 @@ def warnings(recipe: Recipe, test: Sequence[Mapping[str, Any]], topics: Sequence
 def verdict(recipe: Recipe, found: Mapping[str, Any]) -> dict[str, Any]:
     """One word and one sentence on a whole run, from what else is known of it (see `adapt.running.runner.run`).
 
-    worse: a gate set every step back, so that the base itself is handed over, or the target fell on test data.
+    worse: a gate set every step back, so that the base itself is handed over, or the target fell on test data. unmeasured: the
+    target has no value for one of the two models, or none was measured.
     """
     gates = [step for step in found["steps"] if step["stage"] == "gate"]
-    failed = [step for step in gates if step["tried"][0]["word"] in ("worse", "forgetting")]
+    failed = [step for step in gates if step["tried"][0]["word"] in ("worse", "forgetting", "unmeasured")]
     removed, let_in = leaked(found["steps"]), leaked(found["steps"], ("allowed", "transductive"))
     what = f"{removed:,} rows that stand in dev or test data were kept out of training"
     if recipe.leaks == "allow":
@@ -160,7 +164,8 @@ def verdict(recipe: Recipe, found: Mapping[str, Any]) -> dict[str, Any]:
     said = {"seeds": [recipe.seed], "leaks": removed, "allowed_leaks": let_in, "guards": {}, "p": None}
     if gates and failed and not found["changed"]:
         words = "; ".join(f"{step['step'].removeprefix('gate-')}: {step['tried'][0]['sentence']}" for step in failed)
-        return {"word": "worse", "sentence": f"Every step was set back, and the base itself is handed over. {words}.", **said}
+        word = "unmeasured" if all(step["tried"][0]["word"] == "unmeasured" for step in failed) else "worse"
+        return {"word": word, "sentence": f"Every step was set back, and the base itself is handed over. {words}.", **said}
     target = recipe.gate.target if recipe.gate else None
     targets = [r for r in found["test"] if r["role"] == "target" and is_shown(recipe, r["metric"])]
     row = next((r for r in found["test"] if r["metric"] == target), targets[0] if targets else None)
@@ -168,6 +173,8 @@ def verdict(recipe: Recipe, found: Mapping[str, Any]) -> dict[str, Any]:
         return {"word": "unmeasured", "sentence": "No target was measured on test data.", **said}
     guards = {r["metric"]: r["delta"] for r in found["test"] if r["role"] == "guard" and is_shown(recipe, r["metric"])}
     kept = ", ".join(f"{metric} {100 * delta:+.1f} points" for metric, delta in guards.items())
+    if row["verdict"] == "unmeasured":
+        return {"word": "unmeasured", "sentence": f"{undefined(row)} on test data; {what}.", **said, "guards": guards}
     sentence = (
         f"{row['metric']} on test data went from {100 * row['base']:.1f} to {100 * row['final']:.1f}: {change(row)} "
         f"(seed {recipe.seed}); {what}{'; guards: ' + kept if kept else ''}."
@@ -189,16 +196,29 @@ def verdict_over_seeds(first: Mapping[str, Any], rows: Sequence[Mapping[str, Any
 
 
 def promotion(rows: Sequence[Mapping[str, Any]], main: Mapping[str, str]) -> dict[str, Any]:
-    """Whether the second of two compared models may replace the first: no check's main metric fell significantly.
+    """Whether the second of two compared models may replace the first: every check's main metric is known, and none fell
+    significantly.
 
     `rows` as `compared` gives them; `main`: {check: main metric}.
     """
     shown = [row for row in rows if main[row["metric"].partition(".")[0]] == row["metric"].partition(".")[2]]
+    unknown = [undefined(row) for row in shown if row["verdict"] == "unmeasured"]
+    missing = sorted(name for name in main if name not in {row["metric"].partition(".")[0] for row in shown})
+    unknown += [f"{name}.{main[name]} has no items to compare" for name in missing] if not shown else []
+    if unknown:
+        return {"promote": False, "sentence": f"unmeasured: {'; '.join(unknown)}; do not promote"}
     fallen = [row for row in shown if row["verdict"] == "worse"]
     risen = [row for row in shown if row["verdict"] == "better"]
     words = "; ".join(f"{row['metric']} {change(row)}" for row in fallen or risen or shown)
     sentence = f"do not promote: {words}" if fallen else f"promote: {words if risen else 'nothing fell significantly; ' + words}"
     return {"promote": not fallen, "sentence": sentence}
+
+
+def undefined(row: Mapping[str, Any]) -> str:
+    """Which side of a compared metric is undefined, and why that can be."""
+    sides = [name for name in ("base", "final") if row[name] != row[name]]
+    both = {2: "both models", 1: "the first model" if sides == ["base"] else "the second model"}[len(sides)]
+    return f"{row['metric']} is undefined for {both}: gold scores or the model's own do not vary"
 
 
 def change(row: Mapping[str, Any]) -> str:

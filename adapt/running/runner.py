@@ -150,7 +150,8 @@ def _sweep(recipe: Recipe, store: Store, tell: Tell) -> tuple[Recipe, list[dict[
         delta = gate.difference(measured[0], measured[-1], target, recipe.seed)
         value = gate.value(measured[-1], target)
         rows.append({"settings": settings, "metric": target, "value": value, "chosen": False, **results.as_row(delta)})
-    best = max(range(len(rows)), key=lambda number: (rows[number]["value"], -number))
+    values = [row["value"] if row["value"] == row["value"] else float("-inf") for row in rows]
+    best = max(range(len(rows)), key=lambda number: (values[number], -number))
     rows[best]["chosen"] = True
     return variants(recipe)[best][1], rows
 

@@ -17,7 +17,7 @@ from adapt.errors import UserError, did_you_mean
 from adapt.job import Event, Job
 from adapt.recipe import Recipe
 from adapt.records import CrossEncoder, Encoder, Joined
-from adapt.running import gate, results, survey
+from adapt.running import gate, results, soundness, survey
 from adapt.running import plan as planning
 from adapt.running.measure import Measures, scores_pairs
 from adapt.running.plan import Plan, Planned
@@ -51,6 +51,7 @@ class Steps:
         """Do every line of the plan; the key of the model as the last step left it."""
         if any(not line.cached for line in self.plan.lines):
             models.verify(self.plan.folder)
+            soundness.base(self.plan.folder, self.recipe, self.job)
         self._make_data()
         self._survey()
         self._check("base", self.plan.base)
@@ -146,7 +147,7 @@ class Steps:
             made: Any = self._data(line.entry["data"], job, read)
         else:
             inputs = {name: self._input(keys) for name, keys in (line.inputs or {}).items()}
-            made = line.step.stage.run(**inputs, job=job)
+            made = soundness.run(line.step.stage, inputs, job, line.name)
             asked = getattr(line.step.stage, "precision", None)
             if asked is not None:
                 job.counts.setdefault("precision", asked if asked == "int8" else resolve(asked))
@@ -265,6 +266,10 @@ class Steps:
             name, _, topic = name.partition("[")
             known = base[check].metrics
             where = f"{self.recipe.file}: {'.'.join(path)}"
+            if name in known and not topic and known[name] != known[name]:
+                problems.append(
+                    f"{where}: {check}.{name} is undefined on dev data: its gold scores, or the base's own, do not vary"
+                )
             if name not in known:
                 problems.append(f"{where}: check '{check}' has no metric '{name}'.{did_you_mean(name, known)}")
             elif topic and (topic := topic.removesuffix("]")) not in base[check].topics:

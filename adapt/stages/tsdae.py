@@ -106,14 +106,30 @@ class Tsdae(TrainingStage):
                 f"tsdae: objective vectors learns from the base's own vectors, and {model.path} is a plain language model, "
                 "whose vectors say little; use objective denoise, or a base that is an embedder"
             )
-        rows = self._rows(texts, job)
-        job.note(f"tsdae: {len(rows):,} {self._unit()}s; the base is treated as {'tuned' if tuned else 'raw'}")
         encoder = open_encoder(model.path)
         if self.pooling != "base":
             set_pooling(encoder, self.pooling)
+        self._fits(encoder, model)
+        rows = self._rows(texts, job)
+        job.note(f"tsdae: {len(rows):,} {self._unit()}s; the base is treated as {'tuned' if tuned else 'raw'}")
         fitted = self._train(encoder, model, _read(encoder, rows, self.max_length), tuned, job)
         job.counts.update({f"{self._unit()}s": len(rows)}, treated_as="tuned" if tuned else "raw", **vars(fitted))
         return Encoder(save_encoder(encoder, job.out / "model"))
+
+    def _fits(self, encoder, model: Encoder) -> None:
+        """Raise UserError for an encoder that the objective can't train."""
+        from adapt.errors import UserError
+
+        body = getattr(encoder[0], "auto_model", None)
+        if body is None:
+            raise UserError(f"tsdae: {model.path} has static embeddings, and TSDAE is for transformers; try: adapt finetune")
+        width, inside = encoder.get_embedding_dimension(), body.config.hidden_size
+        if self.objective == "denoise" and width != inside:
+            raise UserError(
+                f"tsdae: {model.path} gives vectors of {width} dimensions (its modules after the transformer change them), and a "
+                f"decoder of the same architecture reads {inside}; use objective vectors, mlm or simcse, or a base without a Dense "
+                "module and with one way of pooling"
+            )
 
     def _unit(self) -> str:
         return self.unit or ("text" if self.objective == "vectors" else "sentence")

@@ -66,8 +66,7 @@ def test_retrieval_agrees_with_trec_eval_where_passages_tie():
     from ir_measures import AP, RR, P, R, nDCG
 
     rng = np.random.default_rng(8)
-    # trec_eval gives a tie to the name that sorts last, we to the passage that stands first: names fall along the corpus.
-    corpus = [Text(f"d{999 - i}", f"passage {i}") for i in range(120)]
+    corpus = [Text(f"d{i}", f"passage {i}") for i in range(120)]
     queries = [Text(f"q{i}", f"query {i}") for i in range(30)]
     relevant = {q.id: {t.id: float(rng.integers(1, 4)) for t in rng.choice(corpus, 4, replace=False)} for q in queries}
     table = {t.text: rng.integers(-1, 2, size=4).astype(float) for t in [*corpus, *queries]}  # products are small whole numbers
@@ -78,7 +77,9 @@ def test_retrieval_agrees_with_trec_eval_where_passages_tie():
         "ndcg@10": nDCG @ 10, "recall@100": R @ 100, "map": AP, "precision@10": P @ 10,
         "ndcg@1": nDCG @ 1, "ndcg@7": nDCG @ 7, "recall@7": R @ 7, "precision@7": P @ 7, "precision@1": P @ 1,
     }  # fmt: skip
-    qrels = {q: {d: int(g) for d, g in grades.items()} for q, grades in relevant.items()}
+    # trec_eval gives a tie to the name that sorts last, we to wrong passages before right ones, to lower grades before higher.
+    scored = {q: {f"{9 - relevant[q].get(d, 0):.0f} {d}": s for d, s in scores.items()} for q, scores in scored.items()}
+    qrels = {q: {f"{9 - g:.0f} {d}": int(g) for d, g in grades.items()} for q, grades in relevant.items()}
     theirs = ir_measures.calc_aggregate(list(wanted.values()), qrels, scored)
     for name, measure in wanted.items():
         assert found.metrics[name] == pytest.approx(theirs[measure], abs=1e-9), name
@@ -100,10 +101,25 @@ def test_ranks_are_the_places_in_an_exact_search_counted_or_sorted(monkeypatch, 
         wanted = [rng.choice(200, rng.integers(1, 9), replace=False).tolist() for _ in queries]
         never = rng.integers(-1, 200, size=30)
         never[3], wanted[4] = wanted[3][0], [never[4], 5] if never[4] != 5 else [5]
-        whole, _ = dense.top(queries, passages, 200)
-        for found, full, own, places in zip(ranking.ranks(queries, passages, wanted, never), whole, never, wanted, strict=True):
-            seen = full[full != own].tolist()
+        for number, found in enumerate(ranking.ranks(queries, passages, wanted, never)):
+            places, own = wanted[number], never[number]
+            # An exact search gives ties to the lower index: here those wanted stand last, in their order.
+            order = [*(i for i in range(200) if i not in places), *places]
+            full = [order[i] for i in dense.top(queries[number : number + 1], passages[order], 200)[0][0]]
+            seen = [i for i in full if i != own]
             assert found.tolist() == [seen.index(place) if place != own else 200 for place in places]
+
+
+def test_a_model_that_tells_nothing_apart_gets_nothing_whatever_the_order_of_the_corpus():
+    corpus = [Text(f"d{i}", f"passage {i}") for i in range(50)]
+    queries = [Text(f"q{i}", f"query {i}") for i in range(5)]
+    relevant = {q.id: {f"d{i}": 1.0} for i, q in enumerate(queries)}  # the answers stand first
+    check = checks.find("retrieval")
+    for vector in ([1.0, 0.0], [0.0, 0.0], [np.nan, 0.0]):
+        blind = Fake({t.text: vector for t in [*corpus, *queries]})
+        for texts in (corpus, corpus[::-1]):
+            found = check.measure(Judged(queries, texts, relevant), blind).metrics
+            assert found["ndcg@10"] == found["mrr@10"] == 0 and found["map"] <= 1 / 50, vector
 
 
 @pytest.mark.parametrize("few", [0, 1_000])

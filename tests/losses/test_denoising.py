@@ -90,10 +90,10 @@ BODIES = {  # a tiny random body of each family, and whether a decoder can read 
         False,
     ),
     "llama": (lambda t: t.LlamaModel(t.LlamaConfig(**SMALL)), False),
-    # It has cross-attention, but CLS pooling takes a causal encoder's first vector, which knows nothing of the rest.
+    # It has cross-attention, and its last token, which is pooled, has seen the others.
     "gpt2": (
         lambda t: t.GPT2Model(t.GPT2Config(vocab_size=200, n_embd=32, n_layer=1, n_head=2, bos_token_id=2, eos_token_id=3)),
-        False,
+        True,
     ),
 }
 

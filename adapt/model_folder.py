@@ -1,0 +1,203 @@
+"""What a model's folder must hold, looked at before anything is loaded: configuration, modules, weights, tokenizer."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from adapt.errors import UserError
+
+READ_FIRST = ("Transformer", "StaticEmbedding")
+AFTER = ("Pooling", "Dense", "Normalize", "LayerNorm", "Dropout", "WeightedLayerPooling", "CNN")
+CONFIGURED = ("Pooling", "Dense", "LayerNorm", "WeightedLayerPooling", "CNN")  # modules that have a config.json of their own
+SIMILARITIES = ("cosine", "dot", "euclidean", "manhattan")
+TOKENIZERS = (
+    "tokenizer.json",
+    "vocab.txt",
+    "vocab.json",
+    "vocab.bpe",
+    "merges.txt",
+    "bpe.codes",
+    "vocab-src.json",
+    "vocabulary.txt",
+)
+WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+
+
+def check(folder: Path) -> None:
+    """Raise UserError with every problem of a model's folder that can be seen without loading the model.
+
+    Nothing in the folder is executed: a module whose class is none of sentence-transformers' own is such a problem.
+    """
+    found = [f"{folder}: {problem}" for problem in problems(folder)]
+    if found:
+        raise UserError(found)
+
+
+def problems(folder: Path) -> list[str]:
+    """What is wrong with a model's folder, a sentence each; empty where nothing is."""
+    found: list[str] = []
+    _settings(folder, found)
+    if not (folder / "modules.json").is_file():
+        _transformer(folder, found)
+        return found
+    modules = _modules(folder, found)
+    for name, place in modules:
+        if name == "Transformer":
+            _transformer(place, found)
+        elif name == "StaticEmbedding":
+            found += [] if (place / "tokenizer.json").is_file() else ["holds no tokenizer (no tokenizer.json)"]
+            found += _weights(place)
+        elif name in CONFIGURED:
+            _json(place / "config.json", found, required=True)
+            found += _weights(place) if name == "Dense" else []
+    names = [name for name, _ in modules]
+    if names and names[0] not in READ_FIRST:
+        found.append(f"its first module is {names[0]}; models are read that begin with {' or '.join(READ_FIRST)}")
+    elif names and names[0] == "Transformer" and "Pooling" not in names:
+        found.append("modules.json names no Pooling, so that texts get no vector")
+    return found
+
+
+def settings(folder: Path) -> dict[str, Any]:
+    """What config_sentence_transformers.json says; empty where there is none."""
+    return _json(folder / "config_sentence_transformers.json", [])
+
+
+def similarity(folder: Path) -> str:
+    """How the model's own configuration compares vectors: cosine (where it says nothing), dot, euclidean or manhattan."""
+    return settings(folder).get("similarity_fn_name") or "cosine"
+
+
+def stored_types(folder: Path) -> set[str]:
+    """The types that floating-point weights are stored in, as safetensors names them (F32, BF16, F16); empty for other files."""
+    found = set()
+    for file in folder.rglob("*.safetensors"):
+        header, _ = safetensors_header(file)
+        found |= {str(entry["dtype"]) for entry in (header or {}).values() if "F" in str(entry.get("dtype"))}
+    return found
+
+
+def safetensors_header(file: Path) -> tuple[dict[str, dict[str, Any]] | None, str]:
+    """({tensor: {dtype, shape, data_offsets}}, "") of a safetensors file, or (None, what is wrong with it)."""
+    size = file.stat().st_size
+    try:
+        with open(file, "rb") as opened:
+            length = struct.unpack("<Q", opened.read(8))[0]
+            if not 2 <= length <= min(size - 8, 100_000_000):
+                raise ValueError
+            header = json.loads(opened.read(length))
+        header.pop("__metadata__", None)
+        end = max((int(entry["data_offsets"][1]) for entry in header.values()), default=0)
+    except (OSError, struct.error, ValueError, KeyError, TypeError, AttributeError, IndexError):
+        return None, f"{file.name} is damaged (no readable safetensors header; {size:,} bytes)"
+    if 8 + length + end != size:
+        return None, f"{file.name} is cut or damaged: it has {size:,} bytes, its header says {8 + length + end:,}"
+    if not header:
+        return None, f"{file.name} holds no weights"
+    return header, ""
+
+
+def _json(file: Path, found: list[str], required: bool = False) -> dict[str, Any]:
+    """A JSON object; {} and a problem where the file holds none."""
+    if not file.is_file():
+        found += [f"has no {file.parent.name}/{file.name}"] if required else []
+        return {}
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        found.append(f"{file.parent.name}/{file.name} can't be read ({type(error).__name__}: {str(error)[:120]})")
+        return {}
+    if not isinstance(value, dict):
+        found.append(f"{file.name} holds no JSON object")
+        return {}
+    return value
+
+
+def _settings(folder: Path, found: list[str]) -> None:
+    """Prompts and similarity of an embedder."""
+    settings = _json(folder / "config_sentence_transformers.json", found)
+    prompts = settings.get("prompts") or {}
+    if not isinstance(prompts, Mapping) or not all(text is None or isinstance(text, str) for text in prompts.values()):
+        found.append("prompts in config_sentence_transformers.json must be texts by name")
+    name = settings.get("similarity_fn_name")
+    if name is not None and name not in SIMILARITIES:
+        found.append(f"similarity_fn_name is {name!r}; known: {', '.join(SIMILARITIES)}")
+
+
+def _modules(folder: Path, found: list[str]) -> list[tuple[str, Path]]:
+    """(class, folder) of each module that modules.json names, as far as they are there."""
+    try:
+        listed = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        found.append(f"modules.json can't be read ({type(error).__name__}: {str(error)[:120]})")
+        return []
+    if not isinstance(listed, list) or not listed or not all(isinstance(one, dict) for one in listed):
+        found.append("modules.json must list the model's modules, and lists none")
+        return []
+    named: list[tuple[str, Path]] = []
+    for one in listed:
+        kind, path = str(one.get("type")), str(one.get("path", ""))
+        package, _, name = kind.rpartition(".")
+        place = folder / path
+        if package.split(".")[0] != "sentence_transformers":
+            found.append(f"module {kind!r} is code of the model's own, which is never executed")
+        elif name not in (*READ_FIRST, *AFTER):
+            found.append(f"module {name} is not supported; supported: {', '.join((*READ_FIRST, *AFTER))}")
+        elif not place.resolve().is_relative_to(folder.resolve()):
+            found.append(f"module {name} has the path {path!r}, outside the model's folder")
+        elif not place.is_dir() and name in (*READ_FIRST, *CONFIGURED):
+            found.append(f"module {name} should be in {path!r}, which is missing")
+        else:
+            named.append((name, place))
+    return named if len(named) == len(listed) else []
+
+
+def _transformer(place: Path, found: list[str]) -> None:
+    """A language model: configuration, weights, tokenizer."""
+    if (place / "adapter_config.json").is_file():
+        found.append("holds an adapter (adapter_config.json) and not the whole model; merge it into its base first")
+        return
+    config = _json(place / "config.json", found, required=True)
+    if (place / "config.json").is_file() and not isinstance(config.get("model_type"), str):
+        found.append("holds no model that is known: config.json names no model_type")
+    limit = _json(place / "sentence_bert_config.json", found).get("max_seq_length")
+    if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
+        found.append(f"max_seq_length in sentence_bert_config.json is {limit!r}; it must be a whole number of at least 1")
+    found += _weights(place)
+    if not any((place / name).is_file() for name in TOKENIZERS) and not any(place.glob("*.model")) and not any(place.glob("*.spm")):
+        found.append(f"holds no tokenizer (none of {', '.join(TOKENIZERS[:3])}, *.model)")
+    for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
+        _json(place / name, found)
+
+
+def _weights(place: Path) -> list[str]:
+    """What is wrong with the weights of a folder, by their headers."""
+    there = [place / name for name in WEIGHTS if (place / name).is_file()]
+    if not there:
+        return [f"holds no model weights (none of {', '.join(WEIGHTS[::2])} in {place.name})"]
+    return [problem for file in _shards(there[0]) for problem in _file(file)]
+
+
+def _shards(file: Path) -> Iterator[Path]:
+    """The files of weights: `file`, or what it lists where it is an index."""
+    if file.suffix != ".json":
+        yield file
+        return
+    listed = _json(file, []).get("weight_map")
+    names = set(listed.values()) if isinstance(listed, dict) else set()
+    yield from (file.with_name(str(name)) for name in sorted(names, key=str)) if names else [file]
+
+
+def _file(file: Path) -> list[str]:
+    if not file.is_file():
+        return [f"{file.name}, a part of the weights, is missing"]
+    if file.suffix == ".json":
+        return [f"{file.name} names no files of weights"]
+    if file.suffix == ".safetensors":
+        problem = safetensors_header(file)[1]
+        return [problem] if problem else []
+    return [] if file.stat().st_size else [f"{file.name} is empty"]

@@ -1,0 +1,183 @@
+"""Whether a model in memory is what its folder says: every weight loaded, all of them finite, no two inputs alike to it.
+
+transformers fills what it does not find at random, and such a model gives figures like any other.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+from adapt.errors import UserError
+
+PROBES, TOKENS = 8, 6  # inputs of so many words of the vocabulary each
+SAME = 2e-5  # distance of unit vectors, or of scores, up to which a difference is rounding in fp32
+SHOWN = 3  # names listed of each kind
+NEW_HEADS = (
+    "classifier",
+    "classification_head",
+    "score",
+    "pre_classifier",
+    "pooler",
+    "dense",
+    "out_proj",
+    "head",
+    "sequence_summary",
+)
+_patched = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A network as transformers loaded it, and what the checkpoint lacked, had too much, or had in another shape."""
+
+    network: PreTrainedModel
+    missing: frozenset[str]
+    unexpected: frozenset[str]
+    mismatched: tuple[tuple[str, Sequence[int], Sequence[int]], ...]
+
+
+@contextmanager
+def recorded() -> Iterator[list[Loaded]]:
+    """Every network that transformers loads within: with `output_loading_info`, which libraries in between do not ask for."""
+    found: list[Loaded] = []
+    with _patched:
+        usual = PreTrainedModel.__dict__["from_pretrained"]
+
+        def from_pretrained(cls: type, *args: Any, **kwargs: Any) -> Any:
+            wanted = kwargs.pop("output_loading_info", False)
+            kwargs["ignore_mismatched_sizes"] = True  # told below, with names and shapes
+            network, info = usual.__func__(cls, *args, output_loading_info=True, **kwargs)
+            missing, unexpected = frozenset(info["missing_keys"]), frozenset(info["unexpected_keys"])
+            found.append(Loaded(network, missing, unexpected, tuple(sorted(info["mismatched_keys"]))))
+            return (network, info) if wanted else network
+
+        PreTrainedModel.from_pretrained = classmethod(from_pretrained)  # type: ignore[method-assign,assignment]
+        try:
+            yield found
+        finally:
+            PreTrainedModel.from_pretrained = usual  # type: ignore[method-assign]
+
+
+def misfits(loaded: Iterable[Loaded], new_head: bool = False, unused: Sequence[str] = ()) -> list[str]:
+    """How weights and configuration differ, a sentence for each kind; empty where they agree.
+
+    `new_head`: a head on top of the network may be missing or of another size, since it is about to be trained. `unused`: parts
+    that nothing reads. Weights that the network has no place for are a fault where they are further layers of its own kind.
+    """
+    found = []
+    for one in loaded:
+        prefix = one.network.base_model_prefix + "."
+
+        def excused(name: str, prefix: str = prefix) -> bool:
+            parts = name.removeprefix(prefix).split(".")
+            return parts[0] in unused or (
+                new_head and (parts[0] == "pooler" or (not name.startswith(prefix) and parts[0] in NEW_HEADS))
+            )
+
+        missing = sorted(name for name in one.missing if not excused(name))
+        shapes = [f"{n} is {list(stored)}, not {list(own)}" for n, stored, own in one.mismatched if not excused(n)]
+        kinds = {_kind(name.removeprefix(prefix)) for name in one.network.state_dict()}
+        more = sorted(n for n in one.unexpected if re.search(r"\.\d+\.", n) and _kind(n.removeprefix(prefix)) in kinds)
+        total = len(one.network.state_dict())
+        if missing:
+            found.append(f"{len(missing)} of {total} weights are missing: {_listed(missing)}")
+        if missing and one.unexpected:
+            found.append(f"{len(one.unexpected)} weights are of another architecture: {_listed(sorted(one.unexpected))}")
+        if shapes:
+            found.append(f"{len(shapes)} weights do not fit config.json: {_listed(shapes)}")
+        if more and not missing:
+            found.append(f"config.json has no place for {len(more)} weights: {_listed(more)}")
+    return found
+
+
+def not_finite(named: Iterable[tuple[str, torch.Tensor]]) -> list[str]:
+    """The names of floating-point tensors that hold NaN or infinity."""
+    found = []
+    for name, tensor in named:
+        if tensor.is_floating_point() and tensor.numel():
+            low, high = tensor.detach().aminmax()  # NaN where one is NaN, in one pass and without a copy
+            if not bool(torch.isfinite(low) & torch.isfinite(high)):
+                found.append(name)
+    return found
+
+
+def weights(model: torch.nn.Module) -> list[str]:
+    """What is wrong with a model's numbers, a sentence; empty where all are finite."""
+    named = list(model.state_dict().items())
+    names = not_finite(named)
+    return (
+        [f"gives no finite vectors: {len(names)} of {len(named)} weights hold NaN or infinity: {_listed(names)}"] if names else []
+    )
+
+
+def words(tokenizer: Any, rows: int) -> list[str]:
+    """What is wrong with a tokenizer for a network with `rows` word embeddings; empty where nothing is."""
+    vocabulary = tokenizer.get_vocab()
+    if not set(vocabulary) - set(getattr(tokenizer, "all_special_tokens", ())):
+        return ["holds no tokenizer: its vocabulary is empty"]
+    if (highest := max(vocabulary.values())) >= rows:
+        return [f"the tokenizer is another model's: it has ids up to {highest:,}, the network has {rows:,} word embeddings"]
+    return []
+
+
+def probes(tokenizer: Any, limit: int) -> list[list[int]]:
+    """Token ids of inputs that differ, of words drawn from the vocabulary: a network is tried whatever its language."""
+    special = set(tokenizer.all_special_ids)
+    ids = sorted(set(tokenizer.get_vocab().values()) - special)
+    around = tokenizer("")["input_ids"]
+    before = around[: -(-len(around) // 2)]
+    room = max(1, min(TOKENS, limit - len(around)))
+    drawn = [
+        ids[(7919 * (1 + number) + 104729 * place * (1 + number)) % len(ids)] for number in range(PROBES) for place in range(room)
+    ]
+    return [[*before, *drawn[i * room : (i + 1) * room], *around[len(before) :]] for i in range(PROBES)]
+
+
+def spread(vectors: torch.Tensor) -> float:
+    """The largest distance of any two rows of [n, d], scaled to unit length, 0 to 2; NaN where one is not finite."""
+    unit = torch.nn.functional.normalize(vectors.float(), dim=1)
+    return float(torch.cdist(unit, unit, compute_mode="donot_use_mm_for_euclid_dist").max())
+
+
+def answers(found: torch.Tensor, what: str) -> list[str]:
+    """What is wrong with the vectors [n, d] (or scores [n, 1]) of inputs that differ; `what`: "vector" or "score"."""
+    broken = int((~torch.isfinite(found)).any(1).sum())
+    if broken:
+        return [f"gives no finite {what}s: {broken} of {len(found)} {what}s of a probe hold NaN or infinity"]
+    apart = spread(found) if what == "vector" else float(found.max() - found.min())
+    if len(found) > 1 and apart <= SAME:
+        return [f"gives every text the same {what}" if what == "vector" else f"gives every pair the same {what}"]
+    return []
+
+
+def refuse(folder: Path, found: Sequence[str]) -> None:
+    """Raise UserError with every problem of a model's folder, where there is one."""
+    if found:
+        raise UserError([f"{folder}: {problem}" for problem in found])
+
+
+def tried(forward: Callable[[], torch.Tensor], what: str) -> list[str]:
+    """What is wrong with a model's answers to a probe; also where it can't be computed."""
+    try:
+        with torch.no_grad(), torch.autocast("cpu", enabled=False):
+            return answers(forward().float(), what)
+    except (RuntimeError, IndexError, KeyError, TypeError, ValueError, AttributeError) as error:
+        why = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
+        return [f"can't read a text: its parts do not fit each other ({type(error).__name__}: {why})"]
+
+
+def _kind(name: str) -> str:
+    return re.sub(r"\.\d+\.", ".*.", name)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
