@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -44,7 +45,7 @@ def precision(ranked: np.ndarray, ideal: np.ndarray, k: int = 10) -> float:
     return float((ranked[:k] > 0).sum() / k)
 
 
-def ranks(queries: np.ndarray, passages: np.ndarray, wanted: Sequence[Sequence[int]], never: Sequence[int]) -> Iterator[np.ndarray]:
+def ranks(queries: np.ndarray, passages: np.ndarray, wanted: Sequence[Any], never: Sequence[int]) -> Iterator[np.ndarray]:
     """For each query [q, d] the ranks among the passages [n, d], from 0, of those that are `wanted`: all that metrics ask for.
 
     `never`: a passage that the query does not see, -1 for none; wanted all the same, it is not found: its rank is n, and so is that
