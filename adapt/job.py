@@ -10,6 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from adapt.interruption import stop_if_asked
+
 
 @dataclass(frozen=True)
 class Event:
@@ -51,19 +53,22 @@ class Job:
         """Say something worth keeping: a count, a choice that was made."""
         self.tell(Event("note", text))
 
-    def progress(self, label: str, total: int, unit: str) -> Progress:
-        """Start a count towards `total`; rate and time left are computed from it."""
-        return Progress(self.tell, label, total, unit)
+    def progress(self, label: str, total: int, unit: str, stops: bool = True) -> Progress:
+        """Start a count towards `total`; rate and time left are computed from it. `stops`: see `Progress.advance`."""
+        return Progress(self.tell, label, total, unit, stops)
 
 
 class Progress:
     """How far a long piece of work is; `advance` may be called often, listeners hear of it at most ten times a second."""
 
-    def __init__(self, tell: Callable[[Event], None], label: str, total: int, unit: str):
-        self.tell, self.label, self.total, self.unit = tell, label, total, unit
+    def __init__(self, tell: Callable[[Event], None], label: str, total: int, unit: str, stops: bool = True):
+        self.tell, self.label, self.total, self.unit, self.stops = tell, label, total, unit, stops
         self.done, self.start, self.last = 0, time.monotonic(), 0.0
 
     def advance(self, count: int = 1, extra: str = "") -> None:
+        """`count` more are done; raises Interrupted where the user has asked to stop and the work `stops` between two parts."""
+        if self.stops:
+            stop_if_asked()
         self.done += count
         now = time.monotonic()
         if now - self.last < 0.1 and self.done < self.total:

@@ -23,7 +23,7 @@ def test_a_killed_stage_goes_on_to_the_same_weights(domain, embedder, monkeypatc
     assert not (domain / "cut").exists() and (domain / ".cut.work" / "checkpoint.pt").is_file()
     notes = []
     run_stage(stage, sources, domain / "cut", 1, lambda event: notes.append(event.text))
-    assert any("goes on at step" in note for note in notes)
+    assert any("resuming at step" in note for note in notes)
     same = [(domain / name / "model.safetensors").read_bytes() for name in ("whole", "cut")]
     assert same[0] == same[1] and not list(domain.glob(".cut*"))
 

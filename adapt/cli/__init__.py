@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from adapt import __version__, stages
+from adapt import __version__, interruption, stages
 from adapt.cli import data, measuring, running, using
 from adapt.cli.by_hand import stage_command
 from adapt.errors import UserError, WorkFailed
@@ -86,7 +86,11 @@ def main() -> None:
 
     warnings.filterwarnings("ignore")
     try:
-        cli()
+        with interruption.handled():
+            cli()
+    except interruption.Interrupted as stopped:
+        click.echo(interruption.message(stopped), err=True)
+        sys.exit(stopped.code)
     except UserError as error:
         for problem in error.problems:
             click.echo(f"error: {problem}", err=True)

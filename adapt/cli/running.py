@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
+from adapt import interruption
 from adapt.cli.reading import reads_data
 from adapt.errors import WorkFailed
 
@@ -143,14 +145,23 @@ def _dry_run(recipe: Any, out: Path, until: str | None, fresh: tuple[str, ...], 
 
 def _in_processes(count: int) -> int:
     """This very command again, in `count` processes under torchrun; its exit code."""
-    import subprocess
 
     given = list(sys.argv[1:])
     if "--nproc" in given:  # torchrun would take it for an option of its own
         del given[given.index("--nproc") : given.index("--nproc") + 2]
     given = [word for word in given if not word.startswith("--nproc=")]
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
-    return subprocess.run([*launcher, "-m", "adapt", *given]).returncode
+    # In a session of its own: a terminal's Ctrl-C reaches this process alone, which hands it on once.
+    started = subprocess.Popen([*launcher, "-m", "adapt", *given], start_new_session=True)
+    while True:
+        try:
+            return started.wait(0.5)
+        except subprocess.TimeoutExpired:
+            if interruption.asked():
+                interruption.saving()
+                started.terminate()
+                started.wait()
+                interruption.stop_if_asked()
 
 
 @click.command("recipes")

@@ -85,9 +85,11 @@ def embed(
                 store.keep([part[i] for i in group], finite(folder, found.cpu().numpy()))
                 progress.advance(len(group))
 
-        for start in range(0, len(missing), AT_ONCE):
-            memory.within(partial(encode, missing[start : start + AT_ONCE]), job, label)
-        store.save()
+        try:
+            for start in range(0, len(missing), AT_ONCE):
+                memory.within(partial(encode, missing[start : start + AT_ONCE]), job, label)
+        finally:
+            store.save()  # of a broken encoding, too, what is there
     return store.take(given)
 
 

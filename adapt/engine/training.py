@@ -14,13 +14,15 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
+from adapt import interruption
 from adapt.device import device, seed_all
-from adapt.engine import checkpoint, memory, processes, soundness
+from adapt.engine import memory, processes, soundness
+from adapt.engine.checkpoint import Checkpoints
 from adapt.errors import WorkFailed
 from adapt.job import Job
 from adapt.networks.precision import set_precision
 
-CHECKPOINT_SECONDS = 120.0
+CHECKPOINT_SECONDS = 25.0  # a killed run loses half a minute at most; see scripts/bench/README.md for what that costs
 
 
 @dataclass(frozen=True)
@@ -124,19 +126,19 @@ def fit(
     grouped = list(_decayed(groups, how.weight_decay))
     optimizer = torch.optim.AdamW(grouped, lr=0.0, betas=(0.9, 0.999), eps=1e-8, fused=device().type in ("cpu", "cuda"))
     scaler = torch.amp.GradScaler(device().type, enabled=precision == "fp16")
-    file = job.work / "checkpoint.pt"
+    checkpoints = Checkpoints(job.work)
     start, losses, watch = 0, [], _Watch([])
-    if saved := checkpoint.load(file, job.note):
+    if saved := checkpoints.load(job.note):
         module.load_state_dict(saved["module"])
         optimizer.load_state_dict(saved["optimizer"])
         scaler.load_state_dict(saved["scaler"])
         start, losses, watch = saved["step"], saved["losses"], _Watch(saved["seen"], saved["best"])
-        job.note(f"{label}: goes on at step {start} of {len(plan)}")
+        job.note(f"{label}: resuming at step {start} of {len(plan)}")
     module.train()
     if how.gradient_checkpointing:
         _set_checkpointing(module, True)
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    progress = job.progress(label, sum(len(rows) for _, rows in plan), unit)
+    progress = job.progress(label, sum(len(rows) for _, rows in plan), unit, stops=False)  # a checkpoint comes first
     progress.advance(sum(len(rows) for _, rows in plan[:start]))
 
     def gradients(epoch: int, rows: list[int], done: int) -> float:
@@ -151,38 +153,54 @@ def fit(
         scaler.scale(value if splits else value / processes.count()).backward()
         return processes.total(float(value.detach())) if splits else float(value.detach())
 
+    def state() -> dict[str, Any]:
+        return {
+            "module": module.state_dict(), "optimizer": optimizer.state_dict(), "scaler": scaler.state_dict(),
+            "step": done, "losses": losses, "seen": watch.seen, "best": watch.best,
+        }  # fmt: skip
+
+    def keep() -> None:
+        if processes.rank() == 0:
+            interruption.saving()
+            checkpoints.save(state())
+
     began = last_saved = time.monotonic()
-    done = start
-    while done < len(plan) and not (held_out and watch.tired(held_out.patience)):
-        epoch, rows = plan[done]
-        for group in optimizer.param_groups:
-            group["lr"] = group["peak"] * _rate(done, len(plan), how.warmup, group["frozen"], how.scheduler)
-        step = partial(gradients, epoch, rows, done)
-        # One of several processes can't begin anew: the others wait for its part of the sums.
-        losses.append(memory.within(step, job, label) if processes.count() == 1 else step())
-        if not math.isfinite(losses[-1]):
-            raise WorkFailed(
-                f"{label}: the loss is {losses[-1]} at step {done + 1} of {len(plan)}. "
-                "Try a lower learning_rate, and look at the scores of the training rows."
-            )
-        processes.add_gradients(parameters)
-        scaler.unscale_(optimizer)
-        torch.nn.utils.clip_grad_norm_(parameters, how.clip)
-        scaler.step(optimizer)
-        scaler.update()
-        done += 1
-        progress.advance(len(rows), f"loss {np.mean(losses[-20:]):.3f}")
-        if held_out and (done % held_out.every == 0 or done == len(plan)):
-            watch.ask(held_out, module, done)
-        if time.monotonic() - last_saved > CHECKPOINT_SECONDS and done < len(plan) and processes.rank() == 0:
-            last_saved = time.monotonic()
-            _save(
-                file,
-                {
-                    "module": module.state_dict(), "optimizer": optimizer.state_dict(), "scaler": scaler.state_dict(),
-                    "step": done, "losses": losses, "seen": watch.seen, "best": watch.best,
-                },
-            )  # fmt: skip
+    done, whole = start, True  # whole: weights and optimiser are those after `done` steps
+    try:
+        while done < len(plan) and not (held_out and watch.tired(held_out.patience)):
+            epoch, rows = plan[done]
+            for group in optimizer.param_groups:
+                group["lr"] = group["peak"] * _rate(done, len(plan), how.warmup, group["frozen"], how.scheduler)
+            step = partial(gradients, epoch, rows, done)
+            # One of several processes can't begin anew: the others wait for its part of the sums.
+            losses.append(memory.within(step, job, label) if processes.count() == 1 else step())
+            if not math.isfinite(losses[-1]):
+                raise WorkFailed(
+                    f"{label}: the loss is {losses[-1]} at step {done + 1} of {len(plan)}. "
+                    "Try a lower learning_rate, and look at the scores of the training rows."
+                )
+            whole = False
+            processes.add_gradients(parameters)
+            scaler.unscale_(optimizer)
+            torch.nn.utils.clip_grad_norm_(parameters, how.clip)
+            scaler.step(optimizer)
+            scaler.update()
+            done, whole = done + 1, True
+            progress.advance(len(rows), f"loss {np.mean(losses[-20:]):.3f}")
+            if held_out and (done % held_out.every == 0 or done == len(plan)):
+                watch.ask(held_out, module, done)
+            if done < len(plan) and (interruption.asked() or time.monotonic() - last_saved > CHECKPOINT_SECONDS):
+                last_saved = time.monotonic()
+                interruption.stop_if_asked()
+                keep()
+    except interruption.Interrupted:  # after a step, or, where one takes long, within it
+        if whole:
+            del losses[done:]
+            keep()
+            job.note(f"{label}: checkpoint at step {done} of {len(plan)}")
+        raise
+    finally:
+        checkpoints.close()
     if watch.best is not None:
         module.load_state_dict(watch.best)
         at, best = min(watch.seen, key=lambda pair: pair[1])
@@ -250,9 +268,6 @@ def _rate(step: int, steps: int, warmup: float, frozen: float, scheduler: str = 
 
 def _mixed(seed: int, step: int) -> int:
     return int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint32)[0])
-
-
-_save = checkpoint.save
 
 
 def trainable(module: torch.nn.Module) -> list[tuple[str, torch.nn.Parameter]]:

@@ -96,6 +96,7 @@ class CrossEncoderStage(TrainingStage):
         import numpy as np
         import torch
 
+        from adapt.engine import checkpoint
         from adapt.engine.batches import by_like_length
         from adapt.engine.cross_encoder import logits
         from adapt.engine.dropout import set_dropout
@@ -134,7 +135,7 @@ class CrossEncoderStage(TrainingStage):
             held_out=watch,
         )  # fmt: skip
         reader.save(place / "model")
-        atomic.remove(place / "checkpoint.pt")
+        checkpoint.clear(place)
         counts = {**part.counts, **asdict(fitted)}
         digests.write_sealed(place / FITTED, {"counts": counts, "files": digests.manifest(place)})
 

@@ -115,12 +115,12 @@ def test_leaks_stop_the_run_or_are_declared_where_asked(recipe_file, tmp_path, d
 
 
 def test_a_killed_training_goes_on_to_the_same_weights(recipe_file, tmp_path, monkeypatch):
-    from adapt.engine import training
+    from adapt.engine import checkpoint, training
 
     overrides = ["stages.tsdae.max_steps=6"]
     whole = run(reading.load(str(recipe_file), overrides), tmp_path / "whole", until="tsdae")
     monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
-    saved = training._save
+    saved = checkpoint.save
     count = []
 
     def dies_after_three(file, state):
@@ -129,12 +129,12 @@ def test_a_killed_training_goes_on_to_the_same_weights(recipe_file, tmp_path, mo
         if len(count) == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "_save", dies_after_three)
+    monkeypatch.setattr(checkpoint, "save", dies_after_three)
     with pytest.raises(KeyboardInterrupt):
         run(reading.load(str(recipe_file), overrides), tmp_path / "cut", until="tsdae")
     notes = []
     again = run(reading.load(str(recipe_file), overrides), tmp_path / "cut", until="tsdae", tell=lambda e: notes.append(e.text))
-    assert any("goes on at step 3 of 6" in note for note in notes)
+    assert any("resuming at step 3 of 6" in note for note in notes)
     assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
     assert again["dev"][1]["metrics"] == whole["dev"][1]["metrics"]
 
