@@ -11,7 +11,7 @@ import click
 from pydantic import ValidationError
 
 from adapt import stages
-from adapt.cli.voice import voice
+from adapt.cli.voice import say, voice
 from adapt.errors import UserError
 from adapt.recipe import yaml_lines
 
@@ -56,7 +56,7 @@ def _one_stage(stage_class: type[stages.Stage], out: Path, seed: int, force: boo
     if out.exists() and not force:
         raise UserError(f"{out}: is there already; give another --out, or --force to replace it")
     counts = run_stage(stage, sources, out, seed, voice())
-    click.echo(f"{out}: " + "  ".join(f"{k} {_plain(v)}" for k, v in counts.items()))
+    say(f"{out}: " + "  ".join(f"{k} {_plain(v)}" for k, v in counts.items()))
 
 
 def _flag(name: str) -> str:

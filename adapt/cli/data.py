@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from adapt.cli.voice import voice
+from adapt.cli.voice import say, voice
 from adapt.errors import UserError
 
 
@@ -32,7 +32,7 @@ def hold_out_command(texts: str, out: Path, queries: int, forms: tuple[str, ...]
 
     chosen = tuple(form for form in FORMS if not forms or form in forms)
     for line in hold_out_file(texts, out, queries=queries, forms=chosen, seed=seed):
-        click.echo(line)
+        say(line)
 
 
 @click.command("label")
@@ -71,7 +71,7 @@ def label_command(
         assert sheet is not None
         lines = gold_file(sheet, out, scale)  # type: ignore[arg-type]
     for line in lines:
-        click.echo(line)
+        say(line)
 
 
 COMMANDS = (hold_out_command, label_command)

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from adapt import checks
-from adapt.cli.voice import voice
+from adapt.cli.voice import say, voice
 from adapt.errors import UserError
 
 DATA_OF = {
@@ -82,13 +82,13 @@ def check_command(
 
         named = {check: name for check, _, name in (task.partition("=") for task in tasks)}
         for file in write(mteb, model, wanted, found, split, named):
-            click.echo(f"wrote {file}", err=as_json)
+            say(f"wrote {file}", err=as_json)
     if as_json:
         click.echo(json.dumps({name: {"rows": m.rows, **m.metrics} for name, m in found.items()}, indent=2))
         return
     for name, measured in found.items():
         shown = "  ".join(f"{metric} {value:.4f}" for metric, value in measured.metrics.items())
-        click.echo(f"{name:<20} {measured.rows:>6,} rows  {shown}")
+        say(f"{name:<20} {measured.rows:>6,} rows  {shown}")
 
 
 @click.command("compare")
@@ -122,7 +122,7 @@ def compare_command(
     else:
         console.Voice().out.print(console.test_table(found))
         if promote:
-            click.echo(decision["sentence"])
+            say(decision["sentence"])
     if promote and not decision["promote"]:
         sys.exit(1)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from adapt.cli.voice import voice
+from adapt.cli.voice import say, voice
 from adapt.networks.int8 import Precision
 
 PRECISION = click.option(
@@ -32,7 +32,7 @@ def embed_command(model: str, texts: str, out: Path, precision: Precision) -> No
     from adapt.embed import embed_file
 
     count, width = embed_file(model, texts, out, voice(), precision)
-    click.echo(f"{out}: {count:,} vectors of {width}")
+    say(f"{out}: {count:,} vectors of {width}")
 
 
 @click.command("search")
@@ -50,7 +50,7 @@ def search_command(model: str, corpus: str, top: int, precision: Precision, quer
     from adapt.embed import search_file
 
     for score, text in search_file(model, corpus, query, top, voice(), precision):
-        click.echo(f"{score:.3f}  {text.id}  {text.text[:160]}")
+        say(f"{score:.3f}  {text.id}  {text.text[:160]}")
 
 
 COMMANDS = (embed_command, search_command)
