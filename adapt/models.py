@@ -57,6 +57,16 @@ def locate(name: str, beside: Path | None = None, download: bool = True) -> Path
     )
 
 
+def is_name(name: str, beside: Path | None = None) -> bool:
+    """Whether a word in a recipe means a model, though nothing else is called so: a path, owner/name, or one that is here."""
+    if "/" in name or name.startswith(("~", ".")):
+        return True
+    try:
+        return bool(locate(name, beside, download=False))
+    except (UserError, OSError, ValueError):
+        return False
+
+
 def _is_hub_name(name: str) -> bool:
     return name.count("/") <= 1 and not name.startswith((".", "/", "~")) and bool(name)
 

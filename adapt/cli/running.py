@@ -36,16 +36,21 @@ def run_command(
     adapt run medical-recipe --dry-run --set stages.finetune.learning_rate=2e-5
     """
     from adapt import console, crew
-    from adapt.recipe import reading
+    from adapt.recipe import combinations, reading
 
     loaded = reading.load(recipe, overrides)
     folder = out or Path("runs") / loaded.name
     voice = console.Voice()
     if dry_run:
+        from adapt.running.fitting import refuse_unreadable
         from adapt.running.plan import all_lines
         from adapt.store import Store
 
-        voice.out.print(console.plan_table(all_lines(loaded, Store(folder), until, fresh)))
+        refuse_unreadable(loaded)
+        lines = all_lines(loaded, Store(folder), until, fresh)
+        if loaded.sweep:
+            voice.say(f"sweep: {combinations(loaded):,} combinations, of which the best on dev data is chosen")
+        voice.out.print(console.plan_table(lines))
         return
     if nproc > 1 and not crew.started():
         sys.exit(_in_processes(nproc))

@@ -8,9 +8,11 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from adapt.errors import did_you_mean
+from adapt.errors import UserError, did_you_mean, gathered
+from adapt.recipe.values import words_of
 
 Keys = tuple[Any, ...]  # the way to a value from the top of the recipe: ("stages", 0, "tsdae", "epochs")
+MOST = 100  # problems that are told of one recipe
 
 
 class Problems:
@@ -33,13 +35,21 @@ class Problems:
         self.found.append(f"{self.file}: {text}")
 
     def invalid(self, path: Keys, error: ValidationError, model: type[BaseModel], lead: str = "") -> None:
-        for problem in error.errors():
-            key = str(problem["loc"][0]) if problem["loc"] else ""
-            where = (*path, *problem["loc"])
-            if problem["type"] == "extra_forbidden":
+        """Note every problem that pydantic has with the values at `path`."""
+        for location, kind, phrase in words_of(error):
+            key = ".".join(map(str, location))
+            where = (*path, *location)
+            if kind == "extra_forbidden":
                 self.say(where, f"{lead}unknown key '{key}'.{did_you_mean(key, model.model_fields)}")
-            elif problem["type"] == "literal_error":
-                options = str(problem["ctx"]["expected"]).replace(" or ", ", ").replace("'", "").split(", ")
-                self.say(where, f"{lead}{key} can't be {problem['input']!r}.{did_you_mean(str(problem['input']), options)}")
+            elif kind == "literal_error":
+                options, _, got = phrase.removeprefix("input should be ").rpartition(" (got ")
+                known = options.replace(" or ", ", ").replace("'", "").split(", ")
+                got = got.removesuffix(")")
+                self.say(where, f"{lead}{key} can't be {got}.{did_you_mean(got.strip(chr(39)), known)}")
             else:
-                self.say(where, f"{lead}{key}: {problem['msg'][0].lower()}{problem['msg'][1:]} (got {problem['input']!r})")
+                self.say(where, f"{lead}{key}: {phrase}" if key else f"{lead}{phrase}")
+
+    def raise_if_any(self) -> None:
+        """Raise UserError with all that was found, each problem once."""
+        if self.found:
+            raise UserError(gathered(list(dict.fromkeys(self.found)), MOST))
