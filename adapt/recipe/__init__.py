@@ -72,7 +72,7 @@ class Step:
     stage: Stage
     inputs: Mapping[str, tuple[str, ...]]
     kinds: Mapping[str, str] = field(default_factory=dict)  # of the inputs
-    models: Mapping[str, str] = field(default_factory=dict)  # inputs' names that are models by path or hub name → their kind
+    models: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # inputs' names that are paths or hub names → their kinds
 
 
 @dataclass(frozen=True)
@@ -181,5 +181,5 @@ def _with_what_is_there(step: Step, scope: Mapping[str, str]) -> Step | None:
         if want.name == "examples" and shares and names != written:
             left = tuple(share for name, share in zip(written, shares, strict=True) if name in names)
             stage = stage.with_setting("shares", tuple(share / sum(left) for share in left) if len(left) > 1 else None)
-    kinds = {name: min(step.models.get(n) or scope[n] for n in names) for name, names in inputs.items()}
+    kinds = {name: min(scope.get(n) or step.kinds[name] for n in names) for name, names in inputs.items()}
     return None if stage.problems(kinds) else replace(step, stage=stage, inputs=inputs, kinds=kinds)

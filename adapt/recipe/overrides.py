@@ -47,7 +47,7 @@ def apply(override: str, raw: dict[str, Any], problems: Problems) -> None:
             path += [number, word]
             if last:
                 place[number] = {word: value}
-                problems.changed.add(tuple(path))
+                problems.changed[tuple(path)] = where
                 return
             settings = dict(settings) if isinstance(settings, dict) else {}
             place[number] = {word: settings}
@@ -56,7 +56,7 @@ def apply(override: str, raw: dict[str, Any], problems: Problems) -> None:
         path.append(part)
         if last:
             place[part] = value
-            problems.changed.add(tuple(path))
+            problems.changed[tuple(path)] = where
             return
         inside = place.get(part)
         if inside is None:

@@ -16,23 +16,24 @@ MOST = 100  # problems that are told of one recipe
 
 
 class Problems:
-    """The problems of one recipe so far, in `found`; `changed` are the keys that came from the command line."""
+    """The problems of one recipe so far, in `found`; `changed` are the keys that came from the command line, as they were typed."""
 
     def __init__(self, file: Path, lines: Mapping[Keys, int]):
         self.file, self.lines = file, lines
         self.found: list[str] = []
-        self.changed: set[Keys] = set()
+        self.changed: dict[Keys, str] = {}
 
     def say(self, path: Keys, text: str) -> None:
-        """Note a problem at the nearest line that is known for `path`."""
-        for end in range(len(path), -1, -1):
-            if path[:end] in self.changed:
-                self.found.append(f"--set {'.'.join(map(str, path[:end]))}: {text}")
-                return
-            if path[:end] in self.lines:
-                self.found.append(f"{self.file} line {self.lines[path[:end]]}: {text}")
-                return
-        self.found.append(f"{self.file}: {text}")
+        """Note a problem at the `--set` that wrote the value at `path`, else at the nearest line that is known for it."""
+        ends = range(len(path), -1, -1)
+        typed = next((self.changed[path[:end]] for end in ends if path[:end] in self.changed), None)
+        if typed is not None:  # the lines below it are of what stood there before
+            self.found.append(f"--set {typed}: {text}")
+            return
+        inside = [f"--set {typed}" for keys, typed in self.changed.items() if path and keys[: len(path)] == path]
+        more = f" (with {', '.join(inside)})" if inside else ""
+        line = next((self.lines[path[:end]] for end in ends if path[:end] in self.lines), None)
+        self.found.append(f"{self.file}{'' if line is None else f' line {line}'}: {text}{more}")
 
     def invalid(self, path: Keys, error: ValidationError, model: type[BaseModel], lead: str = "") -> None:
         """Note every problem that pydantic has with the values at `path`."""

@@ -59,7 +59,8 @@ class _Reader:
         data, limit, leaks = sources.data(self.raw, self.file, self.problems)
         specs = sources.check_specs(self.raw, self.file, self.problems)
         gate = deciding.gate(self.raw, specs, self.problems)
-        steps = self._steps(data)
+        # Without data every step would lack something: one problem is enough.
+        steps = self._steps(data) if isinstance(self.raw.get("data"), dict) else []
         deciding.later(steps, gate, self.problems)
         sweep = deciding.sweep(self.raw, steps, gate, self.problems)
         self.problems.raise_if_any()
@@ -75,8 +76,7 @@ class _Reader:
         if len(section) > MOST_STEPS:
             self.problems.say(("stages",), f"{len(section):,} steps are more than {MOST_STEPS}, the most of one recipe")
             return []
-        given = self.raw.get("data") if isinstance(self.raw.get("data"), dict) else {}
-        scope = {name: DATA[name] for name, place in given.items() if name in DATA and place is not None}
+        scope = {name: DATA[name] for name, place in self.raw["data"].items() if name in DATA and place is not None}
         scope["model"] = scope["base"] = "encoder"
         steps: list[Step] = []
         for number, item in enumerate(section):
@@ -120,6 +120,10 @@ class _Reader:
             # {pairs: 0.5, pseudo: 0.5}: several sources, each with its share
             if name == "examples" and isinstance(given.get(name), dict) and "shares" in stage_class.model_fields:
                 given["shares"] = list(given[name].values())
+                if not all(type(share) in (int, float) for share in given["shares"]):
+                    problem = f"step '{step_id}': shares of examples: expected a number for each (got {shown(given[name])})"
+                    self.problems.say((*path, name), problem)
+                    return None
         try:
             stage = validated(stage_class, {k: v for k, v in given.items() if k in stage_class.model_fields})
         except ValidationError as error:
@@ -134,7 +138,7 @@ class _Reader:
         """Each input's names: as written, or the first of its own name and its stand-ins that is there and fits."""
         found: dict[str, tuple[str, ...]] = {}
         kinds: dict[str, str] = {}
-        own_models: dict[str, str] = {}
+        own_models: dict[str, tuple[str, ...]] = {}
         for want in stage_class.inputs():
             written = given.get(want.name)
             if written is None and want.name in stage_class.on_request:
@@ -158,7 +162,8 @@ class _Reader:
             for name in names:
                 kind = scope.get(name)
                 if kind is None and is_model and models.is_name(name, self.file.parent):
-                    own_models[name] = kinds[want.name] = want.kinds[0]
+                    own_models[name] = (*own_models.get(name, ()), want.kinds[0])
+                    kinds[want.name] = want.kinds[0]
                 elif kind is None:
                     self.problems.say(
                         (*path, want.name),

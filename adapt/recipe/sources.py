@@ -74,6 +74,8 @@ def check_specs(raw: Mapping[str, Any], file: Path, problems: Problems) -> dict[
         if value.get("dev") is None and value.get("test") is None:
             problems.say(path, f"check '{name}' has no data: give dev, test or both")
             continue
+        if any(value.get(split) is not None and spec[split] is None for split in ("dev", "test")):
+            continue  # its problem is told already
         try:
             found[name] = validated(CheckSpec, spec)
         except ValidationError as error:

@@ -19,15 +19,17 @@ def named_models(recipe: Recipe, download: bool) -> dict[str, Encoder | CrossEnc
     found: dict[str, Encoder | CrossEncoder] = {}
     problems = []
     for step in recipe.steps:
-        for name, kind in step.models.items():
+        for name, kinds in step.models.items():
             try:
                 folder = models.locate(name, recipe.file.parent, download)
             except UserError as error:
                 problems += [f"step '{step.id}': {problem}" for problem in error.problems]
                 continue
-            if models.is_cross_encoder(folder) != (kind == "cross-encoder"):
-                problems.append(f"step '{step.id}': '{name}' is {'no' if kind == 'cross-encoder' else 'a'} cross-encoder")
-            found[name] = CrossEncoder(folder) if kind == "cross-encoder" else Encoder(folder)
+            own = "cross-encoder" if models.is_cross_encoder(folder) else "encoder"
+            problems += [
+                f"step '{step.id}': '{name}' is no {kind}, but an {own}".replace("an c", "a c") for kind in kinds if kind != own
+            ]
+            found[name] = CrossEncoder(folder) if own == "cross-encoder" else Encoder(folder)
     if problems:
         raise UserError(problems)
     return found
