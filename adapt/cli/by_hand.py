@@ -11,9 +11,10 @@ import click
 from pydantic import ValidationError
 
 from adapt import stages
-from adapt.cli.voice import say, voice
+from adapt.cli.voice import SEED, say, voice
 from adapt.errors import UserError
 from adapt.recipe import yaml_lines
+from adapt.recipe.values import words_of
 
 
 def stage_command(word: str) -> click.Command:
@@ -32,7 +33,7 @@ def stage_command(word: str) -> click.Command:
         shown = "" if info.default in (None, ()) else f"  [default: {_plain(info.default)}]"
         kind, multiple = _click_type(info.annotation)
         options.append(click.Option([_flag(name)], type=kind, multiple=multiple, help=f"{info.description}{shown}"))
-    options.append(click.Option(["--seed"], type=int, default=13, show_default=True, help="for every random choice"))
+    options.append(click.Option(["--seed"], type=SEED, default=13, show_default=True, help="for every random choice"))
     options.append(click.Option(["--force"], is_flag=True, help="replace what stands at --out"))
 
     def go(out: Path, seed: int, force: bool, **given: Any) -> None:
@@ -51,7 +52,7 @@ def _one_stage(stage_class: type[stages.Stage], out: Path, seed: int, force: boo
     try:
         stage = stage_class.model_validate(settings)
     except ValidationError as error:
-        raise UserError([f"{_flag(str(p['loc'][0]))}: {p['msg']} (got {p['input']!r})" for p in error.errors()]) from None
+        raise UserError([f"{_flag(str(location[0]))}: {phrase}" for location, _, phrase in words_of(error)]) from None
     sources = {k: v for k, v in given.items() if k in names and v not in (None, ())}
     if out.exists() and not force:
         raise UserError(f"{out}: is there already; give another --out, or --force to replace it")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from adapt.cli.voice import say, voice
+from adapt.cli.voice import SEED, say, voice
 from adapt.errors import UserError
 
 
@@ -21,7 +21,7 @@ from adapt.errors import UserError
     type=click.Choice(["title-body", "sentence-rest", "keyphrase-passage"]),
     help="only queries of this form",
 )
-@click.option("--seed", default=13, show_default=True, help="for every random choice")
+@click.option("--seed", type=SEED, default=13, show_default=True, help="for every random choice")
 def hold_out_command(texts: str, out: Path, queries: int, forms: tuple[str, ...], seed: int) -> None:
     """Set a synthetic retrieval check aside from raw texts, where there are no labels; what remains may be trained on.
 
@@ -50,7 +50,7 @@ def hold_out_command(texts: str, out: Path, queries: int, forms: tuple[str, ...]
     show_default=True,
     help="of the scores that are read",
 )
-@click.option("--seed", default=13, show_default=True, help="for every random choice")
+@click.option("--seed", type=SEED, default=13, show_default=True, help="for every random choice")
 def label_command(
     texts: str | None, sheet: Path | None, out: Path, model: str, gold: tuple[str, ...], recipe: str | None, pairs: int,
     scale: str, seed: int,

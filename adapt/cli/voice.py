@@ -1,4 +1,4 @@
-"""How commands print: progress on stderr, so that stdout holds results alone; every line without control characters."""
+"""What commands have in common: how they print, and what a seed may be."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 import click
 
 from adapt.escaping import escape_terminal
+
+SEED = click.IntRange(0, 2**32 - 1)
 
 
 def voice() -> Any:

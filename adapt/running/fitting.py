@@ -20,15 +20,14 @@ def named_models(recipe: Recipe, download: bool) -> dict[str, Encoder | CrossEnc
     problems = []
     for step in recipe.steps:
         for name, kinds in step.models.items():
+            where = f"{recipe.file}: step '{step.id}': {next(param for param, names in step.inputs.items() if name in names)}"
             try:
                 folder = models.locate(name, recipe.file.parent, download)
             except UserError as error:
-                problems += [f"step '{step.id}': {problem}" for problem in error.problems]
+                problems += [f"{where}: {problem}" for problem in error.problems]
                 continue
             own = "cross-encoder" if models.is_cross_encoder(folder) else "encoder"
-            problems += [
-                f"step '{step.id}': '{name}' is no {kind}, but an {own}".replace("an c", "a c") for kind in kinds if kind != own
-            ]
+            problems += [f"{where}: '{name}' is no {kind}, but an {own}".replace("an c", "a c") for kind in kinds if kind != own]
             found[name] = CrossEncoder(folder) if own == "cross-encoder" else Encoder(folder)
     if problems:
         raise UserError(problems)

@@ -14,6 +14,8 @@ import numpy as np
 
 from adapt import files
 from adapt.errors import UserError
+from adapt.escaping import escape_terminal
+from adapt.recipe.names import name_problem
 from adapt.records import Pair, ScoredPair
 from adapt.search.known import Related
 from adapt.starting.synthetic import hold_out
@@ -33,6 +35,8 @@ def init(
     """
     if not (texts or pairs or gold):
         raise UserError("nothing to start from: give --texts, and --pairs or --gold where you have them")
+    if wrong := name_problem(folder.resolve().name):
+        raise UserError(f"{folder}: the folder's name is the recipe's, and {wrong}")
     if (folder / "recipe.yaml").exists():
         raise UserError(f"{folder / 'recipe.yaml'}: is there already; give another name, or remove it")
     problems: list[str] = []
@@ -64,7 +68,7 @@ def init(
         data["texts"], checks["synthetic-retrieval"] = "texts.jsonl", "{dev: synthetic, test: synthetic, role: target}"
     model_path = Path(model).expanduser()
     name = os.path.relpath(model_path, folder) if (model_path / "config.json").is_file() else model
-    (folder / "recipe.yaml").write_text(_recipe(folder.name, name, data, checks, texts is not None), encoding="utf-8")
+    (folder / "recipe.yaml").write_text(_recipe(folder.resolve().name, name, data, checks, texts is not None), encoding="utf-8")
     return [*said, f"wrote {folder / 'recipe.yaml'}; next: adapt run {folder}"]
 
 
@@ -184,7 +188,7 @@ def _recipe(name: str, model: str, data: Mapping[str, str], checks: Mapping[str,
     steps += STEPS["texts alone"] if "synthetic-retrieval" in checks else ""
     made_up = MADE_UP if "synthetic-retrieval" in checks else ""
     return f"""\
-# {name}: adapts {model} to your texts. Run it with: adapt run {name}
+# {name}: adapts {escape_terminal(model)} to your texts. Run it with: adapt run {name}
 # Change anything here, or for one run: adapt run {name} --set stages.tsdae.epochs=2
 name: {json.dumps(name)}
 description: {json.dumps(f"{model} adapted to {name}")}

@@ -83,7 +83,7 @@ def test_a_step_takes_a_model_by_its_path(recipe_file, tmp_path, embedder):
 
 
 def test_a_further_model_that_is_missing_or_of_the_wrong_kind_is_refused(recipe_file, tmp_path, embedder):
-    with pytest.raises(UserError, match=r"step 'mine': model './none' was not found"):
+    with pytest.raises(UserError, match=r"step 'mine': miner: model './none' was not found"):
         planned(recipe_file, tmp_path, "stages.mine.miner=./none")
     change = [f"stages.mine.cross_encoder={embedder}", "stages.mine.max_judged=0.5"]
     with pytest.raises(UserError, match="is no cross-encoder, but an encoder"):
