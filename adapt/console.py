@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
+from adapt.escaping import escape_terminal
 from adapt.job import Event
 
 FILE_WIDTH = 200  # columns where there is no terminal to ask
@@ -23,12 +24,24 @@ class Voice:
 
     def __init__(self, stderr: bool = False):
         stream = sys.stderr if stderr else sys.stdout
-        self.out = Console(stderr=stderr, highlight=False, width=None if stream.isatty() else FILE_WIDTH)
+        # No markup and no emoji codes: names and texts of users are shown letter by letter.
+        width = None if stream.isatty() else FILE_WIDTH
+        self.out = Console(stderr=stderr, highlight=False, markup=False, emoji=False, width=width)
         self.live: Progress | None = None
         self.task: TaskID | None = None
         self.label = ""
         self.spoken = time.monotonic()
         self.verdicts = {"better": "green", "same": "default", "worse": "red", "forgetting": "red"}
+
+    def say(self, words: str, *more: tuple[str, str]) -> None:
+        """Print one line: `words`, then further (words, style)."""
+        self.out.print(Text.assemble(escape_terminal(words), *((escape_terminal(part), style) for part, style in more)))
+
+    def table(self, title: str, table: Table) -> None:
+        """Print a table under its title."""
+        self.out.print()
+        self.say(title)
+        self.out.print(table)
 
     def mute(self) -> None:
         """Say nothing from here on: one of several processes speaks for all."""
@@ -40,17 +53,18 @@ class Voice:
             return
         self._close()
         if event.kind == "step" and not event.data["cached"]:
-            self.out.print(f"[bold]{escape(event.text)}[/bold]  {escape(event.data['why'])}")
+            self.say("", (event.text, "bold"), (f"  {event.data['why']}", ""))
         elif event.kind == "step":
-            self.out.print(f"{escape(event.text)}  cached")
+            self.say(f"{event.text}  cached")
         elif event.kind == "note":
-            self.out.print(f"  {escape(event.text)}")
+            self.say(f"  {event.text}")
         elif event.kind == "check" and event.data["measured"]:
             shown = "  ".join(f"{name} {main_value(m.metrics)}" for name, m in event.data["measured"].items())
-            self.out.print(f"  check after {escape(event.text)}: {escape(shown)}")
+            self.say(f"  check after {event.text}: {shown}")
         elif event.kind == "verdict":
-            word, colour = event.data["word"], self.verdicts.get(event.data["word"], "default")
-            self.out.print(f"  gate: [{colour}]{word}[/{colour}]: {escape(event.data['sentence'])}; {escape(event.data['action'])}")
+            word = event.data["word"]
+            said = f": {event.data['sentence']}; {event.data['action']}"
+            self.say("  gate: ", (word, self.verdicts.get(word, "default")), (said, ""))
 
     def _progress(self, event: Event) -> None:
         data = event.data
@@ -60,19 +74,19 @@ class Voice:
         if not self.out.is_terminal:
             if time.monotonic() - self.spoken >= PLAIN_SECONDS:
                 self.spoken = time.monotonic()
-                self.out.print(f"  {escape(event.text)}: {escape(words)}")
+                self.say(f"  {event.text}: {words}")
             return
         if self.live is None or self.label != event.text:
             self._close()
             self.live = Progress(
-                TextColumn("  {task.description}"),
+                TextColumn("  {task.description}", markup=False),
                 BarColumn(24),
-                TextColumn("{task.fields[words]}"),
+                TextColumn("{task.fields[words]}", markup=False),
                 console=self.out,
                 transient=True,
             )
             self.label = event.text
-            self.task = self.live.add_task(escape(event.text), total=data["total"], words=words)
+            self.task = self.live.add_task(escape_terminal(event.text), total=data["total"], words=words)
             self.live.start()
         assert self.task is not None
         self.live.update(self.task, completed=data["done"], words=words)
@@ -104,48 +118,58 @@ def main_value(metrics: Mapping[str, float]) -> str:
 def sweep_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """Every combination that a sweep tried: its settings, the target on dev data, and the change against the first."""
     names = list(rows[0]["settings"])
-    table = Table(*map(escape, names), escape(rows[0]["metric"]), "change", "95 % interval", "", box=None, pad_edge=False)
-    for row in rows:
-        interval = f"{100 * row['low']:+.1f} to {100 * row['high']:+.1f}"
-        values = [str(row["settings"][name]) for name in names]
-        table.add_row(*map(escape, values), f"{row['value']:.4f}", f"{100 * row['delta']:+.1f}", interval, "*" * row["chosen"])
-    return table
+    return _table(
+        [*names, rows[0]["metric"], "change", "95 % interval", ""],
+        [
+            [
+                *(row["settings"][name] for name in names), f"{row['value']:.4f}", f"{100 * row['delta']:+.1f}",
+                f"{100 * row['low']:+.1f} to {100 * row['high']:+.1f}", "*" * row["chosen"],
+            ]
+            for row in rows
+        ],
+    )  # fmt: skip
 
 
 def spread_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """The change of each metric with every seed, their mean and standard deviation."""
-    table = Table("test", "role", *(f"seed {seed}" for seed in rows[0]["deltas"]), "mean", "± sd", box=None, pad_edge=False)
-    for row in rows:
-        values = [f"{100 * value:+.1f}" for value in row["deltas"].values()]
-        table.add_row(escape(row["metric"]), row["role"], *values, f"{100 * row['mean']:+.1f}", f"{100 * row['sd']:.1f}")
-    return table
+    return _table(
+        ["test", "role", *(f"seed {seed}" for seed in rows[0]["deltas"]), "mean", "± sd"],
+        [
+            [
+                row["metric"], row["role"], *(f"{100 * value:+.1f}" for value in row["deltas"].values()),
+                f"{100 * row['mean']:+.1f}", f"{100 * row['sd']:.1f}",
+            ]
+            for row in rows
+        ],
+    )  # fmt: skip
 
 
 def ablation_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """What the whole recipe gains over the recipe without each step, for every main metric, with its interval."""
     names = [row["metric"] for row in rows[0]["worth"]] if rows else []
-    table = Table("without", *map(escape, names), box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for row in rows:
-        cells = [f"{100 * w['delta']:+.1f} ({100 * w['low']:+.1f} to {100 * w['high']:+.1f})" for w in row["worth"]]
-        table.add_row(escape(", ".join(row["without"])), *cells)
-    return table
+    cells = [[f"{100 * w['delta']:+.1f} ({100 * w['low']:+.1f} to {100 * w['high']:+.1f})" for w in row["worth"]] for row in rows]
+    return _table(["without", *names], [[", ".join(row["without"]), *own] for row, own in zip(rows, cells, strict=True)])
 
 
 def plan_table(lines: Sequence[Any]) -> Table:
     """What a run would do: step, cached or to do, rows, why."""
-    table = Table("step", "state", "rows", "why", box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    for line in lines:
-        rows = "–" if line.rows is None else f"{line.rows:,}"
-        table.add_row(escape(line.name), "cached" if line.cached else "to do", rows, "" if line.cached else escape(line.why))
-    return table
+    return _table(
+        ["step", "state", "rows", "why"],
+        [
+            [
+                line.name, "cached" if line.cached else "to do", "–" if line.rows is None else f"{line.rows:,}",
+                "" if line.cached else line.why,
+            ]
+            for line in lines
+        ],
+    )  # fmt: skip
 
 
 def dev_table(results: Mapping[str, Any]) -> Table:
     """Every model against every check's main metric on dev data, with its change against the model before."""
     names = [name for name in results["roles"] if any(name in row["metrics"] for row in results["dev"])]
-    heads = [f"{escape(n)}\n{results['main'][n]}" for n in names]
-    table = Table("after", *heads, "gate", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     gates = {step["step"]: step for step in results["steps"] if step["stage"] == "gate"}
+    rows = []
     for row in results["dev"]:
         cells = []
         for name in names:
@@ -158,18 +182,28 @@ def dev_table(results: Mapping[str, Any]) -> Table:
                 defined(row["metrics"][name][results["main"][name]]) + (f" ({100 * delta['delta']:+.1f})" if delta else "")
             )
         gate = gates.get(row["after"])
-        table.add_row(escape(row["after"]), *cells, f"{gate['word']}; {gate['action']}" if gate else "")
-    return table
+        rows.append([row["after"], *cells, f"{gate['word']}; {gate['action']}" if gate else ""])
+    return _table(["after", *(f"{name} {results['main'][name]}" for name in names), "gate"], rows)
 
 
 def test_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """Base against final on test data."""
-    table = Table(
-        "test", "role", "base", "final", "change", "95 % interval", "verdict", box=None, pad_edge=False, padding=(0, 2, 0, 0)
-    )
+    return _table(
+        ["test", "role", "base", "final", "change", "95 % interval", "verdict"],
+        [
+            [
+                row["metric"], row["role"], defined(row["base"]), defined(row["final"]),
+                f"{100 * row['delta']:+.1f}" if row["delta"] == row["delta"] else "–",
+                f"{100 * row['low']:+.1f} to {100 * row['high']:+.1f}" if row["low"] == row["low"] else "–", row["verdict"],
+            ]
+            for row in rows
+        ],
+    )  # fmt: skip
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
+    """A table whose every cell is shown letter by letter."""
+    table = Table(*(Column(Text(escape_terminal(head))) for head in heads), box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for row in rows:
-        interval = f"{100 * row['low']:+.1f} to {100 * row['high']:+.1f}" if row["low"] == row["low"] else "–"
-        change = f"{100 * row['delta']:+.1f}" if row["delta"] == row["delta"] else "–"
-        values = (defined(row["base"]), defined(row["final"]))
-        table.add_row(escape(row["metric"]), row["role"], *values, change, interval, row["verdict"])
+        table.add_row(*(Text(escape_terminal(cell)) for cell in row))
     return table

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+LONGEST_PATH = 300  # characters of a path that a message shows
+
 
 class UserError(Exception):
     """The user's input is wrong: one or more problems, each a sentence that says where and what to try (exit code 2)."""
@@ -25,6 +27,12 @@ def did_you_mean(word: str, options: Iterable[str], *, tell_all: bool = True) ->
     if near:
         return f" Did you mean '{near[0]}'?"
     return f" Known: {', '.join(known)}." if known and tell_all else ""
+
+
+def short(path: object) -> str:
+    """A path as it may stand in a message: a very long one is cut."""
+    text = str(path).replace("\0", "\\0")
+    return text if len(text) <= LONGEST_PATH else f"{text[:200]}… ({len(text):,} characters)"
 
 
 def gathered(problems: list[str], most: int = 20) -> list[str]:

@@ -6,7 +6,6 @@ import hashlib
 import importlib.util
 import json
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -60,6 +59,16 @@ def locate(name: str, beside: Path | None = None, download: bool = True) -> Path
     )
 
 
+def is_name(name: str, beside: Path | None = None) -> bool:
+    """Whether a word in a recipe means a model, though nothing else is called so: a path, owner/name, or one that is here."""
+    if "/" in name or name.startswith(("~", ".")):
+        return True
+    try:
+        return bool(locate(name, beside, download=False))
+    except (UserError, OSError, ValueError):
+        return False
+
+
 def _is_hub_name(name: str) -> bool:
     return name.count("/") <= 1 and not name.startswith((".", "/", "~")) and bool(name)
 
@@ -107,50 +116,11 @@ def verify(folder: Path) -> None:
 
 def is_cross_encoder(folder: Path) -> bool:
     """Whether a model folder holds a sequence classifier."""
-    config = _config(folder)
+    config = configuration(folder)
     return any("SequenceClassification" in str(name) for name in config.get("architectures") or ())
 
 
-def default_pooling(folder: Path) -> str:
-    """How a plain language model's token vectors become one: its folder does not say.
-
-    cls, as in the TSDAE paper; lasttoken where each token sees those before it only, so that the first sees nothing; mean for
-    T5's encoders, which have no first token of their own.
-    """
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL
-    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES as MASKED
-
-    config = _config(folder)
-    kind = str(config.get("model_type"))
-    if config.get("is_encoder_decoder") or kind in ("t5", "mt5", "umt5", "longt5"):
-        return "mean"
-    bidirectional = kind not in CAUSAL or kind in MASKED or config.get("use_bidirectional_attention") or kind == "xlnet"
-    return "cls" if bidirectional and not config.get("is_decoder") else "lasttoken"
-
-
-POOLED = {"cls": "that of its first token (CLS)", "lasttoken": "that of its last token", "mean": "the mean of its tokens'"}
-
-
-def chosen(folder: Path, name: str) -> list[str]:
-    """Sentences on what was chosen for a model: the pooling that its folder does not name, the prompts in use, or that none are."""
-    found = []
-    if not (folder / "modules.json").is_file():
-        words = POOLED[default_pooling(folder)]
-        found.append(f"{name}: a plain language model, which names no pooling: a text's vector is {words}")
-    settings = model_folder.settings(folder)
-    known, default = settings.get("prompts") or {}, settings.get("default_prompt_name")
-    used = {role: text for role in ("query", "document") if (text := prompt(known, default, role))}
-    if used:
-        found.append(f"{name}: prompts in use: {', '.join(f'{text!r} before a {role}' for role, text in used.items())}")
-    elif re.search(r"(^|[-_/])e5([-_]|$)", name.lower()):
-        found.append(
-            f"{name}: E5 models want 'query: ' and 'passage: ' before texts, and this folder names no prompts; "
-            "add them to prompts in its config_sentence_transformers.json"
-        )
-    return found
-
-
-def _config(folder: Path) -> dict[str, Any]:
+def configuration(folder: Path) -> dict[str, Any]:
     """config.json of a folder; empty where there is none that can be read (`adapt.model_folder` says so)."""
     try:
         found = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -165,8 +135,7 @@ ROLES = {"document": ("document", "passage", "corpus")}
 
 def width(folder: Path) -> int:
     """Dimensions of a model's vectors, about: the width of its hidden layers, 768 where its configuration doesn't say."""
-    config = digests.read_json(folder / "config.json")
-    found = config.get("hidden_size") if isinstance(config, dict) else None
+    found = configuration(folder).get("hidden_size")
     return found if isinstance(found, int) else 768
 
 

@@ -8,8 +8,8 @@ from adapt import checks
 PACKAGE = Path(__file__).parent.parent / "adapt"
 # Lower numbers may be imported by higher ones; equals may import each other only inside one room.
 LEVELS = {
-    "errors": 0, "interruption": 0.5, "storage": 0.5, "precision": 1, "text": 1, "job": 1, "records": 1, "files": 2, "models": 2,
-    "vectors": 2.5,
+    "errors": 0, "escaping": 0, "interruption": 0.5, "storage": 0.5, "precision": 1, "text": 1, "job": 1, "records": 1,
+    "model_folder": 1, "files": 2, "models": 2, "vectors": 2.5,
     "device": 2, "calibration": 2, "networks": 2.5, "engine": 3, "examples": 3.2, "search": 3.5,
     "losses": 4, "crew": 4, "cache": 4, "stages": 5, "checks": 5, "store": 5, "recipe": 6, "report": 8, "running": 9, "embed": 10,
     "hand": 10, "mteb": 10, "starting": 10, "console": 10, "cli": 12, "__init__": 12, "__main__": 13,

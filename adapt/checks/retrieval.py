@@ -54,6 +54,7 @@ class Retrieval:
     """
 
     main = "ndcg@10"
+    parts = ("folder", "corpus", "queries", "qrels", "pool", "at")  # keys of data that are given by name
 
     def read(self, source: Any, split: str = "test") -> Judged:
         """`pool`: keep all judged passages and so many others, drawn with a fixed seed. Raises UserError."""

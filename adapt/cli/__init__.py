@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import Any
@@ -9,9 +10,9 @@ from typing import Any
 import click
 
 from adapt import __version__, interruption, stages
-from adapt.cli import data, measuring, running, using
+from adapt.cli import data, failures, measuring, running, using
 from adapt.cli.by_hand import stage_command
-from adapt.errors import UserError, WorkFailed
+from adapt.cli.voice import say
 from adapt.precision import PRECISIONS, set_default
 
 QUIET = {
@@ -80,29 +81,22 @@ for room in (running, data, measuring, using):
 
 
 def main() -> None:
-    """Run the command line; user errors exit with 2, failed work with 1, neither with a traceback."""
+    """Run the command line; what the user can mend exits with 2, failed work with 1, neither with a traceback."""
     os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
     import warnings
 
     warnings.filterwarnings("ignore")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that can't show a letter shows its number
     try:
         with interruption.handled():
             cli()
     except interruption.Interrupted as stopped:
-        click.echo(interruption.message(stopped), err=True)
+        say(interruption.message(stopped), err=True)
         sys.exit(stopped.code)
-    except UserError as error:
-        for problem in error.problems:
-            click.echo(f"error: {problem}", err=True)
-        sys.exit(2)
-    except WorkFailed as error:
-        click.echo(f"failed: {error}", err=True)
-        sys.exit(1)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(1)
-    except OSError as error:  # the disk: full, failing, read-only, not ours
-        from adapt.storage.faults import said
-
-        click.echo(f"error: {said(error)}", err=True)
-        sys.exit(2)
+    except Exception as error:
+        code = failures.exit_code(error)
+        if code is None:
+            raise
+        sys.exit(code)

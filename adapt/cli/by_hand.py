@@ -12,10 +12,11 @@ from pydantic import ValidationError
 
 from adapt import stages
 from adapt.cli.reading import reads_data
-from adapt.cli.voice import voice
+from adapt.cli.voice import SEED, say, voice
 from adapt.errors import UserError
 from adapt.precision import set_default
 from adapt.recipe import yaml_lines
+from adapt.recipe.values import words_of
 
 
 def stage_command(word: str) -> click.Command:
@@ -34,7 +35,7 @@ def stage_command(word: str) -> click.Command:
         shown = "" if info.default in (None, ()) else f"  [default: {_plain(info.default)}]"
         kind, multiple = _click_type(info.annotation)
         options.append(click.Option([_flag(name)], type=kind, multiple=multiple, help=f"{info.description}{shown}"))
-    options.append(click.Option(["--seed"], type=int, default=13, show_default=True, help="for every random choice"))
+    options.append(click.Option(["--seed"], type=SEED, default=13, show_default=True, help="for every random choice"))
     options.append(click.Option(["--force"], is_flag=True, help="replace what stands at --out"))
 
     def go(out: Path, seed: int, force: bool, **given: Any) -> None:
@@ -53,14 +54,14 @@ def _one_stage(stage_class: type[stages.Stage], out: Path, seed: int, force: boo
     try:
         stage = stage_class.model_validate(settings)
     except ValidationError as error:
-        raise UserError([f"{_flag(str(p['loc'][0]))}: {p['msg']} (got {p['input']!r})" for p in error.errors()]) from None
+        raise UserError([f"{_flag(str(location[0]))}: {phrase}" for location, _, phrase in words_of(error)]) from None
     if "precision" in settings:  # what the stage does beside training is computed in no other precision
         set_default(settings["precision"])
     sources = {k: v for k, v in given.items() if k in names and v not in (None, ())}
     if out.exists() and not force:
         raise UserError(f"{out}: is there already; give another --out, or --force to replace it")
     counts = run_stage(stage, sources, out, seed, voice())
-    click.echo(f"{out}: " + "  ".join(f"{k} {_plain(v)}" for k, v in counts.items()))
+    say(f"{out}: " + "  ".join(f"{k} {_plain(v)}" for k, v in counts.items()))
 
 
 def _flag(name: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from adapt.cli.reading import reads_data
-from adapt.cli.voice import voice
+from adapt.cli.voice import SEED, say, voice
 from adapt.errors import UserError
 
 
@@ -22,7 +22,7 @@ from adapt.errors import UserError
     type=click.Choice(["title-body", "sentence-rest", "keyphrase-passage"]),
     help="only queries of this form",
 )
-@click.option("--seed", default=13, show_default=True, help="for every random choice")
+@click.option("--seed", type=SEED, default=13, show_default=True, help="for every random choice")
 def hold_out_command(texts: str, out: Path, queries: int, forms: tuple[str, ...], seed: int) -> None:
     """Set a synthetic retrieval check aside from raw texts, where there are no labels; what remains may be trained on.
 
@@ -33,7 +33,7 @@ def hold_out_command(texts: str, out: Path, queries: int, forms: tuple[str, ...]
 
     chosen = tuple(form for form in FORMS if not forms or form in forms)
     for line in hold_out_file(texts, out, queries=queries, forms=chosen, seed=seed):
-        click.echo(line)
+        say(line)
 
 
 @click.command("label")
@@ -51,7 +51,7 @@ def hold_out_command(texts: str, out: Path, queries: int, forms: tuple[str, ...]
     show_default=True,
     help="of the scores that are read",
 )
-@click.option("--seed", default=13, show_default=True, help="for every random choice")
+@click.option("--seed", type=SEED, default=13, show_default=True, help="for every random choice")
 def label_command(
     texts: str | None, sheet: Path | None, out: Path, model: str, gold: tuple[str, ...], recipe: str | None, pairs: int,
     scale: str, seed: int,
@@ -72,7 +72,7 @@ def label_command(
         assert sheet is not None
         lines = gold_file(sheet, out, scale)  # type: ignore[arg-type]
     for line in lines:
-        click.echo(line)
+        say(line)
 
 
 COMMANDS = tuple(map(reads_data, (hold_out_command, label_command)))

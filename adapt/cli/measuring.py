@@ -12,7 +12,7 @@ import click
 
 from adapt import checks
 from adapt.cli.reading import reads_data
-from adapt.cli.voice import voice
+from adapt.cli.voice import say, voice
 from adapt.errors import UserError
 
 DATA_OF = {
@@ -84,19 +84,17 @@ def check_command(
 
         named = {check: name for check, _, name in (task.partition("=") for task in tasks)}
         for file in write(mteb, model, wanted, found, split, named):
-            click.echo(f"wrote {file}", err=as_json)
+            say(f"wrote {file}", err=as_json)
     if as_json:
         click.echo(json.dumps({name: {"rows": m.rows, **_known(m.metrics)} for name, m in found.items()}, indent=2))
     else:
         for name, measured in found.items():
             shown = "  ".join(f"{metric} {console.defined(value)}" for metric, value in measured.metrics.items())
-            click.echo(f"{name:<20} {measured.rows:>6,} rows  {shown}")
+            say(f"{name:<20} {measured.rows:>6,} rows  {shown}")
     mains = {name: checks.find(kind).main for name, (kind, _) in wanted.items()}
     unknown = [f"{name}.{mains[name]}" for name, m in found.items() if m.metrics[mains[name]] != m.metrics[mains[name]]]
     for name in unknown:
-        click.echo(
-            f"unmeasured: {name} is undefined: where gold scores or the model's do not vary there is no correlation", err=True
-        )
+        say(f"unmeasured: {name} is undefined: where gold scores or the model's do not vary there is no correlation", err=True)
     if unknown:
         sys.exit(1)
 
@@ -133,10 +131,10 @@ def compare_command(
     else:
         console.Voice().out.print(console.test_table(found))
         if promote:
-            click.echo(decision["sentence"])
+            say(decision["sentence"])
     unknown = any(row["verdict"] == "unmeasured" for row in found)
     if unknown and not promote:
-        click.echo("unmeasured: " + "; ".join(undefined(row) for row in found if row["verdict"] == "unmeasured"), err=True)
+        say("unmeasured: " + "; ".join(undefined(row) for row in found if row["verdict"] == "unmeasured"), err=True)
     if unknown or (promote and not decision["promote"]):
         sys.exit(1)
 

@@ -10,8 +10,10 @@ from typing import Any
 import click
 from pydantic import ValidationError
 
+from adapt.cli.voice import say
 from adapt.errors import UserError
 from adapt.files.options import ReadLog, ReadOptions, reading
+from adapt.recipe.values import words_of
 
 _FIELDS = ReadOptions.model_fields
 
@@ -56,18 +58,18 @@ def _options(given: dict[str, Any]) -> ReadOptions:
     try:
         return ReadOptions(**settings, columns=dict(column.split("=", 1) for column in columns))
     except ValidationError as error:
-        flags = [(f"--{str(problem['loc'][0]).replace('_', '-')}", problem) for problem in error.errors()]
-        raise UserError([f"{flag}: {problem['msg']} (got {problem['input']!r})" for flag, problem in flags]) from None
+        found = [(str(location[0]).replace("_", "-"), phrase) for location, _, phrase in words_of(error)]
+        raise UserError([f"--{flag}: {phrase}" for flag, phrase in found]) from None
 
 
 def _tell(log: ReadLog, given: dict[str, Any]) -> None:
     for text in log.notes:
-        click.echo(f"note: {text}", err=True)
+        say(f"note: {text}", err=True)
     if log.rejections:
         file = _place(given)
         log.write_rejected(file)
         more = f" (the first {len(log.rejected):,} of them)" if log.rejections > len(log.rejected) else ""
-        click.echo(f"note: {log.rejections:,} bad rows skipped; they stand in {file}{more}", err=True)
+        say(f"note: {log.rejections:,} bad rows skipped; they stand in {file}{more}", err=True)
 
 
 def _place(given: dict[str, Any]) -> Path:

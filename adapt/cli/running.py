@@ -12,6 +12,7 @@ import click
 
 from adapt import interruption
 from adapt.cli.reading import reads_data
+from adapt.cli.voice import say
 from adapt.errors import WorkFailed
 
 
@@ -70,24 +71,21 @@ def run_command(
         return
     report = write_report(folder)
     for warning in results["warnings"]:
-        voice.out.print(f"note: {warning}", markup=False)
+        voice.say(f"note: {warning}")
     if results["sweep"]:
-        voice.out.print("\nSweep, decided on dev data:")
-        voice.out.print(console.sweep_table(results["sweep"]))
-    voice.out.print("\nOn dev data, after each step (change against the model before, in points):")
-    voice.out.print(console.dev_table(results))
+        voice.table("Sweep, decided on dev data:", console.sweep_table(results["sweep"]))
+    voice.table("On dev data, after each step (change against the model before, in points):", console.dev_table(results))
     if results["test"]:
-        voice.out.print("\nOn test data, base against final:")
-        voice.out.print(console.test_table(results["test"]))
+        voice.table("On test data, base against final:", console.test_table(results["test"]))
     if spread:
-        voice.out.print(f"\nChange on test data over {seeds} seeds:")
-        voice.out.print(console.spread_table(spread))
-    voice.out.print(f"\n{results['verdict']['word']}: {results['verdict']['sentence']}")
+        voice.table(f"Change on test data over {seeds} seeds:", console.spread_table(spread))
+    voice.out.print()
+    voice.say(f"{results['verdict']['word']}: {results['verdict']['sentence']}")
     speed = results["speed"]
-    voice.out.print(
+    voice.say(
         f"speed of the final model: {speed['latency_ms_p50']:.1f} ms a query (median), {speed['texts_per_second']:.0f} texts/s"
     )
-    voice.out.print(f"took {console.clock(results['seconds'])}; model: {folder / 'model'}; report: {report}")
+    voice.say(f"took {console.clock(results['seconds'])}; model: {folder / 'model'}; report: {report}")
     if results["test"] and results["verdict"]["word"] == "unmeasured":
         sys.exit(1)
 
@@ -120,27 +118,31 @@ def ablate_command(
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
-    voice.out.print(f"\nWhat each step is worth on {split} data: the whole recipe less the recipe without it, in points")
-    voice.out.print(console.ablation_table(rows))
+    title = f"What each step is worth on {split} data: the whole recipe less the recipe without it, in points"
+    voice.table(title, console.ablation_table(rows))
     for sentence in left:
-        voice.out.print(f"not left out: {sentence}", markup=False)
+        voice.say(f"not left out: {sentence}")
 
 
 def _dry_run(recipe: Any, out: Path, until: str | None, fresh: tuple[str, ...], verify: bool, voice: Any) -> None:
     from adapt import console, models
+    from adapt.recipe import combinations
     from adapt.running import place
     from adapt.running.plan import all_lines
     from adapt.running.survey import preview
     from adapt.store import Store
 
     place.refuse_foreign(out)
+    notes = preview(recipe)
     lines = all_lines(recipe, Store(out, full=verify), until, fresh)
+    if recipe.sweep:
+        voice.say(f"sweep: {combinations(recipe):,} combinations, of which the best on dev data is chosen")
     voice.out.print(console.plan_table(lines))
-    for text in preview(recipe):
-        voice.out.print(f"note: {text}", markup=False)
+    for text in notes:
+        voice.say(f"note: {text}")
     if any(not line.cached for line in lines):
         model = models.locate(recipe.model, recipe.file.parent, download=False)
-        voice.out.print(place.require_room(recipe, model, lines, out), markup=False)
+        voice.say(place.require_room(recipe, model, lines, out))
 
 
 def _in_processes(count: int) -> int:
@@ -175,7 +177,7 @@ def recipes_command() -> None:
     from adapt.recipe import yaml_lines
 
     for name, file in recipe.shipped().items():
-        click.echo(f"{name:<18} {yaml_lines.load(file)[0].get('description', '')}")
+        say(f"{name:<18} {yaml_lines.load(file)[0].get('description', '')}")
 
 
 @click.command("init")
@@ -193,7 +195,7 @@ def init_command(name: str, texts: str | None, pairs: str | None, gold: str | No
     from adapt.starting.init import init
 
     for line in init(Path(name), texts=texts, pairs=pairs, gold=gold, model=model):
-        click.echo(line)
+        say(line)
 
 
 @click.command("report")
@@ -206,7 +208,7 @@ def report_command(run: Path) -> None:
     """
     from adapt.report import write_report
 
-    click.echo(write_report(run))
+    say(write_report(run))
 
 
 COMMANDS = (run_command, ablate_command, recipes_command, reads_data(init_command), report_command)

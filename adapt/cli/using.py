@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from adapt.cli.reading import reads_data
-from adapt.cli.voice import voice
+from adapt.cli.voice import say, voice
 from adapt.precision import PRECISIONS, InferencePrecision, set_default
 
 PRECISION = click.option(
@@ -33,7 +33,7 @@ def embed_command(model: str, texts: str, out: Path, precision: InferencePrecisi
 
     set_default(precision)
     count, width = embed_file(model, texts, out, voice(), precision or "auto")
-    click.echo(f"{out}: {count:,} vectors of {width}")
+    say(f"{out}: {count:,} vectors of {width}")
 
 
 @click.command("search")
@@ -52,7 +52,7 @@ def search_command(model: str, corpus: str, top: int, precision: InferencePrecis
 
     set_default(precision)
     for score, text in search_file(model, corpus, query, top, voice(), precision or "auto"):
-        click.echo(f"{score:.3f}  {text.id}  {text.text[:160]}")
+        say(f"{score:.3f}  {text.id}  {text.text[:160]}")
 
 
 COMMANDS = tuple(map(reads_data, (embed_command, search_command)))

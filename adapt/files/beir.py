@@ -12,11 +12,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from adapt.errors import UserError, gathered
+from adapt.errors import UserError, gathered, short
 from adapt.files.columns import listed
 from adapt.files.delimited import BadRow
-from adapt.files.opening import exists, regular, shortened
+from adapt.files.opening import regular
 from adapt.files.options import note
+from adapt.files.paths import existing
 from adapt.files.problems import BadRows
 from adapt.files.rows import rows
 from adapt.records import Pair, Text
@@ -47,7 +48,7 @@ def judgements(source: str, queries: list[Text], corpus: list[Text]) -> Grades:
         query, passage, grade = (row[name] for name in ("query", "passage", "grade"))
         why = _wrong(query, passage, grade)
         if not why and (earlier := seen.get((query, passage))) and earlier[0] != float(grade):
-            place = earlier[1].removeprefix(f"{shortened(source)} ")
+            place = earlier[1].removeprefix(f"{short(source)} ")
             why = f"query '{query}' and passage '{passage}' have grade {float(grade):g}, on {place} {earlier[0]:g}; keep one"
         if why:
             bad.add(where, why, row)
@@ -65,8 +66,8 @@ def judgements(source: str, queries: list[Text], corpus: list[Text]) -> Grades:
     bad.finish()
     for what, count in counts.items():
         loud = "WARNING: " if count > WORST * len(seen) and "not" in what else ""
-        place = first[what].removeprefix(f"{shortened(source)} ")
-        note(f"{loud}{shortened(source)}: {count:,} {what} (the first: {place})")
+        place = first[what].removeprefix(f"{short(source)} ")
+        note(f"{loud}{short(source)}: {count:,} {what} (the first: {place})")
     found: Grades = {}
     for (query, passage), (grade, _) in seen.items():
         if query in known and grade > 0:
@@ -77,20 +78,21 @@ def judgements(source: str, queries: list[Text], corpus: list[Text]) -> Grades:
 
 def split_file(folder: str | Path, split: str) -> Path | None:
     """The judgements of one split of a BEIR folder, None where it has none."""
-    return next((f for end in (".tsv", ".tsv.gz") if (f := Path(folder) / "qrels" / f"{split}{end}").is_file()), None)
+    path = existing(folder) or Path(folder)
+    return next((f for end in (".tsv", ".tsv.gz") if (f := path / "qrels" / f"{split}{end}").is_file()), None)
 
 
 def is_judged(folder: str | Path) -> bool:
     """Whether this is a BEIR folder with questions of its own."""
-    path = Path(folder)
-    return exists(path) and path.is_dir() and any((path / f"queries.jsonl{end}").is_file() for end in ("", ".gz"))
+    path = existing(folder)
+    return path is not None and path.is_dir() and any((path / f"queries.jsonl{end}").is_file() for end in ("", ".gz"))
 
 
 def pairs(folder: str | Path) -> list[Pair]:
     """The pairs of a BEIR folder's training split: a query and each relevant passage, its title in front. Raises UserError."""
     from adapt.files import read
 
-    file, path = split_file(folder, "train"), Path(folder)
+    file, path = split_file(folder, "train"), existing(folder) or Path(folder)
     if file is None:
         there = ", ".join(sorted(p.name for p in (path / "qrels").glob("*"))) or "none"
         raise UserError(
@@ -150,7 +152,7 @@ def _rows(source: str) -> Iterator[tuple[str, dict[str, Any]]]:
     with _opened(source) as file:
         for number, line in enumerate(file, 1):
             fields = line.split()
-            where = f"{shortened(source)} line {number}"
+            where = f"{short(source)} line {number}"
             if fields and len(fields) != width:
                 yield where, BadRow(f"has {len(fields)} fields, the first line {width}", line)
             elif fields:
@@ -169,7 +171,7 @@ def _names(source: str, row: Mapping[str, Any]) -> dict[str, str]:
         name = next((plain[name] for name in names if name in plain), None)
         if name is None:
             raise UserError(
-                f"{shortened(source)}: columns are {listed(row)}; expected query-id, corpus-id and score in the first line "
+                f"{short(source)}: columns are {listed(row)}; expected query-id, corpus-id and score in the first line "
                 "(or qid, docid and the like; or no header, and lines of TREC's `query 0 passage grade` or `query passage grade`)"
             )
         found[part] = name

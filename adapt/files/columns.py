@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from adapt.errors import UserError, did_you_mean
+from adapt.errors import UserError, did_you_mean, short
 from adapt.files import forms
-from adapt.files.opening import shortened
 from adapt.files.options import current, note
 
 SHOWN = 8  # columns that a message names
@@ -25,7 +24,7 @@ class Columns:
 
     def __init__(self, source: Any, row: Mapping[str, Any], kinds: Sequence[str], where: str):
         """`where`: the place of the row, which messages name. Raises Misfit where its columns make no record, and UserError."""
-        self.shown = shortened(source)
+        self.shown = short(source)
         place = where if ".jsonl" in self.shown else self.shown  # elsewhere all rows have the columns of the header
         self.names: dict[Any, str] = {}
         known = forms.used(kinds) | forms.BESIDE

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from adapt.errors import UserError
+from adapt.errors import UserError, short
 from adapt.files import opening
-from adapt.files.opening import Unreadable, shortened
+from adapt.files.opening import Unreadable
 from adapt.files.options import MB, current, note
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
@@ -39,7 +39,7 @@ def rows(path: Path, suffix: str) -> Iterator[tuple[int, dict[str, str]]]:
     delimiter = DELIMITERS[suffix]
     if delimiter not in first and (other := max(NAMES, key=first.count)) in first:
         delimiter = other
-        note(f"{shortened(path)}: the fields are read as separated by {NAMES[other]}")
+        note(f"{short(path)}: the fields are read as separated by {NAMES[other]}")
     quoted = suffix == ".csv" or _is_quoted(path, delimiter)
     return _records(path, delimiter, quoted)
 
@@ -106,13 +106,13 @@ def _records(path: Path, delimiter: str, quoted: bool) -> Iterator[tuple[int, di
             why = _quotes(str(error), lines, cell)
             if not why:
                 raise UserError(
-                    f"{shortened(path)} line {lines.taken[0][0]}: too many quotes are never closed; mend the file"
+                    f"{short(path)} line {lines.taken[0][0]}: too many quotes are never closed; mend the file"
                 ) from None
         number = lines.taken[0][0]
         why = next((str(line) for _, line in lines.taken if isinstance(line, Unreadable)), why)
         if header is None:
             if why or any(map(str.strip, fields)):
-                header = _header(f"{shortened(path)} line {number}", fields, why)
+                header = _header(f"{short(path)} line {number}", fields, why)
         elif why:
             yield number, BadRow(why, lines.raw)
         elif len(fields) != len(header):

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from adapt.errors import UserError
+from adapt.errors import UserError, short
 from adapt.files import opening
 from adapt.files.delimited import BadRow
-from adapt.files.opening import Unreadable, shortened
+from adapt.files.opening import Unreadable
 
 DIGITS = 40  # of a whole number: beyond, it is no id and no score
 
@@ -28,7 +28,7 @@ def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         if not line.strip():
             continue
         if not begun and line.lstrip().startswith("["):
-            raise UserError(f"{shortened(path)}: is a JSON array; write one object a line: jq -c '.[]' FILE.json > FILE.jsonl")
+            raise UserError(f"{short(path)}: is a JSON array; write one object a line: jq -c '.[]' FILE.json > FILE.jsonl")
         begun = True
         found = str(line) if isinstance(line, Unreadable) else parse(line)
         if isinstance(found, str):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import gzip
 import os
 import re
@@ -12,11 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from adapt.errors import UserError, did_you_mean
+from adapt.errors import UserError, short
 from adapt.files.options import MB, current
+from adapt.files.paths import existing, near, problem_of
 
 FREE = 64 * MB  # bytes that any .gz may unpack to
-LONGEST_PATH = 200  # characters of a path that a message shows
 UTF_16 = b"\xff\xfe"
 # What a file is that begins so; a text file never does.
 MAGIC = {
@@ -43,41 +42,15 @@ class Unreadable(str):
     raw = ""
 
 
-def exists(path: Path) -> bool:
-    """Whether something stands there; False for a path that can't be one (too long, with a NUL)."""
-    try:
-        return path.exists()
-    except (OSError, ValueError):
-        return False
-
-
 def regular(source: str | Path) -> Path:
     """The path of a regular file; raises UserError that names it and says what is there instead."""
-    shown, path = shortened(source), Path(source)
-    try:
-        mode = os.stat(path).st_mode
-    except (FileNotFoundError, NotADirectoryError):
-        near = [p.name for p in path.parent.glob("*")] if exists(path.parent) and path.parent.is_dir() else []
-        raise UserError(f"{shown}: no such file.{did_you_mean(path.name, near, tell_all=False)}") from None
-    except ValueError:
-        raise UserError(f"{shown}: is no path (it holds a NUL character)") from None
-    except OSError as error:
-        too_long = f"the path is too long ({len(str(source)):,} characters)"
-        raise UserError(f"{shown}: {too_long if error.errno == errno.ENAMETOOLONG else can_not(error)}") from None
+    path = existing(source)
+    if path is None:
+        raise UserError(f"{short(source)}: no such file.{near(Path(source))}")
+    mode = path.stat().st_mode
     if not stat.S_ISREG(mode):
-        raise UserError(f"{shown}: is {_KINDS.get(stat.S_IFMT(mode), 'no file')}, expected a regular file")
+        raise UserError(f"{short(source)}: is {_KINDS.get(stat.S_IFMT(mode), 'no file')}, expected a regular file")
     return path
-
-
-def shortened(source: str | Path) -> str:
-    """A path as messages show it."""
-    text = str(source).replace("\0", "\\0")
-    return text if len(text) <= LONGEST_PATH else f"{text[:LONGEST_PATH]}..."
-
-
-def can_not(error: OSError) -> str:
-    """An I/O error in words."""
-    return f"can't be read ({(error.strerror or str(error) or type(error).__name__).lower()})"
 
 
 def lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -86,7 +59,7 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
     A line that is no UTF-8 or holds a NUL is given as `Unreadable`. No more than one line is held in memory. Raises UserError for
     a file that can't be opened, is damaged or of another format, a line beyond `max_line_mb` and a .gz beyond `max_expansion`.
     """
-    options, shown, number, size = current().options, shortened(path), 0, 0
+    options, shown, number, size = current().options, short(path), 0, 0
     most, packed = int(options.max_line_mb * MB), path.name.endswith(".gz")
     try:
         with _opened(path, packed) as file:
@@ -113,7 +86,7 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
         after = f" after line {number:,}" if number else ""
         raise UserError(f"{shown}: is damaged or cut short{after} ({error}); copy or download it again") from None
     except OSError as error:
-        raise UserError(f"{shown}: {can_not(error)}") from None
+        raise UserError(problem_of(path, error)) from None
 
 
 def _opened(path: Path, packed: bool) -> IO[bytes]:

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from adapt.errors import UserError
-from adapt.files.opening import can_not, shortened
+from adapt.errors import UserError, short
 from adapt.files.options import MB, current
+from adapt.files.paths import problem_of
 
 AT_ONCE = 128  # rows held in memory
 
@@ -21,7 +21,7 @@ def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     with _named(path), _opened(path) as file:
         names = file.schema_arrow.names
         if twice := [name for name, times in Counter(names).items() if times > 1]:
-            raise UserError(f"{shortened(path)}: has the column '{twice[0]}' more than once")
+            raise UserError(f"{short(path)}: has the column '{twice[0]}' more than once")
         for batch in file.iter_batches(AT_ONCE):
             for row in batch.to_pylist():
                 number += 1
@@ -42,7 +42,7 @@ def _opened(path: Path) -> Any:
     size = sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups))
     if size > max(64 * MB, options.max_expansion * path.stat().st_size):
         raise UserError(
-            f"{shortened(path)}: unpacks to more than {options.max_expansion:g} times its size; raise max_expansion if it is right"
+            f"{short(path)}: unpacks to more than {options.max_expansion:g} times its size; raise max_expansion if it is right"
         )
     return file
 
@@ -56,7 +56,7 @@ def _named(path: Path) -> Iterator[None]:
         yield
     except (arrow.ArrowException, UnicodeDecodeError, OverflowError, ValueError, MemoryError, OSError) as error:
         if isinstance(error, OSError) and error.errno:  # of the disk; pyarrow's own have no number
-            raise UserError(f"{shortened(path)}: {can_not(error)}") from None
+            raise UserError(problem_of(path, error)) from None
         said = str(error).strip().splitlines()
         why = said[0][:200] if said else type(error).__name__
-        raise UserError(f"{shortened(path)}: is damaged or no Parquet file ({why}); copy or download it again") from None
+        raise UserError(f"{short(path)}: is damaged or no Parquet file ({why}); copy or download it again") from None

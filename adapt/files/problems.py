@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from adapt.errors import UserError, gathered
-from adapt.files.opening import shortened
+from adapt.errors import UserError, gathered, short
 from adapt.files.options import current, note
 
 ENOUGH = 10_000  # problems after which reading on says nothing new
@@ -17,7 +16,7 @@ class BadRows:
     """What is wrong with the rows of a source, in the order of the file."""
 
     def __init__(self, source: str | Path):
-        self.source, self.log = shortened(source), current()
+        self.source, self.log = short(source), current()
         self.found: dict[str, list[str]] = {}  # what is wrong → where
         self.count = 0
 

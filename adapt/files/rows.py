@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from adapt.errors import UserError
+from adapt.errors import UserError, short
 from adapt.files import delimited, json_lines, opening, parquet
 from adapt.files.delimited import BadRow
-from adapt.files.opening import Unreadable, shortened
+from adapt.files.opening import Unreadable
 from adapt.files.options import current, note
+from adapt.files.paths import existing
 
 SUFFIXES = (".txt", ".jsonl", ".csv", ".tsv", ".parquet")
 # How to make a known format of one that is not.
@@ -30,7 +31,7 @@ def format_of(path: Path) -> str:
             return suffix
     how = next((f"; {how}" for suffix, how in CONVERSIONS.items() if name.endswith(suffix)), "")
     raise UserError(
-        f"{shortened(path)}: unknown file format{how}. Known: {', '.join(SUFFIXES)} (each also .gz), a BEIR folder, hf://..."
+        f"{short(path)}: unknown file format{how}. Known: {', '.join(SUFFIXES)} (each also .gz), a BEIR folder, hf://..."
     )
 
 
@@ -39,7 +40,7 @@ def output_format(path: Path, kind: str) -> str:
     suffix = format_of(path)
     if suffix == ".txt" and kind != "texts":
         holding = ", ".join(name for name in SUFFIXES if name != ".txt")
-        raise UserError(f"{shortened(path)}: .txt holds texts alone; {kind} are written as {holding} (each also .gz)")
+        raise UserError(f"{short(path)}: .txt holds texts alone; {kind} are written as {holding} (each also .gz)")
     return suffix
 
 
@@ -61,7 +62,7 @@ def rows(source: str | Path) -> Iterator[tuple[str, dict[str, Any]]]:
     }.get(suffix, lambda: delimited.rows(path, suffix))()
     word = "row" if suffix == ".parquet" else "line"
     for number, row in found:
-        yield f"{shortened(path)} {word} {number}", row
+        yield f"{short(path)} {word} {number}", row
 
 
 def count_rows(source: str | Path) -> int | None:
@@ -77,7 +78,7 @@ def count_rows(source: str | Path) -> int | None:
     counted = 0
     for number, line in opening.lines(path):
         if isinstance(line, Unreadable):  # a row that no option but skip makes right
-            raise_unless_skipped(f"{shortened(path)} line {number}", line)
+            raise_unless_skipped(f"{short(path)} line {number}", line)
         counted += bool(line.strip())
     return counted
 
@@ -90,8 +91,8 @@ def raise_unless_skipped(where: str, why: str) -> None:
 
 def _file(source: str | Path) -> Path:
     """The file of a source; of a BEIR folder its corpus."""
-    path = Path(source)
-    if not (opening.exists(path) and path.is_dir()):
+    path = existing(source)
+    if path is None or not path.is_dir():
         return opening.regular(source)
     for name in ("corpus.jsonl", "corpus.jsonl.gz"):
         if (path / name).is_file():

@@ -18,6 +18,13 @@ from adapt.networks.encoder import padded, quiet
 from adapt.networks.precision import dtype_of
 
 
+def has_head(model_type: str) -> bool:
+    """Whether transformers knows a masked-language head for this architecture."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
+
+    return model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES
+
+
 class Masked(torch.nn.Module):
     """An encoder's body and a head that names the words behind its masks.
 

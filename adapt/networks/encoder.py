@@ -18,8 +18,9 @@ from sentence_transformers import SentenceTransformer
 from adapt import model_folder
 from adapt.device import device
 from adapt.errors import UserError
-from adapt.models import default_pooling, prompt
+from adapt.models import prompt
 from adapt.networks import soundness
+from adapt.networks.pooling import default_pooling
 from adapt.networks.precision import set_precision
 from adapt.networks.prompts import PromptlessPooling
 from adapt.networks.static import Static
@@ -72,9 +73,9 @@ def open_encoder(folder: Path, precision: str = "auto") -> SentenceTransformer:
 
     Its layers compute in `precision` (see `set_precision`).
 
-    A plain language model has no pooling of its own: see `adapt.models.default_pooling`. Raises UserError with everything that is
-    wrong where the folder holds no sound model: weights missing, of another architecture or not finite, no tokenizer, the same
-    vector for every text. No code from the folder is executed.
+    A plain language model has no pooling of its own: see `adapt.networks.pooling.default_pooling`. Raises UserError with
+    everything that is wrong where the folder holds no sound model: weights missing, of another architecture or not finite, no
+    tokenizer, the same vector for every text. No code from the folder is executed.
     """
     model_folder.check(folder)
     with quiet(), soundness.recorded() as loaded:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
+from math import prod
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from annotated_types import Gt, Le
 from pydantic import BaseModel, ConfigDict, NonNegativeFloat
 
-from adapt.errors import UserError, did_you_mean
+from adapt.errors import UserError, did_you_mean, short
 from adapt.files.options import ReadOptions
+from adapt.files.paths import existing
 from adapt.stages import Stage
 
 PACKAGE = Path(__file__).parent.parent
@@ -21,7 +23,7 @@ DATA = {
     "labelled": "labelled", "parallel": "parallel", "replay": "pairs",
 }  # fmt: skip
 LEAKS = ("remove", "stop", "allow")
-TOP = ("name", "description", "model", "seed", "data", "checks", "gate", "stages", "sweep")
+TOP = ("name", "description", "model", "seed", "data", "checks", "gate", "stages", "sweep", "max_combinations")
 
 
 class CheckSpec(BaseModel):
@@ -30,7 +32,7 @@ class CheckSpec(BaseModel):
     target: what the recipe is to improve; guard: what it must not harm; golden: kept for `adapt compare --promote` alone.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     kind: str
     dev: str | dict[str, Any] | None = None
     test: str | dict[str, Any] | None = None
@@ -47,7 +49,7 @@ class GateSpec(BaseModel):
     step}: the first is judged after the second, by a run with it and one without.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     target: str | None = None
     guard: dict[str, float] = {}
     transfer: dict[str, NonNegativeFloat] = {}
@@ -71,6 +73,7 @@ class Step:
     stage: Stage
     inputs: Mapping[str, tuple[str, ...]]
     kinds: Mapping[str, str] = field(default_factory=dict)  # of the inputs
+    models: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # inputs' names that are paths or hub names → their kinds
 
 
 @dataclass(frozen=True)
@@ -110,14 +113,22 @@ def shipped() -> dict[str, Path]:
 
 def find(name: str) -> Path:
     """The file of a recipe: a path, a folder with a recipe.yaml, or the name of one that ships; raises UserError."""
-    path = Path(name).expanduser()
-    if path.is_file():
+    path = existing(name) if name else None
+    if path and path.is_file():
         return path
-    if (path / "recipe.yaml").is_file():
-        return path / "recipe.yaml"
+    if path and path.is_dir() and (inside := existing(path / "recipe.yaml")):
+        return inside
     if name in shipped():
         return shipped()[name]
-    raise UserError(f"recipe '{name}': no such file, and none of that name ships.{did_you_mean(name, shipped())}")
+    if path:
+        what = "a folder without recipe.yaml" if path.is_dir() else "no regular file"
+        raise UserError(f"recipe '{short(name)}': is {what}; give a file, a folder with recipe.yaml, or the name of one that ships")
+    raise UserError(f"recipe '{short(name)}': no such file, and none of that name ships.{did_you_mean(name, shipped())}")
+
+
+def combinations(recipe: Recipe) -> int:
+    """How many recipes a sweep stands for; 1 without a sweep."""
+    return prod(len(values) for values in recipe.sweep.values())
 
 
 def variants(recipe: Recipe) -> list[tuple[dict[str, Any], Recipe]]:
@@ -165,7 +176,7 @@ def _with_what_is_there(step: Step, scope: Mapping[str, str]) -> Step | None:
         written = step.inputs.get(want.name)
         if written is None:
             continue
-        names = tuple(name for name in written if name in scope)
+        names = tuple(name for name in written if name in scope or name in step.models)
         if not names:
             fitting = (n for n in (want.name.replace("_", "-"), *stage.stand_ins.get(want.name, ())) if scope.get(n) in want.kinds)
             names = tuple(fitting)[:1]
@@ -177,5 +188,5 @@ def _with_what_is_there(step: Step, scope: Mapping[str, str]) -> Step | None:
         if want.name == "examples" and shares and names != written:
             left = tuple(share for name, share in zip(written, shares, strict=True) if name in names)
             stage = stage.with_setting("shares", tuple(share / sum(left) for share in left) if len(left) > 1 else None)
-    kinds = {name: min(scope[n] for n in names) for name, names in inputs.items()}
+    kinds = {name: min(scope.get(n) or step.kinds[name] for n in names) for name, names in inputs.items()}
     return None if stage.problems(kinds) else replace(step, stage=stage, inputs=inputs, kinds=kinds)

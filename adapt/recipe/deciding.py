@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import product
+from math import prod
 from typing import Any
 
 from pydantic import ValidationError
 
+from adapt import checks
 from adapt.errors import did_you_mean
 from adapt.recipe import CheckSpec, GateSpec, Step
 from adapt.recipe.problems import Problems
+from adapt.recipe.values import shown, validated
+
+COMBINATIONS = 100  # of a sweep's values, at the most, where the recipe gives no max_combinations
 
 
 def gate(raw: Mapping[str, Any], specs: Mapping[str, CheckSpec], problems: Problems) -> GateSpec | None:
@@ -17,18 +23,23 @@ def gate(raw: Mapping[str, Any], specs: Mapping[str, CheckSpec], problems: Probl
     section = raw.get("gate")
     if section is None:
         return None
+    if not isinstance(section, dict):
+        problems.say(("gate",), f"'gate' must be a mapping, {{target: check.metric, ...}} (got {shown(section)})")
+        return None
     try:
-        found = GateSpec.model_validate(section)
+        found = validated(GateSpec, section)
     except ValidationError as error:
         problems.invalid(("gate",), error, GateSpec)
         return None
     for metric, path in found.metrics().items():
         check = metric.partition(".")[0]
         if check not in specs:
-            raw_checks = raw.get("checks") or {}
-            if check in raw_checks and raw_checks[check] is not None:
+            raw_checks = raw.get("checks")
+            if not isinstance(raw_checks, dict) or raw_checks.get(check) is not None:
                 continue  # its own problem is reported already
             problems.say(path, f"'{metric}' names no check of this recipe; write check.metric.{did_you_mean(check, specs)}")
+        elif not metric.partition(".")[2]:
+            problems.say(path, f"'{metric}' names no metric; write check.metric, for example {check}.{_main(specs[check])}")
         elif specs[check].role == "golden":
             problems.say(path, f"'{metric}': check '{check}' is golden, kept for `adapt compare --promote` alone")
         elif specs[check].dev is None:
@@ -59,7 +70,14 @@ def later(steps: Sequence[Step], gate: GateSpec | None, problems: Problems) -> N
 def sweep(
     raw: Mapping[str, Any], steps: Sequence[Step], gate: GateSpec | None, problems: Problems
 ) -> dict[tuple[str, str], Sequence[Any]]:
-    """{(step, setting): values} of `sweep: {step: {setting: [values]}}`, every value checked as if it stood in the step."""
+    """{(step, setting): values} of `sweep: {step: {setting: [values]}}`, every combination checked as if it stood in the recipe.
+
+    Their number is bounded by `max_combinations`, before any is made.
+    """
+    most = raw.get("max_combinations", COMBINATIONS)
+    if type(most) is not int or most < 1:
+        problems.say(("max_combinations",), f"'max_combinations' must be a whole number of 1 or more (got {shown(most)})")
+        return {}
     section = raw.get("sweep")
     if section is None:
         return {}
@@ -68,25 +86,59 @@ def sweep(
     if not isinstance(section, dict) or not all(isinstance(part, dict) for part in section.values()):
         problems.say(("sweep",), "'sweep' must be {step: {setting: [values to try]}}")
         return {}
-    found: dict[tuple[str, str], Sequence[Any]] = {}
     known = {step.id: step for step in steps}
+    found: dict[tuple[str, str], Sequence[Any]] = {}
     for step_id, settings in section.items():
         if step_id not in known:
             problems.say(("sweep", step_id), f"'{step_id}' is no step of this recipe.{did_you_mean(step_id, known)}")
             continue
-        stage = known[step_id].stage
+        fields = type(known[step_id].stage).model_fields
         for name, values in settings.items():
             path, setting = ("sweep", step_id, name), name.replace("-", "_")
-            if setting not in type(stage).model_fields:
-                problems.say(path, f"step '{step_id}' has no setting '{name}'.{did_you_mean(setting, type(stage).model_fields)}")
+            if setting not in fields:
+                problems.say(path, f"step '{step_id}' has no setting '{name}'.{did_you_mean(setting, fields)}")
             elif not isinstance(values, list) or not values:
-                problems.say(path, f"give a list of values to try (got {values!r})")
+                problems.say(path, f"give a list of values to try (got {shown(values)})")
+            elif (step_id, setting) in found:
+                problems.say(path, f"'{name}' stands twice, once with - and once with _")
             else:
-                for value in values:
-                    try:
-                        for problem in stage.with_setting(setting, value).problems(known[step_id].kinds):
-                            problems.say(path, f"step '{step_id}' with {name} {value}: {problem}")
-                    except ValidationError as error:
-                        problems.invalid(path[:-1], error, type(stage), f"step '{step_id}': ")
                 found[step_id, setting] = values
-    return found
+    count = prod(len(values) for values in found.values())
+    if count > most:
+        sizes = " × ".join(f"{name} {len(values)}" for (_, name), values in found.items())
+        problems.say(
+            ("sweep",),
+            f"{count:,} combinations ({sizes}) are more than {most:,}; give fewer values, or raise max_combinations",
+        )
+        return {}
+    return _checked(found, known, problems)
+
+
+def _checked(
+    swept: Mapping[tuple[str, str], Sequence[Any]], steps: Mapping[str, Step], problems: Problems
+) -> dict[tuple[str, str], Sequence[Any]]:
+    """The values as settings take them; problems of single values, and of those that do not go together."""
+    good: dict[tuple[str, str], Sequence[Any]] = {}
+    for (step_id, setting), values in swept.items():
+        stage, path, fitted = steps[step_id].stage, ("sweep", step_id, setting), []
+        for value in values:
+            try:
+                fitted.append(getattr(validated(type(stage), {**stage.model_dump(), setting: value}), setting))
+            except ValidationError as error:
+                problems.invalid(path[:-1], error, type(stage), f"step '{step_id}': ")
+        if len(fitted) > len({repr(value) for value in fitted}):
+            problems.say(path, f"a value stands twice (got {shown(values)})")
+        good[step_id, setting] = fitted
+    for step_id in dict.fromkeys(step_id for step_id, _ in good):
+        step, own = steps[step_id], {setting: values for (of, setting), values in good.items() if of == step_id}
+        for combination in product(*own.values()):
+            settings = dict(zip(own, combination, strict=True))
+            stage = type(step.stage).model_validate({**step.stage.model_dump(), **settings})
+            words = ", ".join(f"{name} {shown(value)}" for name, value in settings.items())
+            for problem in stage.problems(step.kinds):
+                problems.say(("sweep", step_id), f"step '{step_id}' with {words}: {problem}")
+    return good
+
+
+def _main(spec: CheckSpec) -> str:
+    return str(checks.find(spec.kind).main)

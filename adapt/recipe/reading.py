@@ -8,14 +8,18 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from adapt import checks, stages
+from adapt import models, stages
 from adapt.errors import UserError, did_you_mean
-from adapt.files.opening import exists
-from adapt.files.options import ReadOptions
-from adapt.recipe import DATA, LEAKS, TOP, CheckSpec, Recipe, Step, deciding, find, overrides, shipped_root, yaml_lines
+from adapt.recipe import DATA, TOP, Recipe, Step, deciding, find, overrides, sources, yaml_lines
+from adapt.recipe.names import id_problem, name_problem
 from adapt.recipe.overrides import split_step
 from adapt.recipe.problems import Problems
+from adapt.recipe.values import shown, validated
 from adapt.stages import Stage
+
+LARGEST_SEED = 2**32 - 1
+MOST_STEPS = 200
+MODELS = ("encoder", "cross-encoder")  # kinds of inputs that may be named by a path or a hub name, too
 
 
 def load(name: str, changes: Sequence[str] = ()) -> Recipe:
@@ -41,132 +45,40 @@ class _Reader:
             if key not in TOP:
                 self.problems.say((key,), f"unknown key '{key}'.{did_you_mean(key, TOP)}")
         model, seed = self.raw.get("model"), self.raw.get("seed", 13)
-        if not isinstance(model, str):
+        name, description = self.raw.get("name", self.file.stem), self.raw.get("description", "")
+        if not isinstance(model, str) or not model:
             self.problems.say(("model",), "'model' must name the base model, for example all-MiniLM-L6-v2")
-        if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-            self.problems.say(("seed",), f"'seed' must be a whole number of 0 or more (got {seed!r})")
-        data, limit, leaks = self._data()
-        reading = self._reading(data)
-        specs = self._checks()
+        if type(seed) is not int or seed < 0:
+            self.problems.say(("seed",), f"'seed' must be a whole number of 0 or more (got {shown(seed)})")
+        elif seed > LARGEST_SEED:
+            self.problems.say(("seed",), f"'seed' must be {LARGEST_SEED} or less (got {shown(seed)})")
+        if wrong := name_problem(name):
+            self.problems.say(("name",), f"'name' {wrong}")
+        if description is not None and not isinstance(description, str):
+            self.problems.say(("description",), f"'description' must be a text (got {shown(description)})")
+        data, limit, leaks = sources.data(self.raw, self.file, self.problems)
+        reading = sources.read_settings(self.raw, self.problems)
+        specs = sources.check_specs(self.raw, self.file, self.problems)
         gate = deciding.gate(self.raw, specs, self.problems)
-        steps = self._steps(data)
+        # Without data every step would lack something: one problem is enough.
+        steps = self._steps(data) if isinstance(self.raw.get("data"), dict) else []
         deciding.later(steps, gate, self.problems)
         sweep = deciding.sweep(self.raw, steps, gate, self.problems)
-        if self.problems.found:
-            raise UserError(self.problems.found)
+        self.problems.raise_if_any()
         return Recipe(
-            self.file, str(self.raw.get("name", self.file.stem)), str(self.raw.get("description", "")), str(model), int(seed), data,
-            limit, specs, gate, steps, sweep, leaks, self.raw, reading,
+            self.file, str(name), description or "", str(model), int(seed), data, limit, specs, gate, steps, sweep, leaks, self.raw,
+            reading,
         )  # fmt: skip
-
-    # ------------------------------------------------------------------------------------------ data, checks
-
-    def _path(self, path: tuple[Any, ...], value: Any) -> str | None:
-        """Where a data path leads: beside the recipe, or (for `corpora/...`) among what ships."""
-        if not isinstance(value, str) or not value:
-            self.problems.say(path, f"expected a file or folder (got {value!r})")
-            return None
-        if value.startswith("hf://"):
-            return value
-        tried = [self.file.parent / Path(value).expanduser(), shipped_root() / value]
-        for candidate in tried[: 2 if value.startswith("corpora/") else 1]:
-            if exists(candidate):
-                return str(candidate.resolve())
-        parent = tried[0].parent
-        near = [str(Path(value).parent / p.name) for p in parent.iterdir()] if exists(parent) and parent.is_dir() else []
-        self.problems.say(path, f"no such file or folder: {value} (looked in {parent}).{did_you_mean(value, near, tell_all=False)}")
-        return None
-
-    def _data(self) -> tuple[dict[str, str], int | None, Any]:
-        section = self.raw.get("data")
-        if not isinstance(section, dict):
-            self.problems.say(("data",), "'data' must say where the texts, pairs or gold are")
-            return {}, None, "remove"
-        found, limit, leaks = {}, None, "remove"
-        for name, value in section.items():
-            if name == "leaks":
-                leaks = value
-                if value not in LEAKS:
-                    self.problems.say(("data", name), f"'leaks' can't be {value!r}.{did_you_mean(str(value), LEAKS)}")
-                continue
-            if name in ReadOptions.model_fields:  # see `_reading`
-                continue
-            if name == "limit":
-                limit = value
-                if value is not None and (not isinstance(value, int) or value < 1):
-                    self.problems.say(("data", name), f"'limit' must be a whole number of 1 or more (got {value!r})")
-            elif name not in DATA:
-                self.problems.say(
-                    ("data", name),
-                    f"unknown data '{name}'.{did_you_mean(name, [*DATA, 'limit', 'leaks', *ReadOptions.model_fields])}",
-                )
-            elif value is not None and (place := self._path(("data", name), value)):
-                found[name] = place
-        return found, limit, leaks
-
-    def _reading(self, data: Mapping[str, str]) -> dict[str, Any]:
-        """How the data are read; `columns` is {data: {ours: theirs}}."""
-        section = self.raw.get("data")
-        found = {k: v for k, v in section.items() if k in ReadOptions.model_fields} if isinstance(section, dict) else {}
-        columns: Any = found.get("columns", {})
-        if not isinstance(columns, dict) or not all(isinstance(names, dict) for names in columns.values()):
-            self.problems.say(("data", "columns"), "'columns' must be {data: {ours: theirs}}, as in {pairs: {anchor: Frage}}")
-            columns = {}
-        for name in columns:
-            if name not in data:
-                self.problems.say(("data", "columns", name), f"'{name}' is none of the data.{did_you_mean(str(name), data)}")
-        every: list[dict[str, Any]] = [*columns.values()] or [{}]
-        for names in every:
-            try:
-                ReadOptions.model_validate({**found, "columns": names})
-            except ValidationError as error:
-                self.problems.invalid(("data",), error, ReadOptions)
-        return found
-
-    def _checks(self) -> dict[str, CheckSpec]:
-        section = self.raw.get("checks") or {}
-        if not isinstance(section, dict):
-            self.problems.say(("checks",), "'checks' must be a mapping of names to {dev: ..., test: ..., role: ...}")
-            return {}
-        found = {}
-        for name, value in section.items():
-            path = ("checks", name)
-            if value is None:  # `--set checks.sts=null` takes a check out
-                continue
-            if not isinstance(value, dict):
-                self.problems.say(path, f"check '{name}' must be a mapping: {{dev: file, test: file, role: target or guard}}")
-                continue
-            spec = {"kind": checks.kind_of(name), **value}
-            if spec["kind"] not in checks.names():
-                word = str(value.get("kind", name))
-                self.problems.say(
-                    path, f"check '{name}' is of no known kind; name it ...-KIND or give kind.{did_you_mean(word, checks.names())}"
-                )
-                continue
-            for split in ("dev", "test"):
-                source = spec.get(split)
-                if isinstance(source, dict):
-                    keep = {k: v for k, v in source.items() if k in ("pool", "at")}
-                    spec[split] = {k: self._path((*path, split, k), v) for k, v in source.items() if k not in keep} | keep
-                elif source is not None:
-                    spec[split] = self._path((*path, split), source)
-            if value.get("dev") is None and value.get("test") is None:
-                self.problems.say(path, f"check '{name}' has no data: give dev, test or both")
-                continue
-            try:
-                found[name] = CheckSpec.model_validate(spec)
-            except ValidationError as error:
-                self.problems.invalid(path, error, CheckSpec)
-        return found
-
-    # ------------------------------------------------------------------------------------------ steps
 
     def _steps(self, data: Mapping[str, str]) -> list[Step]:
         section = self.raw.get("stages")
         if not isinstance(section, list) or not section:
             self.problems.say(("stages",), "'stages' must be a list of steps, for example: - tsdae: {epochs: 1}")
             return []
-        scope = {name: DATA[name] for name in self.raw.get("data") or {} if name in DATA and self.raw["data"][name] is not None}
+        if len(section) > MOST_STEPS:
+            self.problems.say(("stages",), f"{len(section):,} steps are more than {MOST_STEPS}, the most of one recipe")
+            return []
+        scope = {name: DATA[name] for name, place in self.raw["data"].items() if name in DATA and place is not None}
         scope["model"] = scope["base"] = "encoder"
         steps: list[Step] = []
         for number, item in enumerate(section):
@@ -189,9 +101,16 @@ class _Reader:
             return None
         stage_class = stages.find(word)
         names = {i.name for i in stage_class.inputs()}
-        given = {k.replace("-", "_"): v for k, v in settings.items()}
+        given: dict[str, Any] = {}
+        for key, value in settings.items():
+            if key.replace("-", "_") in given:
+                self.problems.say((*path, key), f"'{key}' stands twice, once with - and once with _")
+            given[key.replace("-", "_")] = value
         # A stage that is called as data are (pairs) goes by what it makes, so that the data keep their name.
-        step_id = str(given.pop("id", stage_class.product if word in DATA else word))
+        step_id = given.pop("id", stage_class.product if word in DATA else word)
+        if wrong := id_problem(step_id, {name for name in scope if name in DATA}):
+            self.problems.say((*path, "id"), f"a step's id {wrong}")
+            return None
         if step_id in used:
             self.problems.say(path, f"two steps are called '{step_id}'; give one an id of its own: {{id: ...}}")
         for key in settings:
@@ -202,21 +121,26 @@ class _Reader:
         for name in names:
             # {pairs: 0.5, pseudo: 0.5}: several sources, each with its share
             if name == "examples" and isinstance(given.get(name), dict) and "shares" in stage_class.model_fields:
-                given["shares"] = tuple(given[name].values())
+                given["shares"] = list(given[name].values())
+                if not all(type(share) in (int, float) for share in given["shares"]):
+                    problem = f"step '{step_id}': shares of examples: expected a number for each (got {shown(given[name])})"
+                    self.problems.say((*path, name), problem)
+                    return None
         try:
-            stage = stage_class.model_validate({k: v for k, v in given.items() if k in stage_class.model_fields})
+            stage = validated(stage_class, {k: v for k, v in given.items() if k in stage_class.model_fields})
         except ValidationError as error:
             self.problems.invalid(path, error, stage_class, f"step '{step_id}': ")
             return None
-        inputs, kinds = self._inputs(path, step_id, stage_class, given, scope)
+        inputs, kinds, own_models = self._inputs(path, step_id, stage_class, given, scope)
         for problem in stage.problems(kinds):
             self.problems.say(path, f"step '{step_id}': {problem}")
-        return Step(step_id, stage, inputs, kinds)
+        return Step(step_id, stage, inputs, kinds, own_models)
 
     def _inputs(self, path, step_id: str, stage_class: type[Stage], given: Mapping[str, Any], scope: Mapping[str, str]):
         """Each input's names: as written, or the first of its own name and its stand-ins that is there and fits."""
         found: dict[str, tuple[str, ...]] = {}
         kinds: dict[str, str] = {}
+        own_models: dict[str, tuple[str, ...]] = {}
         for want in stage_class.inputs():
             written = given.get(want.name)
             if written is None and want.name in stage_class.on_request:
@@ -232,10 +156,17 @@ class _Reader:
                     continue
                 found[want.name], kinds[want.name] = (chosen,), scope[chosen]
                 continue
-            names = tuple(map(str, written)) if isinstance(written, (list, dict)) else (str(written),)
+            names = tuple(written) if isinstance(written, (list, dict)) else (written,)
+            is_model = want.kinds[0] in MODELS
+            if wrong := self._names_problem(written, names, is_model, want.name == "examples"):
+                self.problems.say((*path, want.name), f"step '{step_id}': {want.name} {wrong}")
+                continue
             for name in names:
                 kind = scope.get(name)
-                if kind is None:
+                if kind is None and is_model and models.is_name(name, self.file.parent):
+                    own_models[name] = (*own_models.get(name, ()), want.kinds[0])
+                    kinds[want.name] = want.kinds[0]
+                elif kind is None:
                     self.problems.say(
                         (*path, want.name),
                         f"step '{step_id}': {want.name} '{name}' stands nowhere above.{did_you_mean(name, scope)}",
@@ -254,4 +185,18 @@ class _Reader:
                     (*path, want.name), f"step '{step_id}': {', '.join(names)} are of different kinds and can't be joined"
                 )
             found[want.name] = names
-        return found, kinds
+        return found, kinds, own_models
+
+    def _names_problem(self, written: Any, names: tuple[Any, ...], is_model: bool, may_have_shares: bool) -> str:
+        """What is wrong with how an input is named, whatever the names stand for; "" where nothing is."""
+        if not names:
+            return "names nothing: leave it out, or give a name"
+        if not all(isinstance(name, str) and name for name in names):
+            return f"must be a name or a list of names (got {shown(written)})"
+        if is_model and isinstance(written, (list, dict)):
+            return f"takes one model (got {shown(written)})"
+        if isinstance(written, dict) and not may_have_shares:
+            return f"must be a name or a list of names (got {shown(written)})"
+        if len(set(names)) < len(names):
+            return f"names one twice (got {shown(written)})"
+        return ""

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from adapt.report.words import chance, clean, code, interval, marked, metric, model_name, points
+from adapt.escaping import clean, escape_markdown, markdown_code
+from adapt.report.words import chance, interval, metric, model_name, points
 
 UNKNOWN = "not stated"
 _LICENCE = re.compile(r"^\**licen[cs]e\**\s*:?\**\s*:?\s*([^\n]{1,80})", re.IGNORECASE | re.MULTILINE)
@@ -50,10 +51,10 @@ def model_card(results: Mapping[str, Any]) -> str:
     front = yaml.safe_dump(head, sort_keys=False, allow_unicode=True)
     parts = [
         f"---\n{front}---",
-        f"# {marked(name)}",
-        marked(results.get("description", "")),
-        f"{code(base)} adapted to its domain with the recipe {code(name)} (seed {results['seed']}).",
-        f"**{marked(results['verdict']['word'])}**: {marked(results['verdict']['sentence'])}",
+        f"# {escape_markdown(name)}",
+        escape_markdown(results.get("description", "")),
+        f"{markdown_code(base)} adapted to its domain with the recipe {markdown_code(name)} (seed {results['seed']}).",
+        f"**{escape_markdown(results['verdict']['word'])}**: {escape_markdown(results['verdict']['sentence'])}",
         _use(),
         "## How it was made\n" + "\n".join(_steps(results)),
         _measured(results),
@@ -85,7 +86,10 @@ def _steps(results: Mapping[str, Any]) -> list[str]:
         gate = steps.get(f"gate-{step['id']}", {}).get("action")
         more = [f"{rows:,} rows" if isinstance(rows, int) else "", f"the gate: {gate}" if gate else ""]
         words = "; ".join(part for part in more if part)
-        lines.append(f"{number}. {marked(step['id'])}: {marked(step['stage'])}" + (f" ({marked(words)})" if words else ""))
+        lines.append(
+            f"{number}. {escape_markdown(step['id'])}: {escape_markdown(step['stage'])}"
+            + (f" ({escape_markdown(words)})" if words else "")
+        )
     return lines
 
 
@@ -93,8 +97,8 @@ def _measured(results: Mapping[str, Any]) -> str:
     if not results.get("test"):
         return ""
     rows = "\n".join(
-        f"| {marked(r['metric'])} | {marked(r['role'])} | {metric(r['base'])} | {metric(r['final'])} | {points(r['delta'])} "
-        f"| {interval(r)} | {chance(r.get('p'))} |"
+        f"| {escape_markdown(r['metric'])} | {escape_markdown(r['role'])} | {metric(r['base'])} | {metric(r['final'])} "
+        f"| {points(r['delta'])} | {interval(r)} | {chance(r.get('p'))} |"
         for r in results["test"]
     )
     return f"""## On test data
@@ -108,11 +112,11 @@ Test data was touched once, after all choices were made. Points are hundredths; 
 def _limits(results: Mapping[str, Any]) -> str:
     """What is not known of the model, or known to be worse."""
     found = [
-        f"{marked(row['metric'])} is significantly worse than the base's."
+        f"{escape_markdown(row['metric'])} is significantly worse than the base's."
         for row in results.get("test") or []
         if row["verdict"] == "worse"
     ]
-    found += [marked(warning) for warning in results.get("warnings") or []]
+    found += [escape_markdown(warning) for warning in results.get("warnings") or []]
     found.append("Measured on the data named above alone: other domains, languages and lengths of text may have lost.")
     found.append("Biases of the base model and of the training texts are kept.")
     return "## Limits\n" + "\n".join(f"- {line}" for line in found)
@@ -122,14 +126,14 @@ def _licences(results: Mapping[str, Any], base: str) -> str:
     """Each part with its licence; "not stated" where its card says nothing."""
     known = results.get("licences") or {}
     models, data = dict(known.get("models") or {}), dict(known.get("data") or {})
-    lines = [f"- base model {code(base)}: {marked(models.pop('base', UNKNOWN))}"]
+    lines = [f"- base model {markdown_code(base)}: {escape_markdown(models.pop('base', UNKNOWN))}"]
     labelled = [step["id"] for step in results["lock"]["steps"] if step["stage"] == "cross-encoder"]
     for name in labelled:
         words = models.pop(name, "as the base model")
-        lines.append(f"- labeller {code(name)}, trained from the base model on the data below: {marked(words)}")
-    lines += [f"- model {code(name)}: {marked(words)}" for name, words in models.items()]
+        lines.append(f"- labeller {markdown_code(name)}, trained from the base model on the data below: {escape_markdown(words)}")
+    lines += [f"- model {markdown_code(name)}: {escape_markdown(words)}" for name, words in models.items()]
     names = dict.fromkeys([*results["lock"].get("data", {}), *data])
-    lines += [f"- data {code(name)}: {marked(data.get(name, UNKNOWN))}" for name in names]
+    lines += [f"- data {markdown_code(name)}: {escape_markdown(data.get(name, UNKNOWN))}" for name in names]
     return "## Licences\n" + "\n".join(lines)
 
 

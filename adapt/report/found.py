@@ -11,6 +11,7 @@ from typing import Any
 
 from adapt import files
 from adapt.errors import UserError
+from adapt.escaping import unescape_cell
 from adapt.storage import digests
 
 TABLE_ROWS = 10  # shown of a table of texts
@@ -34,9 +35,11 @@ class Found:
         return _json(self.folder_of(step) / f"{name}.json")
 
     def table(self, step: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-        """The first rows of a CSV file that a step left."""
+        """The first rows of a CSV table that a step left, without the apostrophes that keep formulas from spreadsheets."""
         file = self.folder_of(step) / f"{name}.csv"
-        return [row for _, row in islice(files.rows(file), TABLE_ROWS)] if file.is_file() else []
+        if not file.is_file():
+            return []
+        return [{name: unescape_cell(str(cell)) for name, cell in row.items()} for _, row in islice(files.rows(file), TABLE_ROWS)]
 
 
 def read(run: Path) -> Found:

@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from adapt.escaping import clean
 from adapt.report import plots, sections, words
 from adapt.report.found import Found
 
@@ -49,13 +50,13 @@ def page(found: Found) -> str:
         health=sections.health(found),
         speed={name: value for name, value in (results.get("speed") or {}).items() if value is not None},
         environment=results.get("environment") or {},
-        lock=Markup("<pre>{}</pre>").format(words.clean(lock, 100_000)),
+        lock=Markup("<pre>{}</pre>").format(clean(lock, 100_000)),
     )
 
 
 def _harmless(value: Any) -> Any:
     """Whatever a template prints: pictures as they are, all else as cleaned text, which is then escaped."""
-    return value if isinstance(value, Markup) else words.clean(str(value))
+    return value if isinstance(value, Markup) else clean(str(value))
 
 
 def _title(way: Mapping[str, Any]) -> str:
@@ -72,7 +73,7 @@ def _cohorts(rows: list[Mapping[str, Any]]) -> dict[str, Any]:
     """Rows, worst first, and the plot of the eight worst and the eight best where there are more."""
     rows = sorted(rows, key=lambda row: row["delta"])
     drawn = rows if len(rows) <= 16 else [*rows[:8], *rows[-8:]]
-    named = [{**row, "metric": f"{words.clean(row['topic'], 26)} ({row.get('items', 0):,})"} for row in drawn]
+    named = [{**row, "metric": f"{clean(row['topic'], 26)} ({row.get('items', 0):,})"} for row in drawn]
     return {"rows": rows, "drawn": len(drawn), "plot": plots.forest(named, "change in each topic") if named else None}
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from adapt.escaping import escape_markdown, markdown_code
 from adapt.report import sections
 from adapt.report.found import Found
-from adapt.report.words import chance, code, interval, marked, metric, model_name, points, seconds, shown
+from adapt.report.words import chance, interval, metric, model_name, points, seconds, shown
 
 SHOWN = 3  # of each kind of thing that a page shows in full
 
@@ -16,12 +17,15 @@ def page(found: Found) -> str:
     """The whole report, about a screen and a half, details folded."""
     results = found.results
     said = sections.verdict(found)
-    facts = "; ".join(f"{marked(name)} {chance(value) if name == 'p' else marked(shown(value))}" for name, value in said["facts"])
+    facts = "; ".join(
+        f"{escape_markdown(name)} {chance(value) if name == 'p' else escape_markdown(shown(value))}"
+        for name, value in said["facts"]
+    )
     parts = [
-        f"## {marked(results['recipe'])}: {marked(said['word'])}",
-        marked(said["sentence"]),
+        f"## {escape_markdown(results['recipe'])}: {escape_markdown(said['word'])}",
+        escape_markdown(said["sentence"]),
         facts,
-        *(f"> **Note** {marked(warning)}" for warning in said["warnings"]),
+        *(f"> **Note** {escape_markdown(warning)}" for warning in said["warnings"]),
     ]
     if rows := [row for row in results.get("test") or [] if sections.is_main(found, row["metric"])]:
         parts.append("### On test data")
@@ -53,13 +57,13 @@ def page(found: Found) -> str:
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """A table; its cells are shown letter by letter."""
-    lines = ["| " + " | ".join(marked(name) for name in columns) + " |", "|" + "---|" * len(columns)]
-    return "\n".join([*lines, *("| " + " | ".join(marked(cell, 200) for cell in row) + " |" for row in rows)])
+    lines = ["| " + " | ".join(escape_markdown(name) for name in columns) + " |", "|" + "---|" * len(columns)]
+    return "\n".join([*lines, *("| " + " | ".join(escape_markdown(cell, 200) for cell in row) + " |" for row in rows)])
 
 
 def folded(title: str, *parts: str) -> str:
     """Parts under a line that opens them."""
-    return "\n\n".join([f"<details><summary>{marked(title)}</summary>", *(part for part in parts if part), "</details>"])
+    return "\n\n".join([f"<details><summary>{escape_markdown(title)}</summary>", *(part for part in parts if part), "</details>"])
 
 
 def _steps(found: Found) -> list[str]:
@@ -135,6 +139,6 @@ def _data(found: Found) -> list[str]:
         leaks = table(heads, [(row["step"], *row["counts"], row["mode"]) for row in stood["rows"]])
     results = found.results
     versions = shown(results.get("lock", {}).get("versions") or {})
-    made = f"Base {code(model_name(results['model']))}, seed {results['seed']}, in {seconds(results.get('seconds'))}."
-    made += f" Computed on {marked(shown(results['environment']))}." if results.get("environment") else ""
-    return [folded("Data, time and memory of each step", flow, leaks), f"{made} {marked(versions)}"]
+    made = f"Base {markdown_code(model_name(results['model']))}, seed {results['seed']}, in {seconds(results.get('seconds'))}."
+    made += f" Computed on {escape_markdown(shown(results['environment']))}." if results.get("environment") else ""
+    return [folded("Data, time and memory of each step", flow, leaks), f"{made} {escape_markdown(versions)}"]

@@ -9,7 +9,8 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from adapt.report.words import MINUS, clean
+from adapt.escaping import clean
+from adapt.report.words import MINUS
 
 WIDTH = 360  # of every plot: readable as it is on a phone, and enlarged by at most a third elsewhere
 

@@ -1,38 +1,15 @@
-"""Text and numbers as a report shows them; any text of the data is made harmless here."""
+"""Numbers and names as a report shows them; texts are made harmless in `adapt.escaping`."""
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-LONGEST = 600  # characters of any one text
-# C0 and C1 controls, and the marks that turn the direction of what follows them: none has a place in a report.
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]")
-_MARKS = re.compile(r"([\\`*_\[\]#|~$]|:(?=//)|^[-+=](?=\s|$|-))")
+from adapt.escaping import clean
+
 MINUS = "\u2212"
-
-
-def clean(text: str, longest: int = LONGEST) -> str:
-    """A text without control characters, direction marks and lone surrogates, cut to `longest` characters."""
-    text = _CONTROLS.sub("", text[: 2 * longest])
-    return text if len(text) <= longest else text[: longest - 1] + "…"
-
-
-def marked(text: Any, longest: int = LONGEST) -> str:
-    """A text on one line as GitHub's Markdown shows it letter by letter: no markup, no HTML, no mention, no link."""
-    line = " ".join(clean(str(text), longest).split())
-    line = _MARKS.sub(r"\\\1", line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
-    line = re.sub(r"(?i)\bwww\.", lambda found: f"{found[0][:3]}\\.", line)
-    line = re.sub(r"(?<!\w)@", "@\u200b", line)  # `ndcg@10` is no mention
-    return re.sub(r"^(\d+)([.)])(?=\s|$)", r"\1\\\2", line)
-
-
-def code(text: Any) -> str:
-    """A name in Markdown's typewriter letters, where nothing is markup."""
-    return "`" + (" ".join(clean(str(text), 100).replace("`", "'").split()) or " ") + "`"
 
 
 def model_name(model: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from adapt import model_folder, models
 from adapt.errors import UserError
 from adapt.files import count_rows, reading, regular
 from adapt.recipe import DATA, Recipe, Step, variants, without
+from adapt.records import CrossEncoder, Encoder
+from adapt.running import fitting
 from adapt.storage.digests import hidden, of_file, of_files, of_text
 from adapt.store import Store, key_of
 
@@ -45,6 +47,7 @@ class Plan:
     lines: Sequence[Planned]
     base: str
     folder: Path
+    others: Mapping[str, Encoder | CrossEncoder] = field(default_factory=dict)  # key → a further model that a step names
 
 
 def file_digest(source: Any) -> str:
@@ -82,6 +85,9 @@ def make(recipe: Recipe, store: Store, until: str | None = None, fresh: Sequence
     folder = models.locate(recipe.model, recipe.file.parent, download)
     model_folder.check(folder)
     base = key_of({"weights": models.weights_digest(folder)})
+    named = fitting.named_models(recipe, download)
+    fitting.refuse_misfits(recipe, folder, named)
+    others = {name: key_of({"weights": models.weights_digest(model.path)}) for name, model in named.items()}
     digests = check_digests(recipe)
     lines, problems = [], []
     for name in recipe.data:
@@ -95,7 +101,7 @@ def make(recipe: Recipe, store: Store, until: str | None = None, fresh: Sequence
     counts = {line.key: line.rows for line in lines}
     again: set[str] = set()
     for step in recipe.steps[: ids.index(until) + 1 if until else None]:
-        inputs = {param: tuple(scope[name] for name in names) for param, names in step.inputs.items()}
+        inputs = {param: tuple(scope.get(n) or others[n] for n in names) for param, names in step.inputs.items()}
         entry = {
             "stage": step.stage.word(),
             "version": step.stage.version,
@@ -124,7 +130,7 @@ def make(recipe: Recipe, store: Store, until: str | None = None, fresh: Sequence
                     again.add(gate.key)
         else:
             scope[step.id] = scope[step.stage.product] = key
-    return Plan(lines, base, folder)
+    return Plan(lines, base, folder, {others[name]: model for name, model in named.items()})
 
 
 def all_lines(recipe: Recipe, store: Store, until: str | None = None, fresh: Sequence[str] = ()) -> list[Planned]:

@@ -12,7 +12,7 @@ from adapt import checks, crew, models
 from adapt.checks.statistics import smallest_gain
 from adapt.errors import UserError, WorkFailed
 from adapt.job import Event, silent
-from adapt.recipe import Recipe, variants, without
+from adapt.recipe import Recipe, combinations, variants, without
 from adapt.records import Encoder
 from adapt.running import evidence, gate, place, results, survey
 from adapt.running import plan as planning
@@ -143,6 +143,7 @@ def _sweep(recipe: Recipe, store: Store, tell: Tell) -> tuple[Recipe, list[dict[
     assert recipe.gate is not None and recipe.gate.target is not None
     target = recipe.gate.target
     rows, measured = [], []
+    tell(Event("note", f"sweep: {combinations(recipe):,} combinations"))
     for settings, variant in variants(recipe):
         words = ", ".join(f"{name} {value}" for name, value in settings.items())
         tell(Event("step", f"sweep: {words}", {"cached": False, "why": ""}))

@@ -8,10 +8,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from adapt import model_folder, models
+from adapt import model_folder
 from adapt.checks.leakage import sides
 from adapt.errors import WorkFailed
 from adapt.job import Job
+from adapt.networks import pooling
 from adapt.recipe import Recipe
 from adapt.records import CrossEncoder, Encoder
 from adapt.stages import Stage, TrainingStage
@@ -26,7 +27,7 @@ def run(stage: Stage, inputs: Mapping[str, Any], job: Job, name: str) -> Any:
         if isinstance(given, (Encoder, CrossEncoder)):
             model_folder.check(given.path)
         if isinstance(given, Encoder) and isinstance(stage, TrainingStage) and not (given.path / "modules.json").is_file():
-            for sentence in models.chosen(given.path, given.path.name):
+            for sentence in pooling.chosen(given.path, given.path.name):
                 job.note(sentence)
     try:
         made = stage.run(**inputs, job=job)
@@ -51,7 +52,7 @@ def base(folder: Path, recipe: Recipe, job: Job) -> None:
     if own != "cosine":
         how = "it is measured by it, and steps train by cosine" if own == "dot" else "it is measured and trained by cosine"
         job.note(f"{recipe.model}: its own similarity is {own}; {how}")
-    for sentence in models.chosen(folder, recipe.model):
+    for sentence in pooling.chosen(folder, recipe.model):
         job.note(sentence)
 
 

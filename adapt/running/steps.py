@@ -39,7 +39,7 @@ class Steps:
         self.recipe, self.store, self.plan, self.tell = recipe, store, plan, tell
         self.job = Job(recipe.seed, store.root, store.root, tell, vectors=store.root / "vectors" / resolve())
         self.measures = Measures(self.job, store.root / "measurements", options=recipe.read_options())
-        self.made: dict[str, Any] = {plan.base: Encoder(plan.folder)}
+        self.made: dict[str, Any] = {**plan.others, plan.base: Encoder(plan.folder)}
         self.digests = planning.check_digests(recipe)
         self.measured: dict[str, dict[str, Measurement]] = {}
         self.health: dict[str, dict[str, float]] = {}
@@ -50,7 +50,8 @@ class Steps:
     def carry_out(self) -> str:
         """Do every line of the plan; the key of the model as the last step left it."""
         if any(not line.cached for line in self.plan.lines):
-            models.verify(self.plan.folder)
+            for model in (Encoder(self.plan.folder), *self.plan.others.values()):
+                models.verify(model.path)
             soundness.base(self.plan.folder, self.recipe, self.job)
         self._make_data()
         self._survey()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,13 @@ from typing import Any
 from adapt import checks, files, models
 from adapt.checks import leakage
 from adapt.errors import UserError
+from adapt.files import ReadOptions
 from adapt.networks import coverage
 from adapt.recipe import DATA, Recipe
 from adapt.store import key_of, write_json
 
 VERSION = 1  # raised when the same data and model would give other rows
-CHEAP = 32 << 20  # bytes of a file that a dry run reads
+CHEAP = 32 << 20  # bytes of a file whose texts a dry run tokenizes
 Row = dict[str, Any]
 
 
@@ -61,22 +63,45 @@ def warnings(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def preview(recipe: Recipe) -> list[str]:
-    """For a dry run: notes and warnings on all data that are cheap to read; says which are not. Raises UserError."""
+    """For a dry run: reads all local data and checks' data; notes and warnings on them, and what is left to the run.
+
+    Raises UserError with the problems of every file.
+    """
     folder = models.locate(recipe.model, recipe.file.parent, download=False)
-    rows, said, problems = [], [], []
-    for name, source in recipe.data.items():
-        if str(source).startswith("hf://") or _size(Path(source)) > CHEAP:
-            said.append(f"{name}: not read in a dry run (larger than {CHEAP >> 20} MB, or on the hub)")
+    rows, left, problems = [], [], []
+    for name, source, read, options in _readers(recipe):
+        if _is_remote(source):
+            left.append(f"{name}: not read in a dry run (on the hub)")
             continue
         try:
-            with files.reading(recipe.read_options(name)) as log:
-                records = files.read(source, DATA[name])
-            rows.append(row(name, texts_of(records), folder, log.notes, log.rejections))
+            with files.reading(options) as log:
+                found = read()
         except UserError as error:
             problems += error.problems
+            continue
+        texts: list[str] = []
+        if name in recipe.data and _size(Path(source)) <= CHEAP:
+            texts = texts_of(found)
+        elif name in recipe.data:
+            left.append(f"{name}: what the model can't read of it is counted in a run (larger than {CHEAP >> 20} MB)")
+        rows.append(row(name, texts, folder, log.notes, log.rejections))
     if problems:
         raise UserError(dict.fromkeys(problems))
-    return [*said, *(note for found in rows for note in found["notes"]), *warnings(rows)]
+    return [*left, *dict.fromkeys(note for found in rows for note in found["notes"]), *warnings(rows)]
+
+
+def _readers(recipe: Recipe) -> Iterator[tuple[str, Any, Callable[[], Any], ReadOptions]]:
+    """(name, source, what reads it, with which options) of all data of a recipe, its checks' among them."""
+    for name, source in recipe.data.items():
+        yield name, source, partial(files.read, source, DATA[name]), recipe.read_options(name)
+    for name, spec in recipe.checks.items():
+        for split in ("dev", "test"):
+            if (source := getattr(spec, split)) is not None:
+                yield f"{name} {split}", source, partial(checks.find(spec.kind).read, source, split), recipe.read_options()
+
+
+def _is_remote(source: Any) -> bool:
+    return any(str(part).startswith("hf://") for part in (source.values() if isinstance(source, Mapping) else [source]))
 
 
 def _size(path: Path) -> int:

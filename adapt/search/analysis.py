@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from adapt.escaping import escape_cell
 from adapt.search.hits import Hits
 
 BINS = 20
@@ -132,8 +133,8 @@ def _sides(hits: Hits, pair: int) -> tuple[str, str]:
 
 
 def _table(file: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """A CSV file; numbers with four digits."""
+    """A CSV file for people, who open it in a spreadsheet; numbers with four digits."""
     with open(file, "w", newline="", encoding="utf-8") as opened:
         writer = csv.writer(opened)
         writer.writerow(columns)
-        writer.writerows([f"{value:.4f}" if isinstance(value, float) else value for value in row] for row in rows)
+        writer.writerows([f"{value:.4f}" if isinstance(value, float) else escape_cell(value) for value in row] for row in rows)

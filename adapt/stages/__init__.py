@@ -15,10 +15,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator
 
 from adapt.precision import Precision
 
+LARGEST_INT = 2**31 - 1
+# Architectures whose positions begin behind the padding token's number.
+OFFSET_BY_PADDING = (
+    "roberta", "xlm-roberta", "camembert", "roberta-prelayernorm", "xlm-roberta-xl", "xmod", "data2vec-text", "longformer", "mpnet",
+)  # fmt: skip
 Share = Annotated[float, Field(ge=0, le=1)]
 # Of every stage that trains an encoder: see `adapt.losses.retention`.
 Retain = Annotated[
@@ -27,6 +32,7 @@ Retain = Annotated[
 ]
 __all__ = [
     "Input", "NonNegativeFloat", "PositiveFloat", "PositiveInt", "Retain", "Share", "Stage", "TrainingStage", "find", "names",
+    "too_long",
 ]  # fmt: skip
 
 
@@ -42,12 +48,21 @@ class Input:
 class Stage(BaseModel):
     """A kind of work with its settings; frozen, and strict about unknown names."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
     version: ClassVar[int] = 1  # raised when the same settings would make something else
     product: ClassVar[str] = ""  # the name by which later steps may call what this makes, beside the step's id
     stand_ins: ClassVar[Mapping[str, tuple[str, ...]]] = {}  # names that serve where an input's own name is not there
     on_request: ClassVar[tuple[str, ...]] = ()  # optional inputs that are only taken where a recipe names them
     example: ClassVar[str] = ""  # a command to paste
+
+    @field_validator("*")
+    @classmethod
+    def _no_giant(cls, value: Any) -> Any:
+        """Counts, sizes and lengths beyond this are slips of the keyboard, and overflow where arrays are made."""
+        for part in value if isinstance(value, tuple) else (value,):
+            if type(part) is int and part > LARGEST_INT:
+                raise ValueError(f"must be {LARGEST_INT} or less")
+        return value
 
     @classmethod
     def word(cls) -> str:
@@ -83,6 +98,13 @@ class Stage(BaseModel):
         """What is wrong with these settings for inputs of these kinds; a sentence each."""
         return []
 
+    def misfits(self, config: Mapping[str, Any], tuned: bool) -> list[str]:
+        """What these settings ask that a model can't do, a sentence each.
+
+        `config` is the model's config.json; `tuned`: it is an embedder and no plain language model.
+        """
+        return []
+
     def run(self, *args: Any, **kwargs: Any) -> Any:
         """Do the work. Each stage names its own inputs."""
         raise NotImplementedError
@@ -110,6 +132,18 @@ class TrainingStage(Stage):
         from adapt.engine.training import Optimisation
 
         return Optimisation(self.warmup, self.weight_decay, self.scheduler, self.precision, self.gradient_checkpointing)
+
+
+def too_long(max_length: int, config: Mapping[str, Any]) -> list[str]:
+    """That a model has fewer positions than `max_length` tokens need; nothing where its config.json does not tell."""
+    positions = config.get("max_position_embeddings")
+    if type(positions) is not int or positions < 1:
+        return []
+    if str(config.get("model_type")) in OFFSET_BY_PADDING:
+        positions -= 2  # https://github.com/huggingface/sentence-transformers/issues/207
+    if max_length <= positions:
+        return []
+    return [f"max_length {max_length} is more than the {positions} tokens that the model can read; give max_length: {positions}"]
 
 
 def _kinds(hint: Any) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from adapt.job import Job
 from adapt.records import CrossEncoder, CrossEncoderFolder, EncoderFolder, Scored, ScoredPair
-from adapt.stages import PositiveFloat, PositiveInt, Share, TrainingStage
+from adapt.stages import PositiveFloat, PositiveInt, Share, TrainingStage, too_long
 from adapt.storage import atomic, digests
 
 FITTED = "fitted.json"  # beside a labeller that is done
@@ -54,6 +54,10 @@ class CrossEncoderStage(TrainingStage):
         if self.held_out == 0 and (self.seeds > 1 or self.patience):
             return ["seeds and patience are decided by the held-out pairs, and held_out is 0; try held_out 0.1"]
         return []
+
+    def misfits(self, config, tuned) -> list[str]:
+        # The default is cut to what the model can read; what was asked for is not.
+        return too_long(self.max_length, config) if self.max_length != type(self).model_fields["max_length"].default else []
 
     def run(self, model: EncoderFolder, pairs: Scored, job: Job) -> CrossEncoderFolder:
         """The trained cross-encoder, in `job.out / "model"`; sentence-transformers' CrossEncoder loads it."""

@@ -73,6 +73,8 @@ class Mine(Stage):
         found = []
         if self.range_min >= self.range_max:
             found.append(f"range_min {self.range_min} leaves nothing up to range_max {self.range_max}; raise range_max")
+        if self.min_score is not None and self.max_score is not None and self.min_score > self.max_score:
+            found.append(f"min_score {self.min_score:g} is more than max_score {self.max_score:g}; no hit would be left")
         if len(set(self.finders)) < len(self.finders):
             found.append("finders names one twice")
         if self.quotas and self.fusion != "quota":

@@ -14,7 +14,7 @@ from adapt.job import Job
 from adapt.networks import int8
 from adapt.precision import InferencePrecision
 from adapt.records import CrossEncoderFolder, EncoderFolder, OnDemand, Scored, SilverPair, Texts
-from adapt.stages import PositiveFloat, PositiveInt, Share, Stage
+from adapt.stages import PositiveFloat, PositiveInt, Share, Stage, too_long
 from adapt.storage import arrays
 from adapt.text.stems import Language
 
@@ -81,9 +81,15 @@ class Silver(Stage):
             found.append(int8.missing())
         if len(set(self.sampling)) < max(1, len(self.sampling)):
             found.append("sampling must name one sampler or more, each once")
+        if self.min_words > self.max_words:
+            found.append(f"min_words {self.min_words} is more than max_words {self.max_words}; no sentence would be left")
         if self.shares and len(self.shares) != len(self.sampling):
             found.append(f"shares has {len(self.shares)} numbers for {len(self.sampling)} samplers; give one for each")
         return found
+
+    def misfits(self, config, tuned) -> list[str]:
+        # The default is cut to what the model can read; what was asked for is not.
+        return too_long(self.max_length, config) if self.max_length != type(self).model_fields["max_length"].default else []
 
     def run(
         self,

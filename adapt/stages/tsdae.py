@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 Objective = Callable[[int, list[int]], tuple["torch.Tensor", int]]  # (epoch, rows) → (mean loss, over how many things)
 Lesson = tuple["torch.nn.Module", Objective]
 FITTED_ON = 20_000  # texts; a linear map gains nothing from more
+
+
+# Architectures that transformers can give a decoder with cross-attention (tried with 5.23), and those that only a run can tell.
+DENOISED = (
+    "bert", "bert-generation", "big_bird", "camembert", "data2vec-text", "electra", "ernie", "megatron-bert", "rembert", "roberta",
+    "roberta-prelayernorm", "roc_bert", "roformer", "xlm-roberta", "xlm-roberta-xl", "xmod",
+)  # fmt: skip
+UNTRIED = ("bart", "mbart", "mvp", "gpt2", "reformer")
 
 
 class Tsdae(TrainingStage):
@@ -93,7 +101,27 @@ class Tsdae(TrainingStage):
             found.append("objective simcse needs dropout above 0: it is all that its two views differ by")
         if self.held_out > 0.5:
             found.append(f"held_out {self.held_out}: more than half of the rows would teach nothing")
+        if self.min_words > self.max_words:
+            found.append(f"min_words {self.min_words} is more than max_words {self.max_words}; no sentence would be left")
         return found
+
+    def misfits(self, config: Mapping[str, Any], tuned: bool) -> list[str]:
+        architecture = str(config.get("model_type") or "")
+        if not architecture:
+            return []
+        if self.objective == "denoise" and architecture not in (*DENOISED, *UNTRIED):
+            return [
+                f"objective: denoise needs a decoder with cross-attention, and '{architecture}' has none; use objective: "
+                f"{'vectors, ' if tuned else ''}simcse or, for encoders with a masked-language head, mlm"
+            ]
+        if self.objective == "mlm" and architecture not in DENOISED:
+            from adapt.losses.masked import has_head
+
+            if not has_head(architecture):
+                return [f"objective: mlm needs a masked-language head, and '{architecture}' has none; use objective: simcse"]
+        if self.objective == "vectors" and self.start == "auto" and not tuned:
+            return ["objective: vectors learns from the base's own vectors, and the base is no embedder; use objective: denoise"]
+        return []
 
     def run(self, model: EncoderFolder, texts: Texts, job: Job) -> EncoderFolder:
         """The encoder after training, in `job.out / "model"`. Raises UserError if nothing is left to read."""

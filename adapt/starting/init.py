@@ -15,8 +15,10 @@ import numpy as np
 
 from adapt import files, models
 from adapt.errors import UserError
+from adapt.escaping import escape_terminal
 from adapt.files import beir
 from adapt.networks.coverage import warnings_on
+from adapt.recipe.names import name_problem
 from adapt.records import Pair, ScoredPair
 from adapt.running.survey import texts_of
 from adapt.search.known import Related
@@ -39,6 +41,8 @@ def init(
     """
     if not (texts or pairs or gold):
         raise UserError("nothing to start from: give --texts, and --pairs or --gold where you have them")
+    if wrong := name_problem(folder.resolve().name):
+        raise UserError(f"{folder}: the folder's name is the recipe's, and {wrong}")
     if (folder / "recipe.yaml").exists():
         raise UserError(f"{folder / 'recipe.yaml'}: is there already; give another name, or remove it")
     problems: list[str] = []
@@ -79,7 +83,7 @@ def init(
         data["texts"], checks["synthetic-retrieval"] = "texts.jsonl", "{dev: synthetic, test: synthetic, role: target}"
     model_path = Path(model).expanduser()
     name = os.path.relpath(model_path, folder) if (model_path / "config.json").is_file() else model
-    text = _recipe(folder.name, name, data, checks, texts is not None, language)
+    text = _recipe(folder.resolve().name, name, data, checks, texts is not None, language)
     write_text(folder / "recipe.yaml", text)  # last: it says that all is there
     return [*said, f"wrote {folder / 'recipe.yaml'}; next: adapt run {folder}"]
 
@@ -213,7 +217,7 @@ def _recipe(
         steps = re.sub(r"(- (?:mine|silver): \{[^}]*)\}", rf"\1, language: {language}}}", steps)
     made_up = MADE_UP if "synthetic-retrieval" in checks else ""
     return f"""\
-# {name}: adapts {model} to your texts. Run it with: adapt run {name}
+# {name}: adapts {escape_terminal(model)} to your texts. Run it with: adapt run {name}
 # Change anything here, or for one run: adapt run {name} --set stages.tsdae.epochs=2
 name: {json.dumps(name)}
 description: {json.dumps(f"{model} adapted to {name}")}

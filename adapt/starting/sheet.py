@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from adapt.errors import UserError, gathered
+from adapt.escaping import escape_cell
 from adapt.records import ScoredPair
 from adapt.storage.atomic import replacing, write_text
 from adapt.text.clean import clean
@@ -51,7 +52,7 @@ def write_sheet(pairs: Sequence[ScoredPair], out: Path) -> Path:
         writer.writerow(COLUMNS)
         for pair in pairs:
             first, second = clean(pair.sentence1), clean(pair.sentence2)
-            writer.writerow([_name(first, second), _safe(first), _safe(second), "", pair.origin])
+            writer.writerow([_name(first, second), escape_cell(first), escape_cell(second), "", pair.origin])
     return how
 
 
@@ -131,11 +132,6 @@ def _name(first: str, second: str) -> str:
     import xxhash
 
     return xxhash.xxh3_64_hexdigest(f"{clean(first)}\n{clean(second)}".encode())[:12]
-
-
-def _safe(text: str) -> str:
-    """The text with an apostrophe in front where a spreadsheet would take it for a formula (or for such an apostrophe)."""
-    return "'" + text if text[:1] in tuple("=+-@'") and text else text
 
 
 def _texts(row: dict[str, str]) -> tuple[str, str] | None:

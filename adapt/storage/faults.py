@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from adapt.errors import UserError
+from adapt.errors import UserError, short
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -61,18 +61,18 @@ def _number(error: Exception, path: Path) -> int | None:
 
 
 def said(error: OSError) -> str:
-    """An OSError as one sentence for a user: the path, what is wrong, and what to try."""
-    path = Path(os.fsdecode(error.filename)) if isinstance(error.filename, (str, bytes)) else None
-    where, why = f"{path if path is not None else 'a file'}", error.strerror or str(error)
+    """An OSError as one sentence for a user: the paths, what is wrong, and what to try."""
+    paths = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, (str, bytes, os.PathLike))]
+    where, why = " and ".join(map(short, paths)), (error.strerror or str(error)).lower()
     if error.errno in FULL:
-        free = free_bytes(path) if path else None
+        free = free_bytes(Path(paths[-1])) if paths else None
         room = f"; {in_words(free)} are free there" if free is not None else ""
-        return (
-            f"{where}: can't be written ({why}{room}). Free some space, or choose another place; then give the same command again"
-        )
+        wrong = f"can't be written ({why}{room}). Free some space, or choose another place; then give the same command again"
+        return f"{where or 'a file'}: {wrong}"
     if error.errno in REFUSED:
-        return f"{where}: no access ({why}). Change its permissions, or choose another place; then give the same command again"
-    return f"{where}: {why}"
+        wrong = f"no access ({why}). Change its permissions, or choose another place; then give the same command again"
+        return f"{where or 'a file'}: {wrong}"
+    return f"{where}: {why}" if where else why
 
 
 def free_bytes(path: Path) -> int | None:

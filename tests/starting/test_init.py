@@ -78,3 +78,10 @@ def test_rows_that_are_all_connected_can_not_be_split(domain):
     (domain / "p.jsonl").write_text("".join(json.dumps({"anchor": f"q{i}", "positive": "one answer"}) + "\n" for i in range(30)))
     with pytest.raises(UserError, match="too few unconnected rows"):
         init(domain / "mine", texts=None, pairs=str(domain / "p.jsonl"), gold=None)
+
+
+@pytest.mark.parametrize("name", ["a\nmodel: other", "a: b", "[x]", "-x", ".hidden"])
+def test_a_folder_whose_name_a_recipe_could_not_have_is_refused(tmp_path, domain, name):
+    with pytest.raises(UserError, match="becomes a folder's name"):
+        init(tmp_path / name, texts=None, pairs=str(domain / "pairs.jsonl"), gold=None)
+    assert not (tmp_path / name).exists()

@@ -1,0 +1,45 @@
+"""Paths that users write: whether something is there, without an exception of the operating system."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+from adapt.errors import UserError, did_you_mean, short
+
+
+def problem_of(path: str | Path, error: OSError) -> str:
+    """Why the operating system does not let a path be read, in one sentence."""
+    if error.errno == errno.ENAMETOOLONG:
+        return f"{short(path)}: the path is too long ({len(str(path)):,} characters)"
+    return f"{short(path)}: can't be read ({(error.strerror or str(error) or type(error).__name__).lower()})"
+
+
+def existing(name: str | Path, beside: Path | None = None) -> Path | None:
+    """The file or folder that a path leads to, `~` and `beside` (for a relative one) put in full; None where nothing is there.
+
+    Raises UserError where the operating system refuses to look: a name too long, a folder that may not be entered, no such user.
+    """
+    if "\0" in str(name):
+        raise UserError(f"{short(name)}: is no path (it holds a NUL character)")
+    try:
+        path = Path(name).expanduser()
+    except RuntimeError:
+        raise UserError(f"{short(name)}: no such user, whose home folder that would be") from None
+    path = beside / path if beside else path
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise UserError(problem_of(path, error)) from None
+    return path
+
+
+def near(path: Path) -> str:
+    """A hint to append to "no such file": the name in the same folder that is most like it."""
+    try:
+        names = [other.name for _, other in zip(range(1_000), path.parent.iterdir(), strict=False)]
+    except OSError:
+        return ""
+    return did_you_mean(path.name, names, tell_all=False)

@@ -1,0 +1,108 @@
+"""What is known before a run is said before the run: further models, what a base can't do, data that can't be read."""
+
+import json
+import shutil
+
+import pytest
+
+from adapt.errors import UserError
+from adapt.recipe import reading
+from adapt.running import plan, survey
+from adapt.running.runner import run
+from adapt.store import Store
+
+
+@pytest.fixture
+def base_of(domain, embedder):
+    """base_of(**config): a copy of the embedder whose config.json says something else."""
+
+    def base_of(**config):
+        folder = domain / "base"
+        shutil.copytree(embedder, folder, dirs_exist_ok=True)
+        known = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps(known | config))
+        return folder
+
+    return base_of
+
+
+def planned(recipe_file, tmp_path, *changes):
+    return plan.all_lines(reading.load(str(recipe_file), changes), Store(tmp_path / "run"))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "change", "words"),
+    [
+        (
+            "mpnet",
+            "stages.tsdae.objective=denoise",
+            "objective: denoise needs a decoder with cross-attention, and 'mpnet' has none",
+        ),
+        ("llama", "stages.tsdae.objective=denoise", "'llama' has none"),
+        ("llama", "stages.tsdae.objective=mlm", "objective: mlm needs a masked-language head, and 'llama' has none"),
+        ("bert", "stages.cross-encoder.max_length=65", "max_length 65 is more than the 64 tokens that the model can read"),
+        ("roberta", "stages.silver.max_length=63", "max_length 63 is more than the 62 tokens"),
+    ],
+)
+def test_a_step_that_the_base_cannot_do_is_refused_in_the_plan(recipe_file, tmp_path, base_of, architecture, change, words):
+    base = f"model={base_of(model_type=architecture)}"
+    others = [] if "tsdae" in change or architecture in ("bert", "roberta") else ["stages.tsdae.objective=simcse"]
+    with pytest.raises(UserError, match=words) as caught:
+        planned(recipe_file, tmp_path, base, change, *others)
+    assert len(caught.value.problems) == 1 and not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("architecture", "change"),
+    [
+        ("bert", "stages.tsdae.objective=denoise"), ("mpnet", "stages.tsdae.objective=mlm"),
+        ("llama", "stages.tsdae.objective=simcse"),
+        ("llama", "stages.tsdae.objective=vectors"), ("bert", "stages.cross-encoder.max_length=64"),
+        ("bert", "seed=3"),  # the default of max_length is cut to what the model can read
+    ],
+)  # fmt: skip
+def test_what_the_base_can_do_is_planned(recipe_file, tmp_path, base_of, architecture, change):
+    assert planned(recipe_file, tmp_path, f"model={base_of(model_type=architecture)}", change)
+
+
+def test_a_plain_language_model_has_no_vectors_to_learn_from(recipe_file, tmp_path, language_model):
+    change = ["stages.tsdae.objective=vectors", f"model={language_model}"]
+    with pytest.raises(UserError, match="the base is no embedder"):
+        planned(recipe_file, tmp_path, *change)
+
+
+def test_a_step_takes_a_model_by_its_path(recipe_file, tmp_path, embedder):
+    other = shutil.copytree(embedder, tmp_path / "other")
+    lines = {line.name: line for line in planned(recipe_file, tmp_path, f"stages.mine.miner={other}")}
+    same = {line.name: line for line in planned(recipe_file, tmp_path, f"stages.mine.miner={embedder}")}
+    assert lines["mine"].inputs["miner"] == same["mine"].inputs["miner"]  # equal weights, wherever they are
+    assert "miner" not in {line.name: line for line in planned(recipe_file, tmp_path)}["mine"].inputs
+    (other / "config.json").write_text((other / "config.json").read_text() + " ")
+    changed = {line.name: line for line in planned(recipe_file, tmp_path, f"stages.mine.miner={other}")}
+    assert changed["mine"].key != lines["mine"].key
+
+
+def test_a_further_model_that_is_missing_or_of_the_wrong_kind_is_refused(recipe_file, tmp_path, embedder):
+    with pytest.raises(UserError, match=r"step 'mine': miner: model './none' was not found"):
+        planned(recipe_file, tmp_path, "stages.mine.miner=./none")
+    change = [f"stages.mine.cross_encoder={embedder}", "stages.mine.max_judged=0.5"]
+    with pytest.raises(UserError, match="is no cross-encoder, but an encoder"):
+        planned(recipe_file, tmp_path, *change)
+    with pytest.raises(UserError, match=r"miner 'cross-encodr' stands nowhere above\. Did you mean 'cross-encoder'"):
+        planned(recipe_file, tmp_path, "stages.mine.miner=cross-encodr")
+
+
+def test_a_run_with_a_further_model_mines_with_it(recipe_file, tmp_path, base_of):
+    other = base_of()
+    found = run(reading.load(str(recipe_file), [f"stages=[{{mine: {{miner: {other}}}}}]"]), tmp_path / "run", until="mine")
+    assert next(step for step in found["steps"] if step["step"] == "mine")["counts"]["rows"] > 0
+
+
+def test_bad_rows_of_every_file_are_told_without_a_run(recipe_file, domain):
+    (domain / "texts.jsonl").write_text('{"text": "a"}\n{"text": \n')
+    (domain / "sts-test.csv").write_text("sentence1,sentence2,score\na,b,nine\n")
+    (domain / "dev" / "qrels" / "dev.tsv").write_text("query-id\tcorpus-id\tscore\nq30\tp1\tmuch\n")
+    with pytest.raises(UserError) as caught:
+        survey.preview(reading.load(str(recipe_file)))
+    said = "\n".join(caught.value.problems)
+    assert "texts.jsonl line 2" in said and "sts-test.csv line 2" in said and "dev.tsv line 2" in said
