@@ -32,6 +32,24 @@ def tolerance(fp32: float, bf16: float) -> float:
     return bf16 if resolve() == "bf16" else fp32
 
 
+def assert_alike(found, wanted, bf16: float, **fp32: float) -> None:
+    """Gradients or weights, tensor by tensor: one number at a time in fp32, by the norm of the whole in bf16.
+
+    There the norm of a difference is at most `bf16` of the tensor's, and of a hundredth of all tensors' together: no digit holds of
+    what is nothing but rounding (the gradient of a key's bias).
+    """
+    import torch
+
+    found, wanted = list(found), list(wanted)
+    assert [part is None for part in found] == [part is None for part in wanted]
+    least = torch.cat([part.flatten() for part in wanted if part is not None]).norm() / 100
+    for a, b in zip(found, wanted, strict=True):
+        if b is not None and tolerance(0, bf16):
+            assert a.shape == b.shape and float((a - b).norm()) <= bf16 * float(b.norm() + least)
+        elif b is not None:
+            torch.testing.assert_close(a, b, **fp32)
+
+
 NUMERIC = {"engine", "examples", "losses", "networks", "search", "stages"}
 
 

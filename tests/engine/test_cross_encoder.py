@@ -13,7 +13,7 @@ from adapt.engine.cross_encoder import predict
 from adapt.errors import UserError
 from adapt.job import Job
 
-from ..conftest import sentence
+from ..conftest import sentence, tolerance
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_one_logit_is_scored_as_sentence_transformers_scores_it(language_model, 
     folder = classifier(language_model, tmp_path / "m", ["LABEL_0"])
     wanted = (theirs(folder, pairs, False) + theirs(folder, pairs, True)) / 2
     found = predict(folder, pairs, Job())
-    np.testing.assert_allclose(found, wanted, atol=1e-5)
+    np.testing.assert_allclose(found, wanted, atol=tolerance(1e-5, 1e-2))
     assert np.ptp(found) > 0.05
     np.testing.assert_allclose(found, predict(folder, [(b, a) for a, b in pairs], Job()), atol=1e-6)  # no direction
 
@@ -69,7 +69,9 @@ def test_a_model_whose_configuration_asks_for_logits_still_scores_in_0_to_1(lang
     folder = classifier(language_model, tmp_path / "m", ["LABEL_0"], identity)
     logits = theirs(folder, pairs, False), theirs(folder, pairs, True)
     assert min(map(np.min, logits)) < 0 or max(map(np.max, logits)) > 1  # theirs are logits
-    np.testing.assert_allclose(predict(folder, pairs, Job()), (sigmoid(logits[0]) + sigmoid(logits[1])) / 2, atol=1e-5)
+    np.testing.assert_allclose(
+        predict(folder, pairs, Job()), (sigmoid(logits[0]) + sigmoid(logits[1])) / 2, atol=tolerance(1e-5, 1e-2)
+    )
 
 
 @pytest.mark.parametrize(
@@ -85,7 +87,7 @@ def test_a_model_whose_configuration_asks_for_logits_still_scores_in_0_to_1(lang
 def test_of_several_labels_the_one_that_means_a_match_is_scored(language_model, tmp_path, pairs, labels, match):
     folder = classifier(language_model, tmp_path / "m", labels)
     wanted = sum(theirs(folder, pairs, turned, apply_softmax=True)[:, match] for turned in (False, True)) / 2
-    np.testing.assert_allclose(predict(folder, pairs, Job()), wanted, atol=1e-5)
+    np.testing.assert_allclose(predict(folder, pairs, Job()), wanted, atol=tolerance(1e-5, 1e-2))
 
 
 def test_labels_that_say_nothing_of_a_match_are_refused(language_model, tmp_path, pairs):
@@ -108,4 +110,5 @@ def test_calibrated_scores_are_the_curve_of_the_raw_ones(language_model, tmp_pat
     np.testing.assert_array_equal(predict(folder, pairs, Job()), raw)
     np.testing.assert_array_equal(predict(folder, pairs, Job(), calibrated=True), curve(raw))
     np.testing.assert_array_equal(calibrated(folder, raw), curve(raw))
-    np.testing.assert_allclose(theirs(folder, pairs, False) + theirs(folder, pairs, True), 2 * raw, atol=1e-5)  # still loads
+    still = (theirs(folder, pairs, False) + theirs(folder, pairs, True)) / 2  # it loads as before
+    np.testing.assert_allclose(still, raw, atol=tolerance(5e-6, 1e-2))

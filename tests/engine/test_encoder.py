@@ -13,12 +13,14 @@ from adapt.job import Job
 from adapt.networks.blend import blend
 from adapt.networks.encoder import open_encoder, save_encoder, token_ids
 
+from ..conftest import tolerance
+
 TEXTS = ["The heart helps.", "Fever.", "A mild rash and a cough after the tablet in the morning.", "Fever.", "Kidney dose falls."]
 
 
 def test_embed_equals_sentence_transformers(embedder):
     wanted = SentenceTransformer(str(embedder), device="cpu").encode(TEXTS, normalize_embeddings=True)
-    np.testing.assert_allclose(embed(embedder, TEXTS, Job()), wanted, atol=1e-6)
+    np.testing.assert_allclose(embed(embedder, TEXTS, Job()), wanted, atol=tolerance(1e-6, 1e-3))
 
 
 def test_vectors_are_kept_by_model_and_text(embedder, tmp_path, monkeypatch):
@@ -60,7 +62,7 @@ def test_a_saved_model_loads_the_same_and_in_the_spelling_that_older_servers_rea
     model = open_encoder(request.getfixturevalue(base))
     folder = save_encoder(model, tmp_path / "saved")
     again = SentenceTransformer(str(folder), device="cpu")
-    np.testing.assert_allclose(again.encode(TEXTS), model.encode(TEXTS), atol=1e-6)
+    np.testing.assert_allclose(again.encode(TEXTS), model.encode(TEXTS), atol=tolerance(1e-6, 5e-3))
     assert [m.__class__.__name__ for m in again] == [m.__class__.__name__ for m in model]
     assert again.max_seq_length == model.max_seq_length
     modules = json.loads((folder / "modules.json").read_text())

@@ -7,6 +7,8 @@ import torch
 from adapt.losses.denoising import Denoising
 from adapt.networks.encoder import open_encoder
 
+from ..conftest import tolerance
+
 NOISY = ["The heart.", "Fever tablet.", "rash cough."]
 TEXTS = ["The heart helps the kidney.", "Fever falls after the tablet.", "A mild rash and a cough."]
 
@@ -63,6 +65,6 @@ def test_the_loss_is_the_formula_in_float64(language_model, tied):
     weights = {name.replace(body, "encoder.0.model"): tensor.double().numpy() for name, tensor in module.state_dict().items()}
     noisy, clean = (encoder.tokenizer(texts)["input_ids"] for texts in (NOISY, TEXTS))
     wanted = np.concatenate([reference(weights, 2, *pair) for pair in zip(noisy, clean, strict=True)])
-    assert module(noisy, clean).item() == pytest.approx(wanted.mean(), abs=1e-5)
+    assert module(noisy, clean).item() == pytest.approx(wanted.mean(), abs=tolerance(1e-5, 1.5e-2))
     other = np.concatenate([reference(weights, 2, *pair) for pair in zip(noisy[1:] + noisy[:1], clean, strict=True)])
-    assert abs(other.mean() - wanted.mean()) > 1e-3  # the vector matters
+    assert abs(other.mean() - wanted.mean()) > tolerance(1e-3, 3e-2)  # the vector matters

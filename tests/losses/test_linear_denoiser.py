@@ -10,6 +10,8 @@ from adapt.job import Job
 from adapt.losses.linear_denoiser import DenoisedBase, linear_denoiser
 from adapt.networks.encoder import open_encoder
 
+from ..conftest import tolerance
+
 
 @pytest.fixture
 def sides():
@@ -61,12 +63,14 @@ def test_what_an_encoder_is_to_give_is_the_bases_vectors_through_the_map(embedde
     clean = model.tokenizer([f"the heart {word} the kidney" for word in ("helps", "harms", "starts", "stops")] * 80)["input_ids"]
     damaged = [ids[:2] + ids[3:] for ids in clean]
     told = []
-    goal = DenoisedBase(embedder, damaged, clean, 0.3, "fp32", Job(tell=told.append))
+    goal = DenoisedBase(embedder, damaged, clean, 0.3, "auto", Job(tell=told.append))
     with torch.no_grad():
         before, after = (torch.nn.functional.normalize(forward(model, ids), dim=1).double().numpy() for ids in (damaged, clean))
     wanted = before @ linear_denoiser(before, after, 0.3)
     wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)
-    np.testing.assert_allclose(goal(damaged).numpy(), wanted, atol=1e-5)
+    np.testing.assert_allclose(goal(damaged).numpy(), wanted, atol=tolerance(1e-5, 1e-3))
     assert not goal(damaged).requires_grad and told[-1].data["done"] == told[-1].data["total"] == 640
     assert np.linalg.norm(wanted - after) < np.linalg.norm(before - after)
-    np.testing.assert_allclose(before[0], embed(embedder, [model.tokenizer.decode(damaged[0][1:-1])], Job())[0], atol=1e-5)
+    np.testing.assert_allclose(
+        before[0], embed(embedder, [model.tokenizer.decode(damaged[0][1:-1])], Job())[0], atol=tolerance(1e-5, 1e-3)
+    )

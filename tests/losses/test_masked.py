@@ -9,6 +9,8 @@ from adapt.losses.masked import Masked
 from adapt.losses.simcse import simcse
 from adapt.networks.encoder import open_encoder
 
+from ..conftest import assert_alike, tolerance
+
 TEXTS = ["The heart helps the kidney.", "Fever falls after the tablet.", "A mild rash and a cough."]
 
 
@@ -36,15 +38,15 @@ def test_the_loss_and_its_gradients_are_transformers_own(checkpoint):
     for row, (ids, some) in enumerate(zip(original, chosen, strict=True)):
         labels[row, : len(ids)] = torch.where(torch.from_numpy(some), torch.tensor(ids), -100)
     other = theirs(**batch, labels=labels).loss
-    assert mine.item() == pytest.approx(other.item(), abs=1e-5)
+    assert mine.item() == pytest.approx(other.item(), abs=tolerance(1e-5, 1e-2))
     mine.backward()
     other.backward()
-    wanted, compared = dict(theirs.bert.named_parameters()), 0
-    for name, parameter in encoder[0].auto_model.named_parameters():
-        if name in wanted and parameter.grad is not None:
-            torch.testing.assert_close(parameter.grad, wanted[name].grad, atol=1e-5, rtol=1e-4)
-            compared += 1
-    assert compared > 20
+    wanted = dict(theirs.bert.named_parameters())
+    both = [
+        (p.grad, wanted[name].grad) for name, p in encoder[0].auto_model.named_parameters() if name in wanted and p.grad is not None
+    ]
+    assert len(both) > 20
+    assert_alike(*zip(*both, strict=True), bf16=5e-2, atol=1e-5, rtol=1e-4)
 
 
 def test_simcse_is_the_ranking_loss_of_sentence_transformers_on_two_views():

@@ -12,7 +12,7 @@ from adapt.engine import training
 from adapt.job import Job
 from adapt.records import Encoder, Text
 
-from ..conftest import sentence
+from ..conftest import assert_alike, sentence, tolerance
 
 # Pooled otherwise than the base, so that the retention pulls from the first step on.
 SETTINGS = {"batch_size": 8, "max_steps": 2, "frozen": 0.0, "learning_rate": 1e-3, "pooling": "cls", "retain": 5.0}
@@ -46,12 +46,11 @@ def test_two_processes_train_the_one_model_that_one_process_trains(embedder, tmp
     left, right = (load_file(tmp_path / f"2-{rank}.safetensors") for rank in (0, 1))
     assert all(torch.equal(left[name], right[name]) for name in left)
     one, two = (torch.load(tmp_path / f"work-{count}-0" / "checkpoint.pt", weights_only=True) for count in (1, 2))
-    assert one["step"] == two["step"] == 1 and two["losses"] == pytest.approx(one["losses"], abs=1e-5)
+    assert one["step"] == two["step"] == 1 and two["losses"] == pytest.approx(one["losses"], abs=tolerance(1e-5, 1e-3))
     # Gradients, not weights: Adam divides by a gradient's size, and makes much of rounding where that is nearly nothing.
     slopes = [(one["optimizer"]["state"][i]["exp_avg"], two["optimizer"]["state"][i]["exp_avg"]) for i in one["optimizer"]["state"]]
     assert len(slopes) > 20 and sum(float(slope.abs().max()) > 1e-4 for slope, _ in slopes) > 10
-    for alone, together in slopes:
-        torch.testing.assert_close(together, alone, atol=1e-6, rtol=1e-4)
+    assert_alike([together for _, together in slopes], [alone for alone, _ in slopes], bf16=2e-2, atol=1e-6, rtol=1e-4)
 
 
 def test_a_checkpoint_without_the_decoder_is_noticed(embedder, texts, tmp_path, monkeypatch):
