@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
@@ -15,7 +14,8 @@ from adapt.errors import UserError
 from adapt.files import ReadOptions
 from adapt.networks import coverage
 from adapt.recipe import DATA, Recipe
-from adapt.store import key_of, write_json
+from adapt.storage.digests import read_sealed, write_sealed
+from adapt.store import key_of
 
 VERSION = 1  # raised when the same data and model would give other rows
 CHEAP = 32 << 20  # bytes of a file whose texts a dry run tokenizes
@@ -39,16 +39,17 @@ def row(source: str, texts: Sequence[str], folder: Path, notes: Sequence[str], s
     return {"source": source, "notes": list(notes), "skipped": skipped, **(found.as_row() if found else {})}
 
 
-def kept(where: Path, source: str, folder: Path, data: str, make: Any) -> Row:
-    """The row of a source, kept in `where` for this model and these data; `make` gives it where it is not there."""
+def kept(where: Path, source: str, folder: Path, data: str, make: Callable[[], Row], note: Callable[[str], None]) -> Row:
+    """The row of a source, kept in `where` for this model and these data; `make` gives it where it is missing or (said) damaged."""
     entry = {"model": models.weights_digest(folder), "source": source, "data": data, "version": VERSION}
     file = where / f"inputs-{key_of(entry)}.json"
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        found: Row = make()
-        write_json(file, found)
+    if (found := read_sealed(file)) is not None:
         return found
+    if file.exists():
+        note(f"{file}: is damaged; looked at again")
+    made = make()
+    write_sealed(file, made, durable=False)
+    return made
 
 
 def warnings(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -109,7 +109,8 @@ def make_run(tmp_path):
         )
         for folder in (texts, silver, mine, tuned):
             write_json(folder / "receipt.json", {"peak_memory_mb": 1024.5})
-        lines = [json.dumps({"id": str(n), "text": say(40 + n)}) for n in range(5)]
+        # What is read and written as data holds no lone surrogates: reading refuses them.
+        lines = [json.dumps({"id": str(n), "text": say(40 + n).encode(errors="replace").decode()}) for n in range(5)]
         (texts / "texts.jsonl").write_text("\n".join(lines) + "\n")
         histograms = {"gold": [3, 1, 1, 3], "silver": [0, 4, 4, 0], "candidates": [0, 9, 1, 0]}
         write_json(silver / "summary.json", {"pairs": 8, "histogram": histograms, "agreement": {"spearman": 0.7, "by": say(45)}})
