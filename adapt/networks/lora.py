@@ -23,7 +23,8 @@ class LowRank(torch.nn.Module):
         self.b = torch.nn.Parameter(torch.zeros(weight.shape[0], rank).to(weight))
 
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
-        return weight + SCALE * self.b @ self.a
+        with torch.autocast(weight.device.type, enabled=False):  # a weight, and weights are fp32: trained as it will be merged
+            return weight + SCALE * self.b @ self.a
 
 
 def attach(model: torch.nn.Module, rank: int, seed: int) -> int:
