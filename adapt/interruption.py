@@ -51,8 +51,11 @@ def saving() -> None:
 
 
 @contextlib.contextmanager
-def handled() -> Iterator[None]:
-    """Handle the signals of a command's main thread; what was handled before is handled again afterwards."""
+def handled(restored: bool = True) -> Iterator[None]:
+    """Handle the signals of a command's main thread; what was handled before is handled again afterwards where `restored`.
+
+    A process that ends afterwards does without: a second signal would meet it with the system's own handling.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -61,8 +64,9 @@ def handled() -> Iterator[None]:
         yield
     finally:
         _deadline(None)
-        _asked.clear()
-        for number, handler in before.items():
+        if restored:
+            _asked.clear()
+        for number, handler in before.items() if restored else ():
             signal.signal(number, handler)
 
 

@@ -90,7 +90,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that can't show a letter shows its number
     try:
-        with interruption.handled():
+        with interruption.handled(restored=False):
             cli()
     except interruption.Interrupted as stopped:
         say(interruption.message(stopped), err=True)
