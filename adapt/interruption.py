@@ -6,6 +6,7 @@ training writes a checkpoint first, encoding keeps the vectors that it has.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import shlex
@@ -74,6 +75,17 @@ def message(interrupted: Interrupted) -> str:
     """What the user is told: the command that goes on."""
     command = shlex.join([os.path.basename(sys.argv[0]).removesuffix("__main__.py") or "adapt", *sys.argv[1:]])
     return f"interrupted ({interrupted}): what is finished is kept. Go on with: {command}"
+
+
+def leave(interrupted: Interrupted) -> None:
+    """End the process with its exit code, temporary files removed.
+
+    Without the interpreter's own end, in which signals are handled by the system again: a second one would change the exit code.
+    """
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(interrupted.code)
 
 
 def _first(number: int, frame: FrameType | None) -> None:

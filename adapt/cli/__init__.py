@@ -94,7 +94,7 @@ def main() -> None:
             cli()
     except interruption.Interrupted as stopped:
         say(interruption.message(stopped), err=True)
-        sys.exit(stopped.code)
+        interruption.leave(stopped)
     except Exception as error:
         code = failures.exit_code(error)
         if code is None:

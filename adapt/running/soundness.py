@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from adapt import model_folder
+from adapt import crew, model_folder
 from adapt.checks.leakage import sides
 from adapt.errors import WorkFailed
 from adapt.job import Job
@@ -31,7 +31,8 @@ def run(stage: Stage, inputs: Mapping[str, Any], job: Job, name: str) -> Any:
                 job.note(sentence)
     try:
         made = stage.run(**inputs, job=job)
-        if isinstance(made, (Encoder, CrossEncoder)):
+        # Of several processes the leader alone writes what it has made.
+        if isinstance(made, (Encoder, CrossEncoder)) and crew.of_this_process().leads:
             from adapt.engine import soundness
 
             before = inputs.get("model")

@@ -158,7 +158,7 @@ def test_a_run_that_ends_early_does_not_touch_test_data(recipe_file, tmp_path):
 
 def test_text_with_markup_does_not_break_the_report(recipe_file, tmp_path, domain):
     shutil.copy(recipe_file, domain / "odd.yaml")
-    text = (domain / "odd.yaml").read_text().replace("name: tiny", 'name: "<b>[/b] & co"')
+    text = (domain / "odd.yaml").read_text().replace("name: tiny", 'name: tiny\ndescription: "<b>[/b] & co"')
     (domain / "odd.yaml").write_text(text)
     run(reading.load(str(domain / "odd.yaml"), ["gate=null"]), tmp_path / "run", until="tsdae")
     html = write_report(tmp_path / "run").read_text()
