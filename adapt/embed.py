@@ -9,6 +9,7 @@ import numpy as np
 
 from adapt import cache, files, model_folder, models
 from adapt.errors import UserError
+from adapt.files.paths import refuse_inputs
 from adapt.job import Event, Job
 from adapt.networks import int8
 from adapt.networks.coverage import warnings_on
@@ -29,6 +30,7 @@ def embed_file(
 
     if out.suffix not in (".npy", ".parquet"):
         raise UserError(f"{out}: vectors are written as .npy or .parquet")
+    refuse_inputs(out, (model, texts))
     _able(precision)
     require_place(out)
     found: list[Text] = files.read(texts, "texts")
