@@ -8,7 +8,7 @@ import pytest
 
 from adapt import checks
 from adapt.errors import UserError
-from adapt.files import read, reading
+from adapt.files import count_rows, read, reading
 from adapt.records import Pair
 
 HEADER = "query-id\tcorpus-id\tscore\n"
@@ -144,6 +144,20 @@ def test_test_judgements_do_not_pass_for_dev(folder):
     judged(folder, HEADER + "1\t1\t1\n")
     with pytest.raises(UserError, match=r"has test\.tsv alone, and no judgements for dev"):
         checks.find("retrieval").read(str(folder), "dev")
+
+
+def test_dev_judgements_that_serve_for_test_are_told_loudly(folder):
+    (folder / "qrels" / "dev.tsv").write_text(HEADER + "1\t1\t1\n")
+    with reading() as log:
+        assert checks.find("retrieval").read(str(folder), "test").relevant == {"1": {"1": 1.0}}
+    assert len(log.notes) == 1 and log.notes[0].startswith("WARNING: ") and "serves for test" in log.notes[0]
+
+
+def test_counting_the_rows_of_a_folder_says_nothing_of_how_it_is_read(folder):
+    judged(folder, HEADER + "1\t1\t1\n")
+    with reading() as log:
+        assert count_rows(folder) == 4
+    assert not log.notes
 
 
 def test_pairs_of_a_folder_are_those_of_its_training_split(folder):
