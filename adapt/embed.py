@@ -74,11 +74,13 @@ def search_file(
 
 
 def _unit(folder: Path, job: Job) -> bool:
-    """Whether the model's vectors are brought to unit length; says so where it is another one's habit."""
+    """Whether the model's vectors are brought to unit length; notes where its own settings differ from what is done."""
     own = model_folder.similarity(folder)
     if own != "cosine":
         how = "vectors stay as long as they are" if own == "dot" else "cosine is used"
         job.note(f"{folder}: its own similarity is {own}; {how}")
+    if said := model_folder.truncation(folder):
+        job.note(f"{folder}: {said}")
     return own != "dot"
 
 

@@ -78,6 +78,12 @@ def similarity(folder: Path) -> str:
     return settings(folder).get("similarity_fn_name") or "cosine"
 
 
+def truncation(folder: Path) -> str:
+    """What to say of a model whose settings keep its first dimensions alone (Matryoshka); "" of any other."""
+    kept = settings(folder).get("truncate_dim")
+    return "" if kept is None else f"truncate_dim {kept} of its settings is not applied: all of its dimensions are used"
+
+
 def stored_types(folder: Path) -> set[str]:
     """The types that floating-point weights are stored in, as safetensors names them (F32, BF16, F16); empty for other files."""
     found = set()
@@ -129,6 +135,9 @@ def _settings(folder: Path, found: list[str]) -> None:
     prompts = settings.get("prompts") or {}
     if not isinstance(prompts, Mapping) or not all(text is None or isinstance(text, str) for text in prompts.values()):
         found.append("prompts in config_sentence_transformers.json must be texts by name")
+    kept = settings.get("truncate_dim")
+    if kept is not None and (not isinstance(kept, int) or isinstance(kept, bool) or kept < 1):
+        found.append(f"truncate_dim in config_sentence_transformers.json is {kept!r}; it must be a whole number of at least 1")
     name = settings.get("similarity_fn_name")
     if name is not None and name not in SIMILARITIES:
         found.append(f"similarity_fn_name is {name!r}; known: {', '.join(SIMILARITIES)}")

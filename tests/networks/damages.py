@@ -238,6 +238,8 @@ EMBEDDER: dict[str, Spoil] = {
     "shards-outside": lambda folder: listed_outside(folder, "../outside.safetensors"),
     "shards-elsewhere": lambda folder: listed_outside(folder, "/outside.safetensors"),
     "shards-of-no-text": lambda folder: listed_outside(folder, "\0"),
+    "truncated-to-nothing": settings("config_sentence_transformers.json", truncate_dim=0),
+    "truncated-to-a-word": settings("config_sentence_transformers.json", truncate_dim="8"),
     "no-layers": settings("config.json", num_hidden_layers=0),
     "no-token-of-the-text": settings("sentence_bert_config.json", max_seq_length=2),
     "pooling-missing": gone("1_Pooling"),
