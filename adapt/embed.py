@@ -9,6 +9,7 @@ import numpy as np
 
 from adapt import cache, files, model_folder, models
 from adapt.errors import UserError
+from adapt.files.paths import refuse_inputs
 from adapt.job import Event, Job
 from adapt.networks import int8
 from adapt.networks.coverage import warnings_on
@@ -29,6 +30,7 @@ def embed_file(
 
     if out.suffix not in (".npy", ".parquet"):
         raise UserError(f"{out}: vectors are written as .npy or .parquet")
+    refuse_inputs(out, (model, texts))
     _able(precision)
     require_place(out)
     found: list[Text] = files.read(texts, "texts")
@@ -72,11 +74,13 @@ def search_file(
 
 
 def _unit(folder: Path, job: Job) -> bool:
-    """Whether the model's vectors are brought to unit length; says so where it is another one's habit."""
+    """Whether the model's vectors are brought to unit length; notes where its own settings differ from what is done."""
     own = model_folder.similarity(folder)
     if own != "cosine":
         how = "vectors stay as long as they are" if own == "dot" else "cosine is used"
         job.note(f"{folder}: its own similarity is {own}; {how}")
+    if said := model_folder.truncation(folder):
+        job.note(f"{folder}: {said}")
     return own != "dot"
 
 

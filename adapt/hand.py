@@ -9,6 +9,7 @@ from typing import Any
 
 from adapt import files, models, records
 from adapt.errors import UserError
+from adapt.files.paths import refuse_inputs
 from adapt.job import Event, Job
 from adapt.records import CrossEncoder, Encoder, Joined
 from adapt.running import soundness
@@ -24,10 +25,11 @@ def run_stage(
     """Run a stage on files and models by name; returns its counts.
 
     Files that a stage writes beside its product stand beside `out`: `triplets.jsonl`, `triplets.suspected.csv`. Raises
-    UserError for unreadable inputs, or for inputs that do not fit the stage's settings.
+    UserError for unreadable inputs, for inputs that do not fit the stage's settings, and for an `out` that must not be replaced.
     """
     from adapt.errors import UserError
 
+    refuse_inputs(out, [one for given in sources.values() for one in ([given] if isinstance(given, str) else given)])
     if not stage.makes().endswith("encoder"):
         files.output_format(out, stage.makes())  # found out now, not after hours of work
     inputs, kinds = {}, {}
@@ -82,7 +84,7 @@ def _refuse(stage: Stage, out: Path) -> None:
         raise UserError(f"{out}: is a folder, and {stage.word()} makes a file; give a file's name")
     if makes_folder and out.exists() and not out.is_dir():
         raise UserError(f"{out}: is a file, and {stage.word()} makes a folder; give another --out")
-    if out.is_dir() and any(out.iterdir()) and not any((out / name).is_file() for name in ("modules.json", "config.json")):
+    if out.is_dir() and any(out.iterdir()) and not models.is_model(out):
         raise UserError(f"{out}: holds no model, and would be deleted with all that is in it; give another --out")
 
 

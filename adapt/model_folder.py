@@ -24,6 +24,8 @@ TOKENIZERS = (
     "vocab-src.json",
     "vocabulary.txt",
 )
+LEAST = 3  # tokens: those that mark the begin and the end of a text, and one of the text
+SIZES = ("num_hidden_layers", "num_layers", "n_layers", "n_layer")
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 
 
@@ -59,6 +61,10 @@ def problems(folder: Path) -> list[str]:
         found.append(f"its first module is {names[0]}; models are read that begin with {' or '.join(READ_FIRST)}")
     elif names and names[0] == "Transformer" and "Pooling" not in names:
         found.append("modules.json names no Pooling, so that texts get no vector")
+    if again := [name for name in names[1:] if name in READ_FIRST]:
+        found.append(f"modules.json names {again[0]} behind its first module, where nothing reads it")
+    if "Normalize" in names and "Pooling" in names[names.index("Normalize") :]:
+        found.append("modules.json names Normalize before Pooling, so that there is no vector to normalise yet")
     return found
 
 
@@ -70,6 +76,12 @@ def settings(folder: Path) -> dict[str, Any]:
 def similarity(folder: Path) -> str:
     """How the model's own configuration compares vectors: cosine (where it says nothing), dot, euclidean or manhattan."""
     return settings(folder).get("similarity_fn_name") or "cosine"
+
+
+def truncation(folder: Path) -> str:
+    """What to say of a model whose settings keep its first dimensions alone (Matryoshka); "" of any other."""
+    kept = settings(folder).get("truncate_dim")
+    return "" if kept is None else f"truncate_dim {kept} of its settings is not applied: all of its dimensions are used"
 
 
 def stored_types(folder: Path) -> set[str]:
@@ -123,6 +135,9 @@ def _settings(folder: Path, found: list[str]) -> None:
     prompts = settings.get("prompts") or {}
     if not isinstance(prompts, Mapping) or not all(text is None or isinstance(text, str) for text in prompts.values()):
         found.append("prompts in config_sentence_transformers.json must be texts by name")
+    kept = settings.get("truncate_dim")
+    if kept is not None and (not isinstance(kept, int) or isinstance(kept, bool) or kept < 1):
+        found.append(f"truncate_dim in config_sentence_transformers.json is {kept!r}; it must be a whole number of at least 1")
     name = settings.get("similarity_fn_name")
     if name is not None and name not in SIMILARITIES:
         found.append(f"similarity_fn_name is {name!r}; known: {', '.join(SIMILARITIES)}")
@@ -164,9 +179,11 @@ def _transformer(place: Path, found: list[str]) -> None:
     config = _json(place / "config.json", found, required=True)
     if (place / "config.json").is_file() and not isinstance(config.get("model_type"), str):
         found.append("holds no model that is known: config.json names no model_type")
+    if nought := [name for name in SIZES if name in config and config[name] in (0, False, None)]:
+        found.append(f"config.json gives {nought[0]} as {json.dumps(config[nought[0]])}: a network without layers reads nothing")
     limit = _json(place / "sentence_bert_config.json", found).get("max_seq_length")
-    if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
-        found.append(f"max_seq_length in sentence_bert_config.json is {limit!r}; it must be a whole number of at least 1")
+    if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < LEAST):
+        found.append(f"max_seq_length in sentence_bert_config.json is {limit!r}; it must be a whole number of at least {LEAST}")
     found += _weights(place)
     if not any((place / name).is_file() for name in TOKENIZERS) and not any(place.glob("*.model")) and not any(place.glob("*.spm")):
         found.append(f"holds no tokenizer (none of {', '.join(TOKENIZERS[:3])}, *.model)")
@@ -179,7 +196,7 @@ def _weights(place: Path) -> list[str]:
     there = [place / name for name in WEIGHTS if (place / name).is_file()]
     if not there:
         return [f"holds no model weights (none of {', '.join(WEIGHTS[::2])} in {place.name})"]
-    return [problem for file in _shards(there[0]) for problem in _file(file)]
+    return [problem for file in _shards(there[0]) for problem in _file(file, place)]
 
 
 def _shards(file: Path) -> Iterator[Path]:
@@ -189,10 +206,13 @@ def _shards(file: Path) -> Iterator[Path]:
         return
     listed = _json(file, []).get("weight_map")
     names = set(listed.values()) if isinstance(listed, dict) else set()
-    yield from (file.with_name(str(name)) for name in sorted(names, key=str)) if names else [file]
+    yield from (file.parent / str(name) for name in sorted(names, key=str)) if names else [file]
 
 
-def _file(file: Path) -> list[str]:
+def _file(file: Path, place: Path) -> list[str]:
+    """What is wrong with one file of the weights in the folder `place`."""
+    if not file.is_relative_to(place) or ".." in file.relative_to(place).parts:
+        return [f"its weights are listed as {str(file)!r}, outside the model's folder"]
     if not file.is_file():
         return [f"{file.name}, a part of the weights, is missing"]
     if file.suffix == ".json":

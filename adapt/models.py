@@ -114,6 +114,13 @@ def verify(folder: Path) -> None:
         )
 
 
+def is_model(folder: Path) -> bool:
+    """Whether a folder is a model's: it lists modules, or weights lie beside a configuration (config.json alone is anybody's)."""
+    if (folder / "modules.json").is_file():
+        return True
+    return (folder / "config.json").is_file() and any((folder / name).is_file() for name in model_folder.WEIGHTS)
+
+
 def is_cross_encoder(folder: Path) -> bool:
     """Whether a model folder holds a sequence classifier."""
     config = configuration(folder)

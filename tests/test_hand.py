@@ -1,9 +1,12 @@
 """A stage by hand: whole results only, and a killed one goes on."""
 
+import shutil
+
 import pytest
 
 from adapt import stages
 from adapt.engine import training
+from adapt.errors import UserError
 from adapt.hand import run_stage
 from adapt.job import silent
 
@@ -52,3 +55,35 @@ def test_several_files_are_one_input(domain, embedder):
     sources = {"model": str(embedder), "examples": [str(domain / "pairs.jsonl"), str(domain / "more.jsonl")]}
     counts = run_stage(stages.find("finetune")(max_steps=1), sources, domain / "out", 1, silent)
     assert counts["examples"] == 35
+
+
+@pytest.mark.parametrize("out", ["pairs.jsonl", "link.jsonl", "./kept/../pairs.jsonl"])
+def test_a_result_never_takes_the_place_of_its_input(domain, out):
+    (domain / "link.jsonl").symlink_to(domain / "pairs.jsonl")
+    (domain / "kept").mkdir()
+    before = (domain / "pairs.jsonl").read_bytes()
+    with pytest.raises(UserError, match="is the input; give another --out"):
+        run_stage(stages.find("pairs")(), {"texts": str(domain / "pairs.jsonl")}, domain / out, 1, silent)
+    assert (domain / "pairs.jsonl").read_bytes() == before
+
+
+def test_a_model_never_takes_the_place_of_its_base_or_of_a_folder_around_its_data(domain, embedder):
+    folder = domain / "base"
+    shutil.copytree(embedder, folder)
+    shutil.copy(domain / "pairs.jsonl", folder)
+    stage = stages.find("finetune")(max_steps=1)
+    for model, out in [(folder, folder), (embedder, folder), (folder, folder / "1_Pooling")]:
+        with pytest.raises(UserError, match=r"is the input|would replace the input"):
+            run_stage(stage, {"model": str(model), "examples": str(folder / "pairs.jsonl")}, out, 1, silent)
+    assert (folder / "pairs.jsonl").is_file() and (folder / "1_Pooling" / "config.json").is_file()
+
+
+def test_a_folder_that_only_looks_like_a_model_is_not_deleted(domain, embedder):
+    project = domain / "project"
+    project.mkdir()
+    (project / "config.json").write_text("{}")  # as many programs have one
+    (project / "thesis.txt").write_text("three weeks of work")
+    sources = {"model": str(embedder), "examples": str(domain / "pairs.jsonl")}
+    with pytest.raises(UserError, match="holds no model, and would be deleted"):
+        run_stage(stages.find("finetune")(max_steps=1), sources, project, 1, silent)
+    assert (project / "thesis.txt").read_text() == "three weeks of work"

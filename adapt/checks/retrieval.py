@@ -153,11 +153,12 @@ def _part(folder: Path, names: tuple[str, ...], split: str) -> Path:
     others = sorted(folder.glob(names[0].format(split="*")))
     if len(others) == 1 and "{split}" in names[0]:
         there = others[0].name.partition(".")[0]
-        if {there, split} == {"dev", "test"}:  # what decides along the way would be what judges at the end
+        if (there, split) == ("test", "dev"):  # what judges at the end would decide along the way
             raise UserError(
                 f"{folder}: has {others[0].name} alone, and no judgements for {split}; give a check's {split} its own data"
             )
-        note(f"{others[0]}: serves for {split}, which {folder} does not have")
+        loud = "WARNING: " if split == "test" else ""  # figures on test data that were used for something else
+        note(f"{loud}{others[0]}: serves for {split}, which {folder} does not have")
         return others[0]
     there = "; ".join(sorted(p.name for p in folder.iterdir())) if folder.is_dir() else "no such folder"
     wanted = " or ".join(name.format(split=split) for name in names)

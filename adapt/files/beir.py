@@ -5,17 +5,17 @@ Ids of queries and of passages are names of two different kinds: an equal id say
 
 from __future__ import annotations
 
-import gzip
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from adapt.errors import UserError, gathered, short
+from adapt.files import opening
 from adapt.files.columns import listed
 from adapt.files.delimited import BadRow
-from adapt.files.opening import regular
+from adapt.files.opening import Unreadable, regular
 from adapt.files.options import note
 from adapt.files.paths import existing
 from adapt.files.problems import BadRows
@@ -149,14 +149,15 @@ def _rows(source: str) -> Iterator[tuple[str, dict[str, Any]]]:
             yield where, row if isinstance(row, BadRow) else {part: _as_id(row.get(name)) for part, name in names.items()}
         return
     parts = (0, 2, 3) if width == 4 else (0, 1, 2)
-    with _opened(source) as file:
-        for number, line in enumerate(file, 1):
-            fields = line.split()
-            where = f"{short(source)} line {number}"
-            if fields and len(fields) != width:
-                yield where, BadRow(f"has {len(fields)} fields, the first line {width}", line)
-            elif fields:
-                yield where, {part: fields[i] for part, i in zip(("query", "passage", "grade"), parts, strict=True)}
+    for number, line in opening.lines(regular(source)):
+        fields = _fields(line)
+        where = f"{short(source)} line {number}"
+        if isinstance(line, Unreadable):
+            yield where, BadRow(line, line.raw)
+        elif fields and len(fields) != width:
+            yield where, BadRow(f"has {len(fields)} fields, the first line {width}", line)
+        elif fields:
+            yield where, {part: fields[i] for part, i in zip(("query", "passage", "grade"), parts, strict=True)}
 
 
 def _as_id(value: Any) -> str:
@@ -182,14 +183,14 @@ def _width_without_header(source: str) -> int | None:
     """How many fields each line has where the first one is data already: TREC's four, or three; None where it is a header."""
     if str(source).startswith("hf://") or not source.removesuffix(".gz").endswith((".txt", ".tsv", ".qrels", ".trec")):
         return None
-    regular(source)
-    try:
-        with _opened(source) as file:
-            first = file.readline(10_000).split()
-    except (OSError, UnicodeDecodeError, EOFError):  # `rows` says what is wrong with the file
-        return None
+    first = _fields(next((line for _, line in opening.lines(regular(source)) if line.strip()), ""))
     named = any(field.lower() in (*QUERY, *PASSAGE, *GRADE) for field in first)
     return len(first) if len(first) in (3, 4) and not named and _is_number(first[-1]) else None
+
+
+def _fields(line: str) -> list[str]:
+    """What stands between tabs, so that an id may hold spaces; between spaces where there are no tabs."""
+    return [field.strip() for field in line.split("\t")] if "\t" in line.strip() else line.split()
 
 
 def _is_number(text: str) -> bool:
@@ -198,7 +199,3 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _opened(source: str) -> IO[str]:
-    return (gzip.open if source.endswith(".gz") else open)(source, "rt", encoding="utf-8-sig")

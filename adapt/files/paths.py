@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterable
 from pathlib import Path
 
 from adapt.errors import UserError, did_you_mean, short
@@ -34,6 +35,22 @@ def existing(name: str | Path, beside: Path | None = None) -> Path | None:
     except OSError as error:
         raise UserError(problem_of(path, error)) from None
     return path
+
+
+def refuse_inputs(out: Path, sources: Iterable[object]) -> None:
+    """Raise UserError where writing `out` would replace one of the inputs, a part of one, or a folder around one.
+
+    `sources` are as users give them; names of models and of data on the hub lead to no path, and are passed over.
+    """
+    place = out.resolve()
+    for source in sources:
+        path = existing(str(source))
+        if path is None or not str(source):
+            continue
+        there = path.resolve()
+        if place == there or there.is_relative_to(place) or (place.exists() and place.is_relative_to(there)):
+            what = "is the input" if place == there else f"would replace the input {short(source)}, or a part of it"
+            raise UserError(f"{short(out)}: {what}; give another --out")
 
 
 def near(path: Path) -> str:

@@ -69,7 +69,7 @@ def count_rows(source: str | Path) -> int | None:
     """How many rows a source holds, bad ones among them, without parsing JSON; None for one on the hub. Raises UserError."""
     if str(source).startswith("hf://"):
         return None
-    path = _file(source)
+    path = _file(source, told=False)
     suffix = format_of(path)
     if suffix == ".parquet":
         return parquet.count(path)
@@ -89,14 +89,14 @@ def raise_unless_skipped(where: str, why: str) -> None:
         raise UserError(f"{where}: {why}")
 
 
-def _file(source: str | Path) -> Path:
-    """The file of a source; of a BEIR folder its corpus."""
+def _file(source: str | Path, told: bool = True) -> Path:
+    """The file of a source; of a BEIR folder its corpus, which is noted where `told`."""
     path = existing(source)
     if path is None or not path.is_dir():
         return opening.regular(source)
     for name in ("corpus.jsonl", "corpus.jsonl.gz"):
         if (path / name).is_file():
-            if (path / "qrels").is_dir():
+            if told and (path / "qrels").is_dir():
                 note(f"{path}: its corpus is read; its queries and judgements serve as a check (retrieval), or as pairs")
             return path / name
     if (path / "dataset_dict.json").is_file() or (path / "dataset_info.json").is_file():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from itertools import product
 from math import prod
@@ -40,6 +41,8 @@ def gate(raw: Mapping[str, Any], specs: Mapping[str, CheckSpec], problems: Probl
             problems.say(path, f"'{metric}' names no check of this recipe; write check.metric.{did_you_mean(check, specs)}")
         elif not metric.partition(".")[2]:
             problems.say(path, f"'{metric}' names no metric; write check.metric, for example {check}.{_main(specs[check])}")
+        elif "[" in metric and not re.fullmatch(r"[^\[\]]+\[.+\]", metric):
+            problems.say(path, f"'{metric}': a topic stands in brackets, as in {check}.{_main(specs[check])}[cardiology]")
         elif specs[check].role == "golden":
             problems.say(path, f"'{metric}': check '{check}' is golden, kept for `adapt compare --promote` alone")
         elif specs[check].dev is None:

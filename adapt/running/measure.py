@@ -186,6 +186,8 @@ def measure_each(
         if (own := model_folder.similarity(folder)) != "cosine":
             how = "measured by it" if own == "dot" else "measured by cosine"
             tell(Event("note", f"{folder}: its own similarity is {own}; {how}"))
+        if said := model_folder.truncation(folder):
+            tell(Event("note", f"{folder}: {said}"))
     measures, before = Measures(Job(tell=tell, vectors=cache.vectors())), cache.size()
     for check, (kind, source) in wanted.items():
         texts = texts_of_check(kind, measures.read(kind, source, split))

@@ -221,7 +221,7 @@ def _results(steps: Steps, final: str, before: Measured, after: Measured) -> dic
         "synthetic": results.synthetic(recipe),
         "leaks": results.leaks(steps.steps),
         "inputs": steps.inputs,
-        "warnings": [*survey.warnings(steps.inputs), *results.warnings(recipe, rows, cohorts)],
+        "warnings": [*survey.warnings(steps.inputs), *survey.decided_and_judged(recipe), *results.warnings(recipe, rows, cohorts)],
         "speed": speed_of(steps, final),
         "environment": environment(),
         "roles": roles,

@@ -53,6 +53,8 @@ def base(folder: Path, recipe: Recipe, job: Job) -> None:
     if own != "cosine":
         how = "it is measured by it, and steps train by cosine" if own == "dot" else "it is measured and trained by cosine"
         job.note(f"{recipe.model}: its own similarity is {own}; {how}")
+    if said := model_folder.truncation(folder):
+        job.note(f"{recipe.model}: {said}")
     for sentence in pooling.chosen(folder, recipe.model):
         job.note(sentence)
 

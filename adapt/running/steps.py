@@ -111,7 +111,7 @@ class Steps:
                     self.inputs.append(
                         survey.kept(where, f"{name} {split}", folder, self.digests[name][split], check, self.job.note)
                     )
-        for warning in survey.warnings(self.inputs):
+        for warning in (*survey.warnings(self.inputs), *survey.decided_and_judged(self.recipe)):
             self.job.note(f"WARNING: {warning}")
 
     def _announce(self, line: Planned) -> None:

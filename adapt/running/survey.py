@@ -12,8 +12,10 @@ from adapt import checks, files, models
 from adapt.checks import leakage
 from adapt.errors import UserError
 from adapt.files import ReadOptions
+from adapt.files.beir import split_file
 from adapt.networks import coverage
 from adapt.recipe import DATA, Recipe
+from adapt.running.plan import file_digest
 from adapt.storage.digests import read_sealed, write_sealed
 from adapt.store import key_of
 
@@ -52,6 +54,22 @@ def kept(where: Path, source: str, folder: Path, data: str, make: Callable[[], R
     return made
 
 
+def decided_and_judged(recipe: Recipe) -> list[str]:
+    """A sentence for each check whose test data are its dev data: by what judges the run at its end its steps were chosen."""
+    found = []
+    for name, spec in recipe.checks.items():
+        if spec.dev is None or spec.test is None or spec.role == "golden":
+            continue
+        source = spec.dev.get("folder", "") if isinstance(spec.dev, Mapping) else spec.dev
+        has_splits = bool(source) and all(split_file(source, split) for split in ("dev", "test"))
+        if not has_splits and file_digest(spec.dev) == file_digest(spec.test):
+            found.append(
+                f"Check '{name}' has the same data for dev and test: steps are chosen by what judges them at the end, so its test "
+                "figures are too good."
+            )
+    return found
+
+
 def warnings(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """What a reader should know of the data, a sentence each: skipped rows, and what the model can't read."""
     found = []
@@ -88,7 +106,7 @@ def preview(recipe: Recipe) -> list[str]:
         rows.append(row(name, texts, folder, log.notes, log.rejections))
     if problems:
         raise UserError(dict.fromkeys(problems))
-    return [*left, *dict.fromkeys(note for found in rows for note in found["notes"]), *warnings(rows)]
+    return [*left, *dict.fromkeys(note for found in rows for note in found["notes"]), *warnings(rows), *decided_and_judged(recipe)]
 
 
 def _readers(recipe: Recipe) -> Iterator[tuple[str, Any, Callable[[], Any], ReadOptions]]:

@@ -25,13 +25,17 @@ OFFSET_BY_PADDING = (
     "roberta", "xlm-roberta", "camembert", "roberta-prelayernorm", "xlm-roberta-xl", "xmod", "data2vec-text", "longformer", "mpnet",
 )  # fmt: skip
 Share = Annotated[float, Field(ge=0, le=1)]
+# Tokens that mark where texts begin and end count, too: up to two of a text, four of a pair. Less would cut all words off.
+Length = Annotated[int, Field(ge=4)]
+PairLength = Annotated[int, Field(ge=8)]
 # Of every stage that trains an encoder: see `adapt.losses.retention`.
 Retain = Annotated[
     NonNegativeFloat,
     Field(description="weight of the pull towards the vectors that the model as it came in gives for a batch's texts"),
 ]
 __all__ = [
-    "Input", "NonNegativeFloat", "PositiveFloat", "PositiveInt", "Retain", "Share", "Stage", "TrainingStage", "find", "names",
+    "Input", "Length", "NonNegativeFloat", "PairLength", "PositiveFloat", "PositiveInt", "Retain", "Share", "Stage",
+    "TrainingStage", "find", "names",
     "too_long",
 ]  # fmt: skip
 
@@ -121,7 +125,7 @@ class TrainingStage(Stage):
     scheduler: Literal["linear", "cosine", "constant"] = Field("linear", description="how the learning rate falls after that")
     weight_decay: NonNegativeFloat = Field(0.01, description="AdamW's weight decay")
     dropout: Share = Field(0.0, description="dropout while training; 0 is a quarter faster on a CPU")
-    max_length: PositiveInt = Field(192, description="tokens per text; the rest is cut")
+    max_length: Length = Field(192, description="tokens per text; the rest is cut")
     precision: Precision = Field(
         "auto", description="of the transformer's layers; auto: bf16 where the hardware has it, fp32 elsewhere (or ADAPT_PRECISION)"
     )

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from adapt.job import Job
 from adapt.records import Encoder, EncoderFolder, Parallels
-from adapt.stages import NonNegativeFloat, PositiveFloat, PositiveInt, Retain, TrainingStage
+from adapt.stages import Length, NonNegativeFloat, PositiveFloat, PositiveInt, Retain, TrainingStage
 
 
 class Align(TrainingStage):
@@ -28,7 +28,7 @@ class Align(TrainingStage):
     epochs: PositiveInt = Field(3, description="passes over the sentences")
     batch_size: PositiveInt = Field(64, description="parallel sentences per step; for the contrastive term also its negatives")
     learning_rate: PositiveFloat = Field(1e-4, description="peak learning rate")
-    max_length: PositiveInt = Field(128, description="tokens per sentence; the rest is cut")
+    max_length: Length = Field(128, description="tokens per sentence; the rest is cut")
     mse: NonNegativeFloat = Field(
         1.0, description="weight of the squared error, taken per sentence (summed over the vector's numbers)"
     )

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from adapt.job import Job
 from adapt.records import CrossEncoder, CrossEncoderFolder, EncoderFolder, Scored, ScoredPair
-from adapt.stages import PositiveFloat, PositiveInt, Share, TrainingStage, too_long
+from adapt.stages import PairLength, PositiveFloat, PositiveInt, Share, TrainingStage, too_long
 from adapt.storage import atomic, digests
 
 FITTED = "fitted.json"  # beside a labeller that is done
@@ -45,7 +45,7 @@ class CrossEncoderStage(TrainingStage):
     calibration: Literal["auto", "none", "isotonic", "platt"] = Field(
         "auto", description="map from scores to gold's scale; auto: isotonic from 1,000 held-out pairs, platt below, none under 10"
     )
-    max_length: PositiveInt = Field(192, description="tokens per pair")
+    max_length: PairLength = Field(192, description="tokens per pair")
     dropout: Share = Field(0.1, description="dropout while training")
 
     def problems(self, kinds) -> list[str]:

@@ -115,6 +115,8 @@ class Finetune(TrainingStage):
             found.append(f"{len(self.matryoshka_weights)} matryoshka_weights for {len(self.matryoshka)} widths; give one for each")
         if self.soft_margin and self.margin is not None:
             found.append("soft_margin stands in place of a margin: give one of the two")
+        if self.loss == "mnrl" and self.batch_size == 1 and (kinds.get("examples") == "pairs" or self.negatives == 0):
+            found.append("batch_size 1 leaves a pair no negative: those of loss 'mnrl' are the other rows of a batch")
         if self.held_out == 1:
             found.append("held_out 1 leaves nothing to train on; 0.1 is usual")
         return found

@@ -14,7 +14,7 @@ from adapt.job import Job
 from adapt.networks import int8
 from adapt.precision import InferencePrecision
 from adapt.records import CrossEncoderFolder, EncoderFolder, OnDemand, Scored, SilverPair, Texts
-from adapt.stages import PositiveFloat, PositiveInt, Share, Stage, too_long
+from adapt.stages import PairLength, PositiveFloat, PositiveInt, Share, Stage, too_long
 from adapt.storage import arrays
 from adapt.text.stems import Language
 
@@ -61,7 +61,7 @@ class Silver(Stage):
     min_words: PositiveInt = Field(5, description="shorter sentences are left out")
     max_words: PositiveInt = Field(60, description="longer sentences are left out")
     language: Language = Field("english", description="whose word endings bm25 takes off; scripts without spaces need none")
-    max_length: PositiveInt = Field(192, description="tokens per pair that the cross-encoder reads")
+    max_length: PairLength = Field(192, description="tokens per pair that the cross-encoder reads")
     precision: InferencePrecision = Field(
         "auto",
         description="of scoring and encoding; auto: bf16 where the hardware has it; int8: two to three times faster on a CPU, "

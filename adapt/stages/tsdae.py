@@ -10,7 +10,7 @@ from pydantic import Field
 
 from adapt.job import Job
 from adapt.records import Encoder, EncoderFolder, Texts
-from adapt.stages import NonNegativeFloat, PositiveFloat, PositiveInt, Share, TrainingStage
+from adapt.stages import Length, NonNegativeFloat, PositiveFloat, PositiveInt, Share, TrainingStage
 
 if TYPE_CHECKING:
     import numpy as np
@@ -85,7 +85,7 @@ class Tsdae(TrainingStage):
     dropout: Share | None = Field(None, description="dropout while training; 0.1 for simcse, which lives by it, else 0")  # type: ignore[assignment]
     min_words: PositiveInt = Field(5, description="shorter sentences or texts are left out")
     max_words: PositiveInt = Field(100, description="longer sentences are left out")
-    max_length: PositiveInt = Field(128, description="tokens per sentence or text; the rest is cut")
+    max_length: Length = Field(128, description="tokens per sentence or text; the rest is cut")
     held_out: Share = Field(0.0, description="share of the rows kept apart to stop early by their loss; 0 trains to the end")
     patience: PositiveInt = Field(3, description="answers in a row without gain after which training stops; asked 20 times in all")
 

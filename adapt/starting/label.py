@@ -13,6 +13,7 @@ import numpy as np
 from adapt import checks, files, models
 from adapt.checks.leakage import HeldOut, of_checks
 from adapt.errors import UserError
+from adapt.files.paths import refuse_inputs
 from adapt.job import Event, Job
 from adapt.recipe import reading
 from adapt.records import ScoredPair, Text
@@ -148,6 +149,7 @@ def gold_file(sheet: Path, out: Path, scale: Scale = "auto") -> list[str]:
 
     A pair that `out` holds takes its new score. Raises UserError with every problem of the sheet at once.
     """
+    refuse_inputs(out, [sheet])
     found, unscored = read_sheet(sheet, scale)
     with files.reading(files.ReadOptions()):  # this command wrote it: the user's settings are for the sheet
         earlier: list[ScoredPair] = files.read(out, "scored") if out.exists() else []

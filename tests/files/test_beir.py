@@ -1,5 +1,6 @@
 """Judgements as collections have them: what trec_eval does with them, told with a count; what can't be right, refused by line."""
 
+import gzip
 import json
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from adapt import checks
 from adapt.errors import UserError
-from adapt.files import read, reading
+from adapt.files import count_rows, read, reading
 from adapt.records import Pair
 
 HEADER = "query-id\tcorpus-id\tscore\n"
@@ -109,10 +110,54 @@ def test_judgements_of_something_else_are_refused(folder, text, words):
         judged(folder, text)
 
 
+@pytest.mark.parametrize("header", [HEADER, ""])
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda packed: packed[:-20], "is damaged or cut short"),  # the first lines can be read
+        (lambda packed: packed[:12] + b"\xff" * 30 + packed[42:], "is damaged or cut short"),  # not one can
+    ],
+)
+def test_damaged_judgements_are_told_with_and_without_a_header(folder, header, damage, words):
+    lines = header + "".join(f"{i}\t{i * 7919 % 9973}\t{i % 3}\n" for i in range(20_000))
+    (folder / "qrels" / "test.tsv.gz").write_bytes(damage(gzip.compress(lines.encode())))
+    with pytest.raises(UserError, match=rf"test\.tsv\.gz: {words}"):
+        checks.find("retrieval").read(str(folder), "test")
+
+
+def test_a_byte_that_is_no_text_far_down_in_judgements_is_told_by_line(folder):
+    lines = "".join(f"1 0 {i} 1\n" for i in range(5_000)).encode()
+    (folder / "qrels" / "test.tsv").write_bytes(lines + b"1 0 caf\xe9 1\n1 0 a\0b 1\n")
+    with pytest.raises(UserError) as caught:
+        checks.find("retrieval").read(str(folder), "test")
+    first, second = caught.value.problems
+    assert "line 5001: byte 0xE9" in first and "line 5002: holds a NUL" in second
+
+
+def test_ids_with_spaces_are_read_from_between_tabs(folder):
+    _lines(folder / "queries.jsonl", [{"_id": "q 1", "text": "question 1"}])
+    data, notes = judged(folder, "q 1\t1\t1\n")
+    assert data.relevant == {"q 1": {"1": 1.0}} and not notes
+
+
 def test_test_judgements_do_not_pass_for_dev(folder):
     judged(folder, HEADER + "1\t1\t1\n")
     with pytest.raises(UserError, match=r"has test\.tsv alone, and no judgements for dev"):
         checks.find("retrieval").read(str(folder), "dev")
+
+
+def test_dev_judgements_that_serve_for_test_are_told_loudly(folder):
+    (folder / "qrels" / "dev.tsv").write_text(HEADER + "1\t1\t1\n")
+    with reading() as log:
+        assert checks.find("retrieval").read(str(folder), "test").relevant == {"1": {"1": 1.0}}
+    assert len(log.notes) == 1 and log.notes[0].startswith("WARNING: ") and "serves for test" in log.notes[0]
+
+
+def test_counting_the_rows_of_a_folder_says_nothing_of_how_it_is_read(folder):
+    judged(folder, HEADER + "1\t1\t1\n")
+    with reading() as log:
+        assert count_rows(folder) == 4
+    assert not log.notes
 
 
 def test_pairs_of_a_folder_are_those_of_its_training_split(folder):

@@ -88,6 +88,12 @@ def modules(change: Callable[[list[dict]], list]) -> Spoil:
     )
 
 
+def listed_outside(folder: Path, name: str) -> None:
+    """Sharded weights whose index names a file that is not the folder's own."""
+    shutil.move(folder / "model.safetensors", folder.parent / "outside.safetensors")
+    text("model.safetensors.index.json", json.dumps({"weight_map": {"embeddings.weight": name}}))(folder)
+
+
 def own_code(folder: Path) -> Path:
     """A Python file in the folder that leaves the canary when it is imported."""
     body = f"open({str(folder.parent / CANARY)!r}, 'w').close()\nfrom sentence_transformers.models import Normalize as Own\n"
@@ -225,6 +231,17 @@ EMBEDDER: dict[str, Spoil] = {
     "modules-outside": modules(lambda found: [found[0], {**found[1], "path": "../.."}, *found[2:]]),
     "modules-no-pooling": modules(lambda found: [found[0], *found[2:]]),
     "modules-no-transformer": modules(lambda found: found[1:]),
+    "modules-two-transformers": modules(lambda found: [*found, {**found[0], "idx": 9, "name": "9"}]),
+    "modules-normalised-too-early": modules(
+        lambda found: [found[0], {"idx": 1, "name": "1", "path": "9", "type": "sentence_transformers.models.Normalize"}, *found[1:]]
+    ),
+    "shards-outside": lambda folder: listed_outside(folder, "../outside.safetensors"),
+    "shards-elsewhere": lambda folder: listed_outside(folder, "/outside.safetensors"),
+    "shards-of-no-text": lambda folder: listed_outside(folder, "\0"),
+    "truncated-to-nothing": settings("config_sentence_transformers.json", truncate_dim=0),
+    "truncated-to-a-word": settings("config_sentence_transformers.json", truncate_dim="8"),
+    "no-layers": settings("config.json", num_hidden_layers=0),
+    "no-token-of-the-text": settings("sentence_bert_config.json", max_seq_length=2),
     "pooling-missing": gone("1_Pooling"),
     "pooling-config-missing": gone("1_Pooling/config.json"),
     "pooling-config-cut": cut("1_Pooling/config.json", 0.5),

@@ -1,13 +1,15 @@
 """What a run says of its data before any work, and keeps in its results."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 import adapt
 from adapt.errors import UserError
 from adapt.networks.coverage import MOST_CUT, coverage, warnings
-from adapt.running.survey import preview
+from adapt.running.survey import decided_and_judged, kept, preview
 
 
 def test_shares_of_unknown_cut_and_empty_texts_are_counted(embedder):
@@ -95,3 +97,25 @@ def test_unreadable_data_of_a_recipe_are_told_together_when_it_is_planned(recipe
         plan.make(adapt.load_recipe(str(recipe_file)), Store(tmp_path))
     assert len(caught.value.problems) == 2
     assert "texts.jsonl line 1: byte 0xE9" in caught.value.problems[0] and "is a Parquet file" in caught.value.problems[1]
+
+
+def test_a_check_that_is_measured_on_its_dev_data_at_the_end_is_told(recipe_file, domain):
+    recipe = adapt.load_recipe(str(recipe_file))
+    assert decided_and_judged(recipe) == []
+    (domain / "copy.csv").write_bytes(Path(recipe.checks["sts"].dev).read_bytes())
+    for test in (recipe.checks["sts"].dev, str(domain / "copy.csv")):
+        same = replace(recipe, checks={**recipe.checks, "sts": recipe.checks["sts"].model_copy(update={"test": test})})
+        said = decided_and_judged(same)
+        assert len(said) == 1 and said[0].startswith("Check 'sts' has the same data for dev and test")
+        assert said[0] in preview(same)
+
+
+def test_what_is_kept_of_a_survey_counts_as_absent_where_it_was_changed(tmp_path, embedder):
+    def row(again=False):
+        return kept(tmp_path, "texts", embedder, "key", lambda: {"skipped": 2 + again})
+
+    assert row() == row(again=True) == {"skipped": 2}
+    file = next(tmp_path.glob("inputs-*.json"))
+    for damaged in ("", "{}", "[]", file.read_text().replace("2", "7", 1)):
+        file.write_text(damaged)
+        assert row(again=True) == {"skipped": 3}

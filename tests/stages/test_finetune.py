@@ -92,6 +92,8 @@ def test_finetuning_lowers_every_loss_on_what_fits_it(embedder, rows, teacher, k
         ({"positives_from": 1.0}, "scored", "no row that scores 1.0 or more"),
         ({"loss": "triplet", "soft_margin": True, "margin": 1}, "triplets", "give one of the two"),
         ({"held_out": 1}, "pairs", "leaves nothing to train on"),
+        ({"batch_size": 1}, "pairs", "batch_size 1 leaves a pair no negative"),
+        ({"batch_size": 1, "negatives": 0}, "triplets", "batch_size 1 leaves a pair no negative"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_the_reason(embedder, settings, kinds, problem):
