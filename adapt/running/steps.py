@@ -98,7 +98,7 @@ class Steps:
                     texts = survey.texts_of(files.read(path, kind))
                     return survey.row(name, texts, folder, receipt.get("notes", ()), receipt.get("skipped", 0))
 
-                self.inputs.append(survey.kept(where, name, folder, line.key, data))
+                self.inputs.append(survey.kept(where, name, folder, line.key, data, self.job))
         for name, spec in self.recipe.checks.items():
             for split in ("dev", "test"):
                 if (source := getattr(spec, split)) is not None:
@@ -108,7 +108,8 @@ class Steps:
                         notes = self.measures.notes_of(spec.kind, source, split)
                         return survey.row(f"{name} {split}", texts, folder, notes)
 
-                    self.inputs.append(survey.kept(where, f"{name} {split}", folder, self.digests[name][split], check))
+                    key = self.digests[name][split]
+                    self.inputs.append(survey.kept(where, f"{name} {split}", folder, key, check, self.job))
         for warning in (*survey.warnings(self.inputs), *survey.decided_and_judged(self.recipe)):
             self.job.note(f"WARNING: {warning}")
 

@@ -13,6 +13,7 @@ from adapt.checks import leakage
 from adapt.errors import UserError
 from adapt.files import ReadOptions
 from adapt.files.beir import split_file
+from adapt.job import Job
 from adapt.networks import coverage
 from adapt.recipe import DATA, Recipe
 from adapt.running.plan import file_digest
@@ -41,12 +42,14 @@ def row(source: str, texts: Sequence[str], folder: Path, notes: Sequence[str], s
     return {"source": source, "notes": list(notes), "skipped": skipped, **(found.as_row() if found else {})}
 
 
-def kept(where: Path, source: str, folder: Path, data: str, make: Any) -> Row:
-    """The row of a source, kept in `where` for this model and these data; `make` gives it where it is not there."""
+def kept(where: Path, source: str, folder: Path, data: str, make: Any, job: Job) -> Row:
+    """The row of a source, kept in `where` for this model and these data; `make` gives it where it is not there, or damaged."""
     entry = {"model": models.weights_digest(folder), "source": source, "data": data, "version": VERSION}
     file = where / f"inputs-{key_of(entry)}.json"
     found: Row | None = read_sealed(file)
     if found is None:
+        if file.exists():
+            job.note(f"{file}: is damaged; looked at again")
         found = make()
         write_sealed(file, found, durable=False)
     return found

@@ -60,7 +60,7 @@ def test_damage_anywhere_changes_no_result(ground, tmp_path, number):
     file, whole, wanted, wanted_later = ground
     rng, out = random.Random(number), tmp_path / "run"
     shutil.copytree(whole, out)
-    pattern = ["first-*/*.json", "first-*/model/*", "data-*/*", "gate-*/*", "measurements/*", "vectors/*/*", "model/*", "*.*"][
+    pattern = ["first-*/*.json", "first-*/model/*", "data-*/*", "gate-*/*", "measurements/*", "vectors/**/*", "model/*", "*.*"][
         number
     ]
     found = rng.choice(sorted(f for f in out.glob(pattern) if f.is_file()))
