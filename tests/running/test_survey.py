@@ -8,7 +8,6 @@ import pytest
 
 import adapt
 from adapt.errors import UserError
-from adapt.job import Job
 from adapt.networks.coverage import MOST_CUT, coverage, warnings
 from adapt.running.survey import decided_and_judged, kept, preview
 
@@ -115,9 +114,7 @@ def test_what_is_kept_of_a_survey_counts_as_absent_where_it_was_changed(tmp_path
     told = []
 
     def row(again=False):
-        return kept(
-            tmp_path, "texts", embedder, "key", lambda: {"skipped": 2 + again}, Job(tell=lambda event: told.append(event.text))
-        )
+        return kept(tmp_path, "texts", embedder, "key", lambda: {"skipped": 2 + again}, told.append)
 
     assert row() == row(again=True) == {"skipped": 2}
     file = next(tmp_path.glob("inputs-*.json"))
