@@ -49,7 +49,9 @@ def refuse_inputs(out: Path, sources: Iterable[object]) -> None:
             continue
         there = path.resolve()
         if place == there or there.is_relative_to(place) or (place.exists() and place.is_relative_to(there)):
-            what = "is the input" if place == there else f"would replace the input {short(source)}, or a part of it"
+            part = f"is a part of the input {short(source)}, and would be replaced"
+            around = f"is a folder that holds the input {short(source)}, which would be replaced with it"
+            what = "is the input" if place == there else around if there.is_relative_to(place) else part
             raise UserError(f"{short(out)}: {what}; give another --out")
 
 

@@ -111,11 +111,13 @@ def test_a_check_that_is_measured_on_its_dev_data_at_the_end_is_told(recipe_file
 
 
 def test_what_is_kept_of_a_survey_counts_as_absent_where_it_was_changed(tmp_path, embedder):
+    told = []
+
     def row(again=False):
-        return kept(tmp_path, "texts", embedder, "key", lambda: {"skipped": 2 + again})
+        return kept(tmp_path, "texts", embedder, "key", lambda: {"skipped": 2 + again}, told.append)
 
     assert row() == row(again=True) == {"skipped": 2}
     file = next(tmp_path.glob("inputs-*.json"))
     for damaged in ("", "{}", "[]", file.read_text().replace("2", "7", 1)):
         file.write_text(damaged)
-        assert row(again=True) == {"skipped": 3}
+        assert row(again=True) == {"skipped": 3} and told.pop() == f"{file}: is damaged; looked at again"
