@@ -22,6 +22,7 @@ from adapt.job import Job
 from adapt.networks import int8
 from adapt.networks.encoder import open_encoder, quiet, token_ids
 from adapt.networks.reader import Reader
+from adapt.precision import InferencePrecision
 from adapt.records import Encoder
 from adapt.stages.cross_encoder import CrossEncoderStage
 
@@ -49,7 +50,7 @@ def encode_int8(size: float) -> Arm:
     return encode(size, "int8")
 
 
-def encode(size: float, precision: int8.Precision = "auto") -> Arm:
+def encode(size: float, precision: InferencePrecision = "auto") -> Arm:
     from sentence_transformers import SentenceTransformer
 
     rows = texts.of_words(round(400 * size), 5, 180, seed=2, typical=45)
@@ -88,7 +89,7 @@ def label_int8(size: float) -> Arm:
     return label(size, "int8")
 
 
-def label(size: float, precision: int8.Precision = "auto") -> Arm:
+def label(size: float, precision: InferencePrecision = "auto") -> Arm:
     from sentence_transformers import CrossEncoder
 
     job = Job()
