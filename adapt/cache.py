@@ -6,8 +6,10 @@ import contextlib
 import os
 from pathlib import Path
 
+from adapt import hardware
 from adapt import vectors as embedding_cache
 from adapt.job import Job
+from adapt.precision import resolve
 
 
 def folder() -> Path | None:
@@ -23,17 +25,23 @@ def vectors() -> Path | None:
 
     Within it they stand by the model's weights and the text (see `adapt.vectors`), so that they are never out of date.
     """
-    from adapt.device import device, resolve
-
     root = folder()
     if root is None:
         return None
-    place = root / "vectors" / f"{device().type}-{resolve()}"
+    place = root / "vectors" / f"{_device()}-{resolve()}"
     try:
         place.mkdir(parents=True, exist_ok=True)
     except OSError:
         return None
     return place if os.access(place, os.W_OK) else None
+
+
+def _device() -> str:
+    if hardware.cpu_only():
+        return "cpu"
+    from adapt.device import device
+
+    return device().type
 
 
 def tell_size(job: Job, before: int) -> None:

@@ -1,4 +1,4 @@
-"""Which device to compute on, in which precision, and how to make a run repeatable."""
+"""Which device to compute on, with how many threads, and how to make a run repeatable."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from functools import lru_cache
 
 import torch
 
-from adapt.errors import UserError
-from adapt.precision import default
+from adapt.precision import fast_bfloat16, resolve
 
 
 @lru_cache
@@ -32,31 +31,6 @@ def _limit_threads() -> None:
 
     if "OMP_NUM_THREADS" not in os.environ and cpu_count() < torch.get_num_threads():
         torch.set_num_threads(cpu_count())
-
-
-@lru_cache
-def fast_bfloat16() -> bool:
-    """Whether the processor or GPU multiplies in bf16 itself; where it does not, bf16 is emulated, several times slower."""
-    if device().type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    able = torch.cpu.get_capabilities()  # named avx512_bf16 and amx_bf16 on x86, bf16 and sve_bf16 on Arm
-    # On Apple's GPUs bf16 is not measured: fp32 unless asked for.
-    return device().type == "cpu" and any(able.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16"))
-
-
-def resolve(precision: str = "auto") -> str:
-    """The precision in which transformer layers compute, fp32, bf16 or fp16, when a setting says `precision`.
-
-    A setting other than auto goes first, then `ADAPT_PRECISION`; auto in both is bf16 where the hardware has it and fp32
-    elsewhere. What stays in fp32 all the same: see `adapt.networks.precision`. Raises UserError for fp16 without a GPU, which
-    needs loss scaling and is slower than fp32 on a CPU.
-    """
-    asked = precision if precision != "auto" else default()
-    if asked == "fp16" and device().type != "cuda":
-        raise UserError(f"precision fp16 needs a GPU (the device is {device().type}); use auto, bf16 or fp32")
-    if asked == "auto":
-        return "bf16" if fast_bfloat16() else "fp32"
-    return asked
 
 
 def seed_all(seed: int) -> None:

@@ -27,7 +27,7 @@ def tolerance(fp32: float, bf16: float) -> float:
 
     In bf16 every product of a layer is rounded by up to 2^-9 of its size, in fp32 by 2^-24; what else is computed stays in fp32.
     """
-    from adapt.device import resolve
+    from adapt.precision import resolve
 
     return bf16 if resolve() == "bf16" else fp32
 

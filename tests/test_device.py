@@ -9,7 +9,7 @@ import joblib
 import pytest
 import torch
 
-from adapt import device
+from adapt import device, precision
 
 SPINNING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 WAITS = "import os, adapt; print(os.environ.get('OMP_WAIT_POLICY'))"
@@ -50,7 +50,7 @@ def test_a_containers_quota_bounds_the_threads_unless_the_user_names_a_number(mo
 
 def test_the_environment_names_what_decides_the_bits():
     found = device.environment()
-    assert found["device"] == str(device.device()) and found["precision"] == device.resolve()
+    assert found["device"] == str(device.device()) and found["precision"] == precision.resolve()
     assert found["threads"] == torch.get_num_threads() and found["processor"] and found["instructions"]
 
 

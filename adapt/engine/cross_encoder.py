@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from adapt import calibration
-from adapt.device import resolve
-from adapt.engine import cores, memory
+from adapt.engine import cores, memory, opened
 from adapt.engine.batches import by_length
 from adapt.job import Job
-from adapt.models import weights_digest
 from adapt.networks import int8
-from adapt.networks.precision import for_inference
 from adapt.networks.reader import Reader
 from adapt.precision import InferencePrecision
 
 Tokens = tuple[list[int], list[int]]  # of a pair: ids, and which of the two texts each is of
 
 AT_ONCE = 10_000  # pairs that stand in memory as tokens, 2 kB each; among so many there are enough of any length
-
-
-@lru_cache(maxsize=1)
-def _opened(folder: Path, digest: str, precision: str) -> Reader:
-    found = Reader(folder, precision=precision)  # by digest too: a folder may be replaced while the process lives
-    for_inference(found)
-    return found
 
 
 def logits(reader: Reader, pairs: Sequence[Tokens], small: int8.Body | None = None) -> torch.Tensor:
@@ -58,7 +48,7 @@ def predict(
     sentence-transformers gives their logits). `calibrated` puts it on gold's scale, where the model has a calibration. `small`,
     the same model by `in_int8`, reads in its place.
     """
-    reader = _opened(folder, weights_digest(folder), resolve("auto" if precision == "int8" else precision))
+    reader = opened.cross_encoder(folder, "auto" if precision == "int8" else precision)
     scores = np.zeros(len(pairs))
     progress = job.progress(label, 2 * len(pairs), "pairs")
 
@@ -76,11 +66,6 @@ def predict(
             ids = reader.ids([p[left] for p in part], [p[right] for p in part], max_length)
             scores[start : start + len(part)] += memory.within(partial(score, ids), job, label) / 2
     return calibration.calibrated(folder, scores) if calibrated else scores
-
-
-def forget() -> None:
-    """Close the model that is held open for the next pairs."""
-    _opened.cache_clear()
 
 
 @torch.inference_mode()

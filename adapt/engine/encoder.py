@@ -3,37 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 
-from adapt.device import device, resolve
-from adapt.engine import cores, memory
+from adapt.device import device
+from adapt.engine import cores, memory, opened
 from adapt.engine.batches import by_length
 from adapt.job import Job
-from adapt.models import weights_digest
 from adapt.networks import int8
 from adapt.networks.encoder import ids_of, open_encoder, padded
-from adapt.networks.precision import for_inference
-from adapt.precision import InferencePrecision
+from adapt.precision import InferencePrecision, resolve
 from adapt.vectors import AS_LONG, Vectors, finite, with_prompt
 
 AT_ONCE = 10_000  # texts that stand in memory as tokens; among so many there are enough of any length
-
-
-@lru_cache(maxsize=2)
-def _opened(folder: Path, digest: str, precision: str) -> SentenceTransformer:
-    found = open_encoder(folder, precision)  # by digest too: a folder may be replaced while the process lives
-    for_inference(found)
-    return found
-
-
-def opened(folder: Path) -> SentenceTransformer:
-    """The model in `folder`, for inference alone; the last two are kept. Raises UserError where it is not sound."""
-    return _opened(folder, weights_digest(folder), resolve())
 
 
 def forward(model: SentenceTransformer | int8.Encoder, ids: Sequence[Sequence[int]], budget: int | None = None) -> torch.Tensor:
@@ -73,7 +59,7 @@ def embed(
         store = apart if small or not apart.missing(given) else store
     missing = store.missing(given)
     if missing:
-        model = _opened(folder, weights_digest(folder), resolved)
+        model = opened.encoder(folder, resolved)
         progress = job.progress(label, len(missing), "texts")
 
         def encode(texts: Sequence[str]) -> None:
@@ -91,11 +77,6 @@ def embed(
         finally:
             store.save()  # of a broken encoding, too, what is there
     return store.take(given)
-
-
-def forget() -> None:
-    """Close the models that are held open for the next texts."""
-    _opened.cache_clear()
 
 
 @torch.inference_mode()

@@ -71,11 +71,12 @@ def _vectors(folder: Path, before: Path | None, texts: Sequence[str]) -> list[st
 
 @torch.inference_mode()
 def _read(folder: Path, texts: Sequence[str]) -> torch.Tensor:
-    """Vectors [texts, d] in fp32, by the model as it is loaded anew."""
+    """Vectors [texts, d] in fp32, by the model as it is loaded from its folder."""
+    from adapt.engine import opened
     from adapt.engine.encoder import forward
-    from adapt.networks.encoder import open_encoder, token_ids
+    from adapt.networks.encoder import token_ids
 
-    model = open_encoder(folder)
+    model = opened.encoder(folder)
     return forward(model, token_ids(model, texts)) if texts else torch.zeros(0, 1)
 
 
@@ -88,11 +89,11 @@ def _mean_distance(vectors: torch.Tensor) -> float:
 
 @torch.inference_mode()
 def _scores(folder: Path, texts: Sequence[str]) -> list[str]:
+    from adapt.engine import opened
     from adapt.engine.cross_encoder import logits
     from adapt.networks import soundness
-    from adapt.networks.reader import Reader
 
-    reader, given = Reader(folder), list(dict.fromkeys(texts))[:PROBED]
+    reader, given = opened.cross_encoder(folder), list(dict.fromkeys(texts))[:PROBED]
     if len(given) < 3:
         return []
     found = logits(reader, reader.ids(given, given[1:] + given[:1], 256))

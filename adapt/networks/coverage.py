@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -84,11 +85,17 @@ def warnings_on(name: str, folder: Path, texts: Sequence[str]) -> list[str]:
 
 
 def _tokenizer(folder: Path) -> Any:
+    files = [folder / "tokenizer.json", *sorted(folder.glob("*/tokenizer.json"))]
+    file = next((file for file in files if file.is_file()), None)
+    return _loaded(folder, file, file.stat().st_mtime_ns if file else 0)
+
+
+@lru_cache(maxsize=1)  # a run asks for every source of data
+def _loaded(folder: Path, file: Path | None, changed: int) -> Any:
     from tokenizers import Tokenizer
 
-    files = [folder / "tokenizer.json", *sorted(folder.glob("*/tokenizer.json"))]
     try:
-        if file := next((file for file in files if file.is_file()), None):
+        if file:
             found = Tokenizer.from_file(str(file))
         else:
             from transformers import AutoTokenizer

@@ -22,6 +22,7 @@ from transformers.masking_utils import sdpa_mask
 
 from adapt import device
 from adapt.networks.attention import attention
+from adapt.precision import resolve
 
 ATTENTION = "adapt_low_precision_cpu"
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -30,9 +31,9 @@ DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 def set_precision(model: torch.nn.Module, precision: str = "auto") -> str:
     """Have the layers of every transformer in `model` compute in `precision`; returns which one: fp32, bf16 or fp16.
 
-    `precision`: auto, fp32, bf16 or fp16, resolved as `adapt.device.resolve` says, whose UserError comes through.
+    `precision`: auto, fp32, bf16 or fp16, resolved as `adapt.precision.resolve` says, whose UserError comes through.
     """
-    resolved = device.resolve(precision)
+    resolved = resolve(precision)
     dtype = DTYPES.get(resolved)
     for layer in layers(model):
         hooks = getattr(layer, "_adapt_precision", None)

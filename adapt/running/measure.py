@@ -15,6 +15,7 @@ from adapt.checks.statistics import STATISTICS, Delta, compare_all
 from adapt.errors import UserError
 from adapt.job import Event, Job, silent
 from adapt.networks.coverage import warnings_on
+from adapt.precision import resolve
 from adapt.records import CrossEncoder, Encoder
 from adapt.running.survey import texts_of_check
 from adapt.storage.digests import read_sealed, write_sealed
@@ -121,8 +122,6 @@ class Measures:
 
     def _entry(self, model: Encoder | CrossEncoder, digest: str) -> dict[str, Any]:
         # Figures of two precisions differ in their fourth digit: they are not compared with each other.
-        from adapt.device import resolve
-
         return {"model": models.weights_digest(model.path), "data": digest, "version": VERSION, "precision": resolve()}
 
     def health(self, model: Encoder, kind: str, source: Any, split: str, digest: str = "") -> dict[str, float]:

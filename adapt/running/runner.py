@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -183,6 +184,15 @@ def _judge_later(recipe: Recipe, store: Store, tell: Tell) -> tuple[Recipe, list
     return recipe, rows
 
 
+def _environment(out: Path) -> dict[str, Any]:
+    """See `adapt.device.environment`; where this run computed nothing and has not loaded torch, that of the run that did."""
+    if "torch" not in sys.modules and (kept := (digests.read_sealed(out / "results.json") or {}).get("environment")):
+        return kept
+    from adapt.device import environment
+
+    return environment()
+
+
 def _keep_evidence(steps: Steps, final: str, before: Measured, after: Measured) -> None:
     """`evidence.json`: what base and final make of single test items; gathered once for two models and their data."""
     base = steps.plan.base
@@ -203,8 +213,6 @@ def _results(steps: Steps, final: str, before: Measured, after: Measured) -> dic
     main = {name: checks.find(recipe.checks[name].kind).main for name in roles}
     rows = results.compared(before, after, roles, recipe.seed)
     cohorts = results.cohorts(recipe, before, after)
-    from adapt.device import environment
-
     found = {
         "recipe": recipe.name,
         "description": recipe.description,
@@ -223,7 +231,7 @@ def _results(steps: Steps, final: str, before: Measured, after: Measured) -> dic
         "inputs": steps.inputs,
         "warnings": [*survey.warnings(steps.inputs), *survey.decided_and_judged(recipe), *results.warnings(recipe, rows, cohorts)],
         "speed": speed_of(steps, final),
-        "environment": environment(),
+        "environment": _environment(steps.store.root),
         "roles": roles,
         "main": main,
         "lock": planning.lock(recipe, steps.plan),

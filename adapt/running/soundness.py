@@ -46,9 +46,9 @@ def run(stage: Stage, inputs: Mapping[str, Any], job: Job, name: str) -> Any:
 
 def base(folder: Path, recipe: Recipe, job: Job) -> None:
     """Open a recipe's base before anything else is done, and say what was chosen for it. Raises UserError where it is unsound."""
-    from adapt.engine.encoder import opened
+    from adapt.engine import opened
 
-    opened(folder)
+    opened.encoder(folder)
     own = model_folder.similarity(folder)
     if own != "cosine":
         how = "it is measured by it, and steps train by cosine" if own == "dot" else "it is measured and trained by cosine"

@@ -15,6 +15,7 @@ from adapt.checks import Measurement, leakage
 from adapt.checks.statistics import smallest_gain
 from adapt.errors import UserError, did_you_mean
 from adapt.job import Event, Job
+from adapt.precision import resolve
 from adapt.recipe import Recipe
 from adapt.records import CrossEncoder, Encoder, Joined
 from adapt.running import gate, results, soundness, survey
@@ -34,8 +35,6 @@ class Steps:
     """The steps of one recipe in one run folder: what has been made so far, and what was measured of it."""
 
     def __init__(self, recipe: Recipe, store: Store, plan: Plan, tell: Tell):
-        from adapt.device import resolve
-
         self.recipe, self.store, self.plan, self.tell = recipe, store, plan, tell
         self.job = Job(recipe.seed, store.root, store.root, tell, vectors=store.root / "vectors" / resolve())
         self.measures = Measures(self.job, store.root / "measurements", options=recipe.read_options())
@@ -141,8 +140,6 @@ class Steps:
         )
 
     def _work(self, line: Planned, out: Path, work: Path) -> Mapping[str, Any]:
-        from adapt.device import resolve
-
         begun = time.monotonic()
         job = Job(self.recipe.seed, out, work, self.tell, vectors=self.job.vectors)
         read: dict[str, Any] = {}
@@ -331,11 +328,9 @@ def _release() -> None:
     from adapt.device import device
 
     if device().type != "cpu":
-        from adapt.engine import cross_encoder, encoder, memory
+        from adapt.engine import opened
 
-        encoder.forget()
-        cross_encoder.forget()
-        memory.release()
+        opened.close()
 
 
 def _peak_memory() -> float:

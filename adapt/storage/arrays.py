@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from adapt.storage.atomic import replacing
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def save(file: Path, **arrays: np.ndarray) -> None:
     """Write named arrays as .npz, with a checksum each, so that the file is whole or not there."""
+    import numpy as np  # not at the start of every command: it takes a tenth of a second
+
     with replacing(file, durable=False) as aside, open(aside, "wb") as opened:
         np.savez(opened, allow_pickle=False, **arrays)
 
 
 def load(file: Path, names: Sequence[str], note: Callable[[str], None]) -> dict[str, np.ndarray] | None:
     """The arrays `names` of a file; None where there is none, or (`note` is told so) where it is cut, empty or changed."""
+    import numpy as np
+
     if not file.is_file():
         return None
     try:

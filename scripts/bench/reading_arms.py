@@ -13,7 +13,7 @@ from clock import Arm, timed
 from scipy.stats import spearmanr
 
 from adapt import models
-from adapt.device import device, fast_bfloat16
+from adapt.device import device
 from adapt.engine.batches import by_length
 from adapt.engine.cross_encoder import in_int8, predict
 from adapt.engine.encoder import embed
@@ -22,7 +22,7 @@ from adapt.job import Job
 from adapt.networks import int8
 from adapt.networks.encoder import open_encoder, quiet, token_ids
 from adapt.networks.reader import Reader
-from adapt.precision import InferencePrecision
+from adapt.precision import InferencePrecision, fast_bfloat16
 from adapt.records import Encoder
 from adapt.stages.cross_encoder import CrossEncoderStage
 

@@ -20,13 +20,14 @@ from datasets import Dataset
 from transformers import TrainerCallback
 
 from adapt import models
-from adapt.device import device, fast_bfloat16
+from adapt.device import device
 from adapt.engine import training
 from adapt.engine.encoder import forward
 from adapt.job import Job
 from adapt.networks.encoder import open_encoder, padded, quiet, token_ids
 from adapt.networks.precision import set_precision
 from adapt.networks.reader import Reader
+from adapt.precision import fast_bfloat16
 from adapt.records import Encoder
 from adapt.stages.cross_encoder import CrossEncoderStage
 from adapt.stages.finetune import Finetune

@@ -6,9 +6,9 @@ import pytest
 
 import adapt
 from adapt import cache, checks
-from adapt.device import resolve
 from adapt.embed import search_file
 from adapt.errors import UserError
+from adapt.precision import resolve
 from adapt.running.measure import measure_all, measure_each
 from adapt.vectors import Vectors
 

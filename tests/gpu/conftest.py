@@ -21,16 +21,16 @@ def pytest_collection_modifyitems(items):
 def on():
     """`on("cuda", "bf16")`: from here to the test's end, models compute there in that precision."""
     from adapt import device
-    from adapt.engine import cross_encoder, encoder, memory
+    from adapt.engine import memory, opened
+    from adapt.precision import fast_bfloat16
 
     before = {name: os.environ.get(name) for name in ("ADAPT_DEVICE", "ADAPT_PRECISION")}
 
     def move(where: str, precision: str = "fp32") -> None:
         os.environ.update(ADAPT_DEVICE=where, ADAPT_PRECISION=precision)
         device.device.cache_clear()
-        device.fast_bfloat16.cache_clear()
-        encoder.forget()
-        cross_encoder.forget()
+        fast_bfloat16.cache_clear()
+        opened.close()
         memory._limit.tokens = None
 
     yield move

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from adapt import stages
-from adapt.engine import cross_encoder, encoder, memory
+from adapt.engine import cross_encoder, encoder, opened
 from adapt.job import Job
 from adapt.networks.encoder import open_encoder
 from adapt.networks.reader import Reader
@@ -125,8 +125,7 @@ def test_the_same_seed_makes_the_same_weights_on_one_gpu(on, bundled):
 def test_too_little_memory_is_met_with_smaller_groups_and_the_same_mathematics(on, bundled):
     on("cuda")
     whole = trained("finetune", {"batch_size": 48}, bundled)
-    encoder.forget()
-    memory.release()
+    opened.close()
     _, total = torch.cuda.mem_get_info()
     torch.cuda.set_per_process_memory_fraction(min(1.0, (torch.cuda.memory_allocated() + 900 * 2**20) / total))
     try:

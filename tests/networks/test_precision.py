@@ -2,13 +2,17 @@
 
 import copy
 import json
+import os
 import random
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
 
-from adapt import device
+from adapt import hardware
+from adapt import precision as precisions
 from adapt.engine.cross_encoder import predict
 from adapt.engine.dropout import set_dropout
 from adapt.engine.encoder import embed, forward
@@ -17,6 +21,7 @@ from adapt.job import Job
 from adapt.networks.encoder import open_encoder, save_encoder, token_ids
 from adapt.networks.precision import dtype_of, for_inference, layers, set_precision
 from adapt.networks.reader import Reader
+from adapt.precision import resolve
 
 from ..conftest import sentence
 
@@ -132,32 +137,49 @@ def test_a_saved_model_says_nothing_of_how_it_was_computed(embedder, tmp_path):
 
 def test_a_setting_goes_before_the_variable_and_that_before_the_hardware(monkeypatch):
     monkeypatch.setenv("ADAPT_PRECISION", "bf16")
-    assert device.resolve() == "bf16" and device.resolve("fp32") == "fp32"
+    assert resolve() == "bf16" and resolve("fp32") == "fp32"
     monkeypatch.setenv("ADAPT_PRECISION", "auto")
     for fast, wanted in ((True, "bf16"), (False, "fp32")):
-        monkeypatch.setattr(device, "fast_bfloat16", lambda fast=fast: fast)
-        assert device.resolve() == wanted and device.resolve("bf16") == "bf16"
+        monkeypatch.setattr(precisions, "fast_bfloat16", lambda fast=fast: fast)
+        assert resolve() == wanted and resolve("bf16") == "bf16"
 
 
-@pytest.mark.parametrize("able", ["avx512_bf16", "amx_bf16", "bf16", "sve_bf16"])
-def test_bf16_is_taken_where_the_processor_names_it_whoever_made_it(monkeypatch, able):
-    device.fast_bfloat16.cache_clear()
-    try:
-        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {able: True})
-        assert device.fast_bfloat16()
-        device.fast_bfloat16.cache_clear()
-        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {able: False, "avx512_f": True})
-        assert not device.fast_bfloat16()
-    finally:
-        device.fast_bfloat16.cache_clear()
+X86 = "processor\t: 0\nflags\t\t: fpu avx512f avx512_bf16_of_another_name {}\nbugs\t\t: spectre_v1\n"
+ARM = "processor\t: 0\nFeatures\t: fp asimd {}\nCPU implementer\t: 0x41\n"
+
+
+NAMED = [(X86, "avx512_bf16"), (X86, "amx_bf16"), (ARM, "bf16"), (ARM, "svebf16"), (None, "sve_bf16")]
+
+
+@pytest.mark.parametrize(("says", "able"), NAMED)
+def test_bf16_is_taken_where_the_processor_names_it_whoever_made_it(monkeypatch, tmp_path, says, able):
+    monkeypatch.setattr(hardware, "PROCESSOR", tmp_path / "cpuinfo")
+    for has in (True, False):
+        if says:
+            (tmp_path / "cpuinfo").write_text(says.format(able if has else "avx2"))
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda has=has: {able: has, "avx512_f": True})
+        assert hardware.cpu_multiplies_bf16.__wrapped__() is has
+
+
+@pytest.mark.skipif(not hardware.PROCESSOR.exists(), reason="the system does not describe its processor")
+def test_the_system_and_torch_agree_on_this_processor():
+    able = torch.cpu.get_capabilities()
+    assert hardware.cpu_multiplies_bf16() == any(able.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16"))
+
+
+def test_the_precision_of_a_cpu_is_known_without_torch():
+    code = "import sys; from adapt.precision import resolve; print(resolve(), 'torch' in sys.modules)"
+    clean = {name: value for name, value in os.environ.items() if name != "ADAPT_PRECISION"} | {"ADAPT_DEVICE": "cpu"}
+    done = subprocess.run([sys.executable, "-c", code], env=clean, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["bf16" if hardware.cpu_multiplies_bf16() else "fp32", "False"]
 
 
 def test_what_can_not_be_is_refused_with_the_choices(monkeypatch):
     monkeypatch.setenv("ADAPT_PRECISION", "half")
     with pytest.raises(UserError, match=r"ADAPT_PRECISION is 'half'; it must be one of auto, fp32, bf16, fp16"):
-        device.resolve()
+        resolve()
     with pytest.raises(UserError, match="fp16 needs a GPU"):
-        device.resolve("fp16")
+        resolve("fp16")
 
 
 def test_training_in_bf16_makes_the_same_bits_again_and_others_than_fp32(embedder):

@@ -1,0 +1,59 @@
+"""Models that are held open for inference: whoever asks for the same weights next does not load and examine them again."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from sentence_transformers import SentenceTransformer
+
+from adapt.engine import memory
+from adapt.models import weights_digest
+from adapt.networks.encoder import open_encoder
+from adapt.networks.precision import for_inference
+from adapt.networks.reader import Reader
+from adapt.precision import resolve
+
+
+def encoder(folder: Path, precision: str = "auto") -> SentenceTransformer:
+    """The bi-encoder in `folder`, for inference alone; the last two are held open. Raises UserError where it is not sound."""
+    return _encoder(_Model(folder), resolve(precision))
+
+
+def cross_encoder(folder: Path, precision: str = "auto") -> Reader:
+    """The cross-encoder in `folder`, for inference alone; the last one is held open. Raises UserError where it is not sound."""
+    return _cross_encoder(_Model(folder), resolve(precision))
+
+
+def close() -> None:
+    """Close all of them, and leave a GPU's memory to whatever comes next."""
+    _encoder.cache_clear()
+    _cross_encoder.cache_clear()
+    memory.release()
+
+
+class _Model:
+    """A model's folder, equal to any with the same content: what a step has made is moved to its place after it was examined."""
+
+    def __init__(self, folder: Path):
+        self.folder, self.digest = folder, weights_digest(folder)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Model) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+
+@lru_cache(maxsize=2)
+def _encoder(model: _Model, precision: str) -> SentenceTransformer:
+    found = open_encoder(model.folder, precision)
+    for_inference(found)
+    return found
+
+
+@lru_cache(maxsize=1)
+def _cross_encoder(model: _Model, precision: str) -> Reader:
+    found = Reader(model.folder, precision=precision)
+    for_inference(found)
+    return found
