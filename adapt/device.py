@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import platform
 from functools import lru_cache
 
 import torch
-
-from adapt.precision import fast_bfloat16, resolve
 
 
 @lru_cache
@@ -36,23 +33,3 @@ def _limit_threads() -> None:
 def seed_all(seed: int) -> None:
     """Seed torch's generators: for the initialisation of new layers and for dropout."""
     torch.manual_seed(seed)
-
-
-def describe() -> str:
-    """The device and precision in words, for reports."""
-    here = device()
-    precision = {"bf16": "bf16 autocast", "fp16": "fp16 autocast"}.get(resolve(), "fp32")
-    name = torch.cuda.get_device_name(here) if here.type == "cuda" else f"{torch.get_num_threads()} threads"
-    return f"{here.type} ({name}), {precision}"
-
-
-def environment() -> dict[str, str | int]:
-    """What else decides the bits of a result, beside the versions: device, precision, processor and its instructions, threads."""
-    able = torch.cpu.get_capabilities()
-    return {
-        "device": str(device()),
-        "precision": resolve(),
-        "processor": str(able.get("cpu_name") or platform.processor() or platform.machine()),
-        "instructions": torch.backends.cpu.get_cpu_capability() + (" with bf16" if fast_bfloat16() else ""),
-        "threads": torch.get_num_threads(),
-    }

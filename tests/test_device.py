@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from adapt import device, precision
+from adapt.environment import environment
 
 SPINNING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 WAITS = "import os, adapt; print(os.environ.get('OMP_WAIT_POLICY'))"
@@ -49,7 +50,7 @@ def test_a_containers_quota_bounds_the_threads_unless_the_user_names_a_number(mo
 
 
 def test_the_environment_names_what_decides_the_bits():
-    found = device.environment()
+    found = environment()
     assert found["device"] == str(device.device()) and found["precision"] == precision.resolve()
     assert found["threads"] == torch.get_num_threads() and found["processor"] and found["instructions"]
 

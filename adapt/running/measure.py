@@ -44,7 +44,7 @@ class OnDisk:
 
     def device(self) -> str:
         """What it runs on, in words."""
-        from adapt.device import describe
+        from adapt.environment import describe
 
         return describe()
 

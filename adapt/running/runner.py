@@ -185,10 +185,10 @@ def _judge_later(recipe: Recipe, store: Store, tell: Tell) -> tuple[Recipe, list
 
 
 def _environment(out: Path) -> dict[str, Any]:
-    """See `adapt.device.environment`; where this run computed nothing and has not loaded torch, that of the run that did."""
+    """See `adapt.environment`; where this run computed nothing and has not loaded torch, that of the run that did."""
     if "torch" not in sys.modules and (kept := (digests.read_sealed(out / "results.json") or {}).get("environment")):
         return kept
-    from adapt.device import environment
+    from adapt.environment import environment
 
     return environment()
 

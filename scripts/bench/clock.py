@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from adapt.device import device, environment
+from adapt.device import device
+from adapt.environment import environment
 from adapt.precision import fast_bfloat16
 
 Side = Callable[[], float]  # does the work once and says how many seconds counted
