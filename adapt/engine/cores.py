@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
@@ -110,8 +110,29 @@ class _Apart(torch.autograd.Function):
             for place, gradient in enumerate(gradients):
                 before = total[place]
                 total[place] = gradient if before is None else before if gradient is None else before + gradient
-        after = iter([slope.to_dense() if slope is not None and slope.is_sparse else slope for slope in total])
+        after = iter(_as_kept(*pair) for pair in zip(ctx.wanted, total, strict=True))
         return (None, None, None, None, *(next(after) if needed else None for needed in ctx.needed))
+
+
+def _as_kept(leaf: torch.Tensor, gradient: torch.Tensor | None) -> torch.Tensor | None:
+    """A gradient by rows stays so where it is added to one that is there (see `clear`); otherwise it is added to zeros, to the
+    same bits."""
+    if gradient is None or not gradient.is_sparse or leaf.grad is not None:
+        return gradient
+    return torch.zeros_like(leaf).add_(gradient)
+
+
+def clear(module: torch.nn.Module, parameters: Iterable[torch.nn.Parameter]) -> None:
+    """Begin a step without gradients. Those of embeddings stay in memory, as zeros.
+
+    In a cross-encoder's step of 0.36 s on two cores a new one of 47 MB took 0.03 s of the system's time.
+    """
+    tables = {part.weight for part in module.modules() if isinstance(part, torch.nn.Embedding)} if device().type == "cpu" else set()
+    for parameter in parameters:
+        if parameter in tables and parameter.grad is not None:
+            parameter.grad.zero_()
+        else:
+            parameter.grad = None
 
 
 def _as_here(work: Callable[[Part], Found]) -> Callable[[Part], Found]:

@@ -16,12 +16,13 @@ from transformers import PreTrainedModel
 
 from adapt import interruption
 from adapt.device import device, seed_all
-from adapt.engine import memory, processes, soundness
+from adapt.engine import cores, memory, processes, soundness
 from adapt.engine.checkpoint import Checkpoints
 from adapt.errors import WorkFailed
 from adapt.job import Job
 from adapt.networks.precision import set_precision
 
+LOOKED_AT = 8  # rows of the last step, whose loss is computed again after it
 CHECKPOINT_SECONDS = 25.0  # a killed run loses half a minute at most; see scripts/bench/README.md for what that costs
 
 
@@ -149,7 +150,7 @@ def fit(
         value, weight = found if isinstance(found, tuple) else (found, len(part))
         if splits:
             value = processes.weighted(value, weight)
-        optimizer.zero_grad(set_to_none=True)
+        cores.clear(module, parameters)
         scaler.scale(value if splits else value / processes.count()).backward()
         return processes.total(float(value.detach())) if splits else float(value.detach())
 
@@ -214,7 +215,7 @@ def fit(
 
         def last_loss() -> float:
             with torch.no_grad():
-                found = loss(last_epoch, last_rows, 1.0)
+                found = loss(last_epoch, last_rows[:LOOKED_AT], 1.0)
             return float(found[0] if isinstance(found, tuple) else found)
 
         soundness.after_last_update(module, label, done, len(plan), last_loss, [value for _, value in watch.seen])

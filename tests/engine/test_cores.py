@@ -72,6 +72,31 @@ def test_cores_side_by_side_give_the_vectors_and_gradients_of_one(embedder, thre
     assert torch.equal(apart, again) and all(torch.equal(others[name], same[name]) for name in others)
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_step_after_another_has_the_gradients_of_a_first_one_to_the_bit(embedder, threads, count):
+    threads(count)
+    model = open_encoder(embedder)
+    set_dropout(model, 0.0)
+    ids, parameters = token_ids(model, TEXTS), list(model.parameters())
+    table = model[0].auto_model.get_input_embeddings().weight
+
+    def after(*steps):
+        model.zero_grad(set_to_none=True)
+        model.train()
+        places = []
+        for rows in steps:
+            cores.clear(model, parameters)
+            assert all(p.grad is None or (p.dim() == 2 and not p.grad.any()) for p in parameters)
+            vectors = forward(model, [ids[i] for i in rows])
+            (vectors @ vectors.T).square().sum().backward()
+            places.append(table.grad.data_ptr())
+        assert len(set(places)) == 1 and not table.grad.is_sparse
+        return [None if p.grad is None else p.grad.clone() for p in parameters]
+
+    alone, later = after(range(0, 100)), after(range(50, 150), range(0, 100))
+    assert all(a is b is None or torch.equal(a, b) for a, b in zip(alone, later, strict=True))
+
+
 def test_gradients_reach_what_is_given_and_nothing_that_is_frozen(threads):
     threads(2)
     module = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Linear(4, 2))
