@@ -89,7 +89,7 @@ def command(words: Sequence[str], place: Path, hook: Hook | None = None, prepare
             os.close(reads), os.dup2(writes, 1), os.dup2(writes, 2), os.close(writes)
             sys.stdout, sys.stderr = os.fdopen(1, "w", buffering=1), os.fdopen(2, "w", buffering=1)
             os.chdir(place)
-            training.CHECKPOINT_SECONDS = 0.0  # a checkpoint at every step
+            training.CHECKPOINT_SECONDS = -1.0  # a checkpoint at every step
             sys.argv = ["adapt", *words]
             if prepare:
                 prepare()

@@ -119,7 +119,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(recipe_file, tmp_path, mo
 
     overrides = ["stages.tsdae.max_steps=6"]
     whole = run(reading.load(str(recipe_file), overrides), tmp_path / "whole", until="tsdae")
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", -1.0)
     saved = checkpoint.save
     count = []
 
