@@ -21,7 +21,6 @@ from adapt.networks.encoder import open_encoder, token_ids
 from ..conftest import WORDS
 
 TEXTS = [" ".join(WORDS[i : i + 5]) for i in range(30)]
-ROOT = str(Path(__file__).parents[2])
 
 
 @pytest.fixture(autouse=True)
@@ -124,14 +123,12 @@ def test_what_was_encoded_before_a_signal_is_kept(embedder, tmp_path, monkeypatc
     assert first == 3 and calls_of_all - first < len(calls) - calls_of_all
 
 
-# A command that waits inside the encoding: for the first signal, or for ever.
-COMMAND = """
-import atexit, sys, time
-from adapt import cli, interruption
+# A process that forks for each case named on its stdin, so that nothing is imported anew: a command that waits inside the
+# encoding, for the first signal or for ever.
+COMMANDS = """
+import atexit, os, sys, time
+from adapt import cli, embed, interruption
 from adapt.engine import encoder
-
-case, sys.argv = sys.argv[1], ["adapt", *sys.argv[2:]]
-real = encoder._vectors
 
 def waits(*given):
     print("INSIDE", file=sys.stderr, flush=True)
@@ -144,32 +141,54 @@ def ends():
     while True:
         time.sleep(0.01)
 
-encoder._vectors = waits
-if case == "twice":
-    interruption.SOON = interruption.LATEST = 600
-if case == "at the end":
-    atexit.register(ends)
-cli.main()
+real, encoder._vectors = encoder._vectors, waits
+sys.argv[0] = "adapt"
+for case in map(str.strip, iter(sys.stdin.readline, "")):
+    child = os.fork()
+    if child == 0:
+        if case == "twice":
+            interruption.SOON = interruption.LATEST = 600
+        if case == "at the end":
+            atexit.register(ends)
+        cli.main()
+    print("CHILD", child, file=sys.stderr, flush=True)
+    print("CODE", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), file=sys.stderr, flush=True)
 """
 
 
+@pytest.fixture(scope="module")
+def commands(embedder, tmp_path_factory):
+    """(where, the process)"""
+    place = tmp_path_factory.mktemp("commands")
+    (place / "texts.txt").write_text("\n".join(TEXTS))
+    command = [sys.executable, "-c", COMMANDS, *f"embed --model {embedder} --texts texts.txt --out v.npy".split()]
+    env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
+    pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "bufsize": 1}
+    with subprocess.Popen(command, cwd=place, env=env, **pipes) as running:
+        yield place, running
+        running.stdin.close()
+
+
 @pytest.mark.parametrize(
-    "case, before_each, says_how",
+    ("case", "before_each", "says_how"),
     [("once", ["INSIDE"], True), ("twice", ["INSIDE", "stopping at"], False), ("at the end", ["INSIDE", "ENDING"], True)],
 )
-def test_a_command_says_how_to_go_on_and_a_second_signal_leaves_at_once(embedder, tmp_path, case, before_each, says_how):
-    (tmp_path / "texts.txt").write_text("\n".join(TEXTS))
-    command = [sys.executable, "-c", COMMAND, case, *f"embed --model {embedder} --texts texts.txt --out v.npy".split()]
-    running = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": ROOT})
-    assert running.stderr is not None
+def test_a_command_says_how_to_go_on_and_a_second_signal_leaves_at_once(commands, case, before_each, says_how):
+    place, running = commands
     said = ""
-    for words in before_each:  # each signal is sent when the command has come so far, however long that takes
-        while words not in said and (line := running.stderr.readline()):
+
+    def until(*words):
+        nonlocal said
+        while not all(word in said for word in words) and (line := running.stderr.readline()):
             said += line
-        running.send_signal(signal.SIGTERM)
-    said += running.stderr.read()
-    assert running.wait() == 143, said
-    assert "Traceback" not in said and not list(tmp_path.glob("*.npy")) and not list(tmp_path.glob(".*npy"))
+
+    print(case, file=running.stdin)
+    for words in before_each:  # each signal is sent when the command has come so far, however long that takes
+        until("CHILD", words)
+        os.kill(int(said.partition("CHILD ")[2].split()[0]), signal.SIGTERM)
+    until("CODE")
+    assert "CODE 143\n" in said and "Traceback" not in said
+    assert not list(place.glob("*.npy")) and not list(place.glob(".*npy"))
     assert ("interrupted (SIGTERM): what is finished is kept. Go on with: adapt embed --model" in said) == says_how
 
 
