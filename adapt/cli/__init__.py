@@ -74,8 +74,8 @@ def cli() -> None:
     """
 
 
-for room in (running, data, measuring, using):
-    for command in room.COMMANDS:
+for module in (running, data, measuring, using):
+    for command in module.COMMANDS:
         cli.add_command(command)
 
 

@@ -36,7 +36,7 @@ class OnDisk:
         unit = self.by == "cosine" or not by_dot(self.folder)
         found = vectors.kept(self.folder, texts, self.job.vectors, role, unit)
         if found is None:
-            from adapt.engine.encoder import embed  # takes seconds to import, and has nothing to do where all stand already
+            from adapt.engine.encoder import embed  # takes seconds to import, and has nothing to do where all are cached
 
             found = embed(self.folder, texts, self.job, role, label="encoding for checks", unit=unit)
         return found

@@ -1,4 +1,4 @@
-"""Whether a run may write in a folder: never among a user's own files, never where the disk has no room for it."""
+"""Whether a run may write in a folder: never among a user's own files, never where the disk has too little space."""
 
 from __future__ import annotations
 

@@ -50,8 +50,8 @@ class Tsdae(TrainingStage):
 
     objective: Literal["denoise", "vectors", "mlm", "simcse"] = Field(
         "denoise",
-        description="restore deleted words (TSDAE) or the vector of the undamaged text, name masked words, or tell each text from "
-        "all others",
+        description="restore deleted words (TSDAE) or the vector of the undamaged text, name masked words, or distinguish "
+        "each text from all others",
     )
     unit: Literal["sentence", "text"] | None = Field(
         None, description="what is read at a time: a sentence or a whole text; where not set: text for vectors, else sentence"
@@ -192,7 +192,7 @@ class Tsdae(TrainingStage):
         from adapt.engine.training import Group, epochs_of, fit, trainable
         from adapt.losses.retention import Retention
 
-        lessons = {"denoise": self._denoise, "vectors": self._restore_vectors, "mlm": self._mask, "simcse": self._tell_apart}
+        lessons = {"denoise": self._denoise, "vectors": self._restore_vectors, "mlm": self._mask, "simcse": self._distinguish}
         module, objective = lessons[self.objective](encoder, model, read, tuned, job)
         set_dropout(module, self.dropout if self.dropout is not None else 0.1 if self.objective == "simcse" else 0.0)
         apart, rows = np.split(np.random.default_rng(job.seed).permutation(len(read.ids)), [round(self.held_out * len(read.ids))])
@@ -289,7 +289,7 @@ class Tsdae(TrainingStage):
 
         return module, objective
 
-    def _tell_apart(self, encoder, model: Encoder, read: NoisyTexts, tuned: bool, job: Job) -> Lesson:
+    def _distinguish(self, encoder, model: Encoder, read: NoisyTexts, tuned: bool, job: Job) -> Lesson:
         from adapt.engine.encoder import forward
         from adapt.losses.simcse import simcse
 
