@@ -75,13 +75,9 @@ def search_file(
 
 def _unit(folder: Path, job: Job) -> bool:
     """Whether the model's vectors are brought to unit length; notes where its own settings differ from what is done."""
-    own = model_folder.similarity(folder)
-    if own != "cosine":
-        how = "vectors stay as long as they are" if own == "dot" else "cosine is used"
-        job.note(f"{folder}: its own similarity is {own}; {how}")
-    if said := model_folder.truncation(folder):
-        job.note(f"{folder}: {said}")
-    return own != "dot"
+    for remark in model_folder.remarks(folder, str(folder), "vectors keep their length", "cosine is used"):
+        job.note(remark)
+    return model_folder.similarity(folder) != "dot"
 
 
 def _able(precision: InferencePrecision) -> None:

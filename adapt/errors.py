@@ -30,7 +30,7 @@ def did_you_mean(word: str, options: Iterable[str], *, tell_all: bool = True) ->
 
 
 def short(path: object) -> str:
-    """A path as it may stand in a message: a very long one is cut."""
+    """A path for a message: a very long one is shortened."""
     text = str(path).replace("\0", "\\0")
     return text if len(text) <= LONGEST_PATH else f"{text[:200]}… ({len(text):,} characters)"
 

@@ -44,7 +44,7 @@ def markdown_code(text: Any) -> str:
 
 
 def escape_cell(text: str) -> str:
-    """A cell that no spreadsheet takes for a formula: an apostrophe stands in front where one could (or stood already).
+    """A cell that no spreadsheet takes for a formula: it is prefixed with an apostrophe where one could (or begins with one).
 
     https://owasp.org/www-community/attacks/CSV_Injection
     """

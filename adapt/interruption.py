@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
+from adapt.escaping import escape_terminal
+
 SOON, LATEST = 2.5, 2.9  # seconds after the signal: when the work is broken off wherever it is, and when the process ends
 LATEST_SAVING = 60.0  # seconds, while a checkpoint is written
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -52,10 +54,10 @@ def saving() -> None:
 
 
 @contextlib.contextmanager
-def handled(restored: bool = True) -> Iterator[None]:
-    """Handle the signals of a command's main thread; what was handled before is handled again afterwards where `restored`.
+def handled() -> Iterator[None]:
+    """Handle the signals of a command's main thread; the handlers of before are put back afterwards.
 
-    A process that ends afterwards does without: a second signal would meet it with the system's own handling.
+    A process that ends because of a signal calls `leave` within: a second signal would meet the system's own handling after it.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -65,23 +67,24 @@ def handled(restored: bool = True) -> Iterator[None]:
         yield
     finally:
         _deadline(None)
-        if restored:
-            _asked.clear()
-        for number, handler in before.items() if restored else ():
+        _asked.clear()
+        for number, handler in before.items():
             signal.signal(number, handler)
 
 
 def message(interrupted: Interrupted) -> str:
-    """What the user is told: the command that goes on."""
+    """What is printed at the end: the command that goes on."""
     command = shlex.join([os.path.basename(sys.argv[0]).removesuffix("__main__.py") or "adapt", *sys.argv[1:]])
-    return f"interrupted ({interrupted}): what is finished is kept. Go on with: {command}"
+    return escape_terminal(f"interrupted ({interrupted}): what is finished is kept. Go on with: {command}")
 
 
 def leave(interrupted: Interrupted) -> None:
-    """End the process with its exit code, temporary files removed.
+    """Print how to go on and end the process with its exit code, temporary files removed.
 
     Without the interpreter's own end, in which signals are handled by the system again: a second one would change the exit code.
     """
+    _deadline(None)  # the alarm would raise Interrupted once more
+    print(message(interrupted), file=sys.stderr)
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()

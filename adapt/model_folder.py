@@ -84,6 +84,17 @@ def truncation(folder: Path) -> str:
     return "" if kept is None else f"truncate_dim {kept} of its settings is not applied: all of its dimensions are used"
 
 
+def remarks(folder: Path, name: str, of_dot: str, of_others: str) -> list[str]:
+    """What to say of how a model's vectors are compared here, a sentence each, where its own settings ask for something else.
+
+    `name` is what the user calls it; `of_dot` says what is done with a model of dot products, `of_others` with euclidean and
+    manhattan.
+    """
+    own = similarity(folder)
+    found = [] if own == "cosine" else [f"{name}: its own similarity is {own}; {of_dot if own == 'dot' else of_others}"]
+    return [*found, *(f"{name}: {said}" for said in (truncation(folder),) if said)]
+
+
 def stored_types(folder: Path) -> set[str]:
     """The types that floating-point weights are stored in, as safetensors names them (F32, BF16, F16); empty for other files."""
     found = set()

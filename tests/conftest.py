@@ -10,6 +10,7 @@ os.environ.setdefault("ADAPT_DEVICE", "cpu")
 os.environ.setdefault("ADAPT_PRECISION", "fp32")
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,24 @@ def domain(tmp_path) -> Path:
 def recipe_file(domain, embedder) -> Path:
     """A recipe with every stage on the small domain, a step or two each."""
     return tiny_domain.recipe_file(domain, embedder)
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Carries out a command in this process, which need not import everything anew, and gives what it printed."""
+
+    def command(*args, exits=0, **env):
+        from adapt import cli
+        from adapt.precision import VARIABLE
+
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "argv", ["adapt", *map(str, args)])
+            for name, value in {VARIABLE: os.environ[VARIABLE], **env}.items():  # which `--precision` changes
+                patch.setenv(name, value)
+            with pytest.raises(SystemExit) as stop:
+                cli.main()
+        said = capsys.readouterr()
+        assert (stop.value.code or 0) == exits, said.err
+        return said
+
+    return command

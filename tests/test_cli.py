@@ -1,7 +1,6 @@
 import csv
 import itertools
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -13,13 +12,6 @@ from adapt import stages
 from tests.tiny import WORDS
 
 HEAVY = ("torch", "transformers", "sentence_transformers", "scipy", "sklearn", "nltk", "datasets")
-
-
-def adapt(*args, cwd=None, check=None):
-    done = subprocess.run([sys.executable, "-m", "adapt", *map(str, args)], cwd=cwd, capture_output=True, text=True, env=os.environ)
-    if check is not None:
-        assert done.returncode == check, done.stdout + done.stderr
-    return done
 
 
 @pytest.mark.parametrize("args", [["--help"], ["recipes"], ["run", "smoke", "--dry-run"], ["tsdae", "--help"], ["init", "--help"]])
@@ -38,9 +30,10 @@ print('HEAVY', [m for m in {HEAVY!r} if m in sys.modules])
     assert done.stdout.strip().endswith("HEAVY []"), done.stdout + done.stderr
 
 
-def test_every_stage_is_a_command_with_every_setting_an_option():
+def test_every_stage_is_a_command_with_every_setting_an_option(command):
+    assert len(stages.names()) >= 8
     for word in stages.names():
-        shown = adapt(word, "--help", check=0).stdout
+        shown = command(word, "--help").out
         stage = stages.find(word)
         assert stage.example.split("--out")[0].strip()[:60] in " ".join(shown.split())
         for name in [*stage.model_fields, *(want.name for want in stage.inputs()), "seed", "out"]:
@@ -60,28 +53,23 @@ def test_every_stage_is_a_command_with_every_setting_an_option():
         (["run", "smoke", "--nproc", "0"], "--nproc"),
     ],
 )
-def test_wrong_input_is_one_clear_message_and_exit_code_2(args, words, tmp_path):
-    done = adapt(*args, cwd=tmp_path, check=2)
-    assert words in done.stderr and "Traceback" not in done.stderr
+def test_wrong_input_is_one_clear_message_and_exit_code_2(args, words, tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    said = command(*args, exits=2).err
+    assert words in said and "Traceback" not in said
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_package_is_a_program(tmp_path):
+    done = subprocess.run([sys.executable, "-m", "adapt", "rnu"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2 and "Did you mean 'run'" in done.stderr and "Traceback" not in done.stderr
+
+
 @pytest.fixture
-def typed(domain, monkeypatch, capsys):
-    """Types a command in the domain's folder, and gives what it said."""
+def typed(domain, monkeypatch, command):
+    """Carries out a command in the domain's folder, and gives what it printed."""
     monkeypatch.chdir(domain)
-
-    def typed(*args, exits=0):
-        from adapt.cli import main
-
-        monkeypatch.setattr(sys, "argv", ["adapt", *map(str, args)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        said = capsys.readouterr()
-        assert (stop.value.code or 0) == exits, said.err
-        return said
-
-    return typed
+    return command
 
 
 def test_the_stages_by_hand_then_check_compare_embed_and_search(domain, embedder, typed):

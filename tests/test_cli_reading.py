@@ -19,7 +19,7 @@ def test_bad_rows_are_skipped_beside_what_a_command_writes(domain, embedder, tmp
     assert (
         done.exit_code == 0
         and "2 vectors" in done.output
-        and f"1 bad rows skipped; they stand in {tmp_path / 'v.rejected.jsonl'}" in done.output
+        and f"1 bad rows skipped; they are in {tmp_path / 'v.rejected.jsonl'}" in done.output
     )
     assert json.loads((tmp_path / "v.rejected.jsonl").read_text())["row"] == "rash, pain\n"
 

@@ -55,40 +55,31 @@ def test_the_environment_names_what_decides_the_bits():
     assert found["threads"] == torch.get_num_threads() and found["processor"] and found["instructions"]
 
 
-def adapt(*args, **env):
-    return subprocess.run(
-        [sys.executable, "-m", "adapt", *map(str, args)], capture_output=True, text=True, env=os.environ | env
-    )  # fmt: skip
-
-
-def test_the_option_and_the_variable_mean_the_same_in_every_command_and_results_say_it(recipe_file, tmp_path):
+def test_the_option_and_the_variable_mean_the_same_in_every_command_and_results_say_it(recipe_file, tmp_path, command):
     texts = recipe_file.parent / "texts.jsonl"
     model = next(line.split()[1] for line in recipe_file.read_text().splitlines() if line.startswith("model:"))
     made = []
     for number, (option, variable) in enumerate([("bf16", "fp32"), (None, "bf16"), ("fp32", "bf16")]):
         asked = ["--precision", option] if option else []
         out = tmp_path / f"{number}.npy"
-        done = adapt("embed", "--model", model, "--texts", texts, "--out", out, *asked, ADAPT_PRECISION=variable)
-        assert done.returncode == 0, done.stderr
+        command("embed", "--model", model, "--texts", texts, "--out", out, *asked, ADAPT_PRECISION=variable)
         made.append(out.read_bytes())
     assert made[0] == made[1] != made[2]
-    done = adapt("run", recipe_file, "--out", tmp_path / "run", "--until", "tsdae", "--precision", "bf16")
-    assert done.returncode == 0, done.stderr
+    command("run", recipe_file, "--out", tmp_path / "run", "--until", "tsdae", "--precision", "bf16")
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert results["environment"]["precision"] == "bf16" and results["steps"][0]["counts"].get("precision") in (None, "bf16")
     before = len(list((tmp_path / "run" / "measurements").glob("retrieval-dev-*.json")))
-    done = adapt("run", recipe_file, "--out", tmp_path / "run", "--until", "tsdae", "--precision", "fp32")
-    assert done.returncode == 0, done.stderr
+    command("run", recipe_file, "--out", tmp_path / "run", "--until", "tsdae", "--precision", "fp32")
     assert len(list((tmp_path / "run" / "measurements").glob("retrieval-dev-*.json"))) == 2 * before > 0
     assert "Computed on" in (tmp_path / "run" / "report.html").read_text()
 
 
 @pytest.mark.parametrize("args", [["embed", "--precision", "half"], ["run", "smoke", "--precision", "int8"]])
-def test_an_unknown_precision_is_refused_with_the_choices(args):
-    done = adapt(*args)
-    assert done.returncode == 2 and "fp32" in done.stderr and "Traceback" not in done.stderr
+def test_an_unknown_precision_is_refused_with_the_choices(args, command):
+    said = command(*args, exits=2).err
+    assert "fp32" in said and "Traceback" not in said
 
 
-def test_a_variable_that_names_no_precision_is_refused(tmp_path):
-    done = adapt("run", "smoke", "--out", tmp_path / "run", ADAPT_PRECISION="half")
-    assert done.returncode == 2 and "ADAPT_PRECISION is 'half'" in done.stderr and "Traceback" not in done.stderr
+def test_a_variable_that_names_no_precision_is_refused(tmp_path, command):
+    said = command("run", "smoke", "--out", tmp_path / "run", exits=2, ADAPT_PRECISION="half").err
+    assert "ADAPT_PRECISION is 'half'" in said and "Traceback" not in said

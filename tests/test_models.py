@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from adapt import models
+from adapt import model_folder, models
 from adapt.errors import UserError
 
 
@@ -51,3 +51,23 @@ def test_the_digest_sees_weights_and_settings_but_not_the_place(tmp_path, embedd
     with open(copy / "1_Pooling" / "config.json", "a") as file:
         file.write(" ")
     assert models.weights_digest(copy) != models.weights_digest(embedder)
+
+
+@pytest.mark.parametrize(
+    ("settings", "wanted"),
+    [
+        ("{}", []),
+        ('{"similarity_fn_name": "cosine"}', []),
+        ('{"similarity_fn_name": "dot"}', ["mine: its own similarity is dot; kept"]),
+        (
+            '{"similarity_fn_name": "euclidean", "truncate_dim": 8}',
+            [
+                "mine: its own similarity is euclidean; by cosine",
+                "mine: truncate_dim 8 of its settings is not applied: all of its dimensions are used",
+            ],
+        ),
+    ],
+)
+def test_what_a_models_settings_ask_for_and_is_not_done_is_remarked(tmp_path, settings, wanted):
+    (tmp_path / "config_sentence_transformers.json").write_text(settings)
+    assert model_folder.remarks(tmp_path, "mine", "kept", "by cosine") == wanted

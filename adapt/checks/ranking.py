@@ -49,8 +49,9 @@ def ranks(queries: np.ndarray, passages: np.ndarray, wanted: Sequence[Any], neve
     """For each query [q, d] the ranks among the passages [n, d], from 0, of those that are `wanted`: all that metrics ask for.
 
     `never`: a passage that the query does not see, -1 for none; wanted all the same, it is not found: its rank is n, and so is that
-    of a score that is no number. A passage that ties with one that is wanted, to six digits, stands above it: a model that tells
-    nothing apart gets nothing for the order of a file. Of those wanted that tie, the one named first stands first.
+    of a score that is no number. Ties, to six digits, are broken against the wanted passage: others with its score rank above it,
+    so that a model that scores all passages alike gains nothing from the order of a file. Wanted passages that tie with each other
+    rank in the order given.
     """
     broken = np.isnan(queries).any() or np.isnan(passages).any()
     step = max(1, BLOCK // max(1, len(passages)))
@@ -76,7 +77,7 @@ def _counted(scores: np.ndarray, places: np.ndarray) -> np.ndarray:
             continue
         near = np.flatnonzero((scores >= scores[place] - TIE) & (scores <= scores[place] + TIE))
         keys, key = np.round(scores[near].astype(np.float64), 6), np.round(np.float64(scores[place]), 6)
-        later = np.isin(near, places[number:])  # of those that tie, this one and those wanted after it do not stand above
+        later = np.isin(near, places[number:])  # of those that tie, this one and those wanted after it do not rank above it
         found[number] = above + ((keys > key) | ((keys == key) & ~later)).sum()
     return found
 

@@ -1,4 +1,4 @@
-"""How high the right passages stand when each query ranks its own short list: MAP, MRR@10, nDCG@10."""
+"""How high the right passages rank when each query ranks its own short list: MAP, MRR@10, nDCG@10."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Listed:
 class Reranking:
     """Rows `query, positive: [texts], negative: [texts]` (MTEB's reranking layout), as JSONL or Parquet.
 
-    A candidate that ties with a positive stands above it, so that a model that tells nothing apart gets nothing for it.
+    A candidate that ties with a positive ranks above it, so that a model that scores all candidates alike gains nothing.
     """
 
     main = "map"

@@ -1,4 +1,4 @@
-"""How high the right passages stand when each query searches all passages: nDCG, MRR, MAP, recall, precision."""
+"""How high the right passages rank when each query searches all passages: nDCG, MRR, MAP, recall, precision."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Retrieval:
 
     Judgements may also be TREC's: `query 0 passage grade`, without a header. nDCG@10, MRR@10, recall@100, precision@10 and MAP;
     with `at: [1, 5]` the first four at these ranks, too. Queries that share a relevant passage are one group. A wrong passage that
-    ties with a right one stands above it.
+    ties with a right one ranks above it.
     """
 
     main = "ndcg@10"
@@ -121,7 +121,7 @@ def _themselves(data: Judged, place: Mapping[str, int]) -> list[int]:
     found = [place.get(query.id, -1) for query in data.queries]
     found = [i if i >= 0 and data.is_itself(q, data.corpus[i]) else -1 for i, q in zip(found, data.queries, strict=True)]
     if count := sum(number >= 0 for number in found):
-        note(f"{count:,} queries stand in the corpus under their own id and do not search themselves")
+        note(f"{count:,} queries are in the corpus under their own id and do not retrieve themselves")
     return found
 
 

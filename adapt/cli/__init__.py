@@ -12,7 +12,6 @@ import click
 from adapt import __version__, interruption, stages
 from adapt.cli import data, failures, measuring, running, using
 from adapt.cli.by_hand import stage_command
-from adapt.cli.voice import say
 from adapt.precision import PRECISIONS, set_default
 
 QUIET = {
@@ -75,8 +74,8 @@ def cli() -> None:
     """
 
 
-for room in (running, data, measuring, using):
-    for command in room.COMMANDS:
+for module in (running, data, measuring, using):
+    for command in module.COMMANDS:
         cli.add_command(command)
 
 
@@ -89,14 +88,13 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that can't show a letter shows its number
-    try:
-        with interruption.handled(restored=False):
+    with interruption.handled():
+        try:
             cli()
-    except interruption.Interrupted as stopped:
-        say(interruption.message(stopped), err=True)
-        interruption.leave(stopped)
-    except Exception as error:
-        code = failures.exit_code(error)
-        if code is None:
-            raise
-        sys.exit(code)
+        except interruption.Interrupted as stopped:
+            interruption.leave(stopped)
+        except Exception as error:
+            code = failures.exit_code(error)
+            if code is None:
+                raise
+            sys.exit(code)

@@ -36,7 +36,7 @@ def stage_command(word: str) -> click.Command:
         kind, multiple = _click_type(info.annotation)
         options.append(click.Option([_flag(name)], type=kind, multiple=multiple, help=f"{info.description}{shown}"))
     options.append(click.Option(["--seed"], type=SEED, default=13, show_default=True, help="for every random choice"))
-    options.append(click.Option(["--force"], is_flag=True, help="replace what stands at --out"))
+    options.append(click.Option(["--force"], is_flag=True, help="replace what is at --out"))
 
     def go(out: Path, seed: int, force: bool, **given: Any) -> None:
         _one_stage(stage, out, seed, force, given)

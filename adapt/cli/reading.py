@@ -69,7 +69,7 @@ def _tell(log: ReadLog, given: dict[str, Any]) -> None:
         file = _place(given)
         log.write_rejected(file)
         more = f" (the first {len(log.rejected):,} of them)" if log.rejections > len(log.rejected) else ""
-        say(f"note: {log.rejections:,} bad rows skipped; they stand in {file}{more}", err=True)
+        say(f"note: {log.rejections:,} bad rows skipped; they are in {file}{more}", err=True)
 
 
 def _place(given: dict[str, Any]) -> Path:

@@ -36,7 +36,7 @@ class Checkpoints:
             writing.result()
 
     def load(self, note: Callable[[str], None]) -> dict[str, Any] | None:
-        """The last state that is whole; None where there is none. `note` is told of damaged ones."""
+        """The last state that is whole; None where there is none. Calls `note` for damaged ones."""
         for name in (NAME, BEFORE):
             if (found := load(self.folder / name, note)) is not None:
                 return found
@@ -62,7 +62,7 @@ def save(file: Path, state: dict[str, Any]) -> None:
 
 
 def load(file: Path, note: Callable[[str], None]) -> dict[str, Any] | None:
-    """The state that `save` wrote; None where there is none, or (`note` is told so) where it is cut, empty or changed.
+    """The state that `save` wrote; None where there is none, or (after a `note`) where it is cut, empty or changed.
 
     torch reads a changed file without complaint, so the checksums of the archive (a zip file) are held against its content first.
     """

@@ -143,7 +143,7 @@ def fit(
     progress.advance(sum(len(rows) for _, rows in plan[:start]))
 
     def gradients(epoch: int, rows: list[int], done: int) -> float:
-        """The loss of a step, whose gradients stand in the parameters afterwards; may be called again."""
+        """The loss of a step, whose gradients are in the parameters' `grad` afterwards; may be called again."""
         seed_all(_mixed(job.seed, done))
         part = processes.part(rows) if splits else rows
         found = loss(epoch, part, done / len(plan))

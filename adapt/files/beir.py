@@ -114,7 +114,7 @@ def pairs(folder: str | Path) -> list[Pair]:
 def repeated_ids(parts: Mapping[str, list[Text]]) -> list[str]:
     """A sentence for each id that two texts of a file have; `parts`: {file: its texts}."""
     return [
-        f"{file}: id '{name}' stands {count} times; an id names one text"
+        f"{file}: id '{name}' occurs {count} times; an id names one text"
         for file, texts in parts.items()
         for name, count in Counter(text.id for text in texts).items()
         if count > 1
@@ -189,7 +189,7 @@ def _width_without_header(source: str) -> int | None:
 
 
 def _fields(line: str) -> list[str]:
-    """What stands between tabs, so that an id may hold spaces; between spaces where there are no tabs."""
+    """What is between tabs, so that an id may hold spaces; between spaces where there are no tabs."""
     return [field.strip() for field in line.split("\t")] if "\t" in line.strip() else line.split()
 
 

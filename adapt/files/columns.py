@@ -62,7 +62,7 @@ class Columns:
         used = self.form.uses | forms.BESIDE
         others = [str(name) for name in row if str(name) not in used and not forms.is_negative(name, self.form)]
         unused = [name for name in others if name in forms.KNOWN or name.startswith("negative")]
-        if unused and self.form.columns:  # parallel sentences may stand in columns of any name
+        if unused and self.form.columns:  # parallel sentences may be in columns of any name
             deciding = [name for name in unused if name in DECIDING]
             what = f": a {deciding[0]} changes nothing here" if deciding else ""
             note(f"{self.shown}: columns not used: {listed(unused)}{what}")

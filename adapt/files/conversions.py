@@ -29,7 +29,7 @@ def entailed_or_not(row: Row, number: int) -> ScoredPair | None:
 def nli_triplets(rows: list[Labelled], left_out: Counter[str]) -> list[Triplet]:
     """NLI rows as triplets: a premise, each hypothesis that it entails, and all that contradict it as negatives.
 
-    As in SimCSE (Gao et al. 2021, https://arxiv.org/abs/2104.08821), there with one negative. Rows of a premise may stand
+    As in SimCSE (Gao et al. 2021, https://arxiv.org/abs/2104.08821), there with one negative. Rows of a premise may be
     anywhere in the file. A hypothesis with both labels is neither; a premise that lacks one of the two is left out.
     """
     by_premise: dict[str, tuple[dict[str, None], ...]] = {}

@@ -22,7 +22,7 @@ READ_AGAIN = 2_000_000
 
 
 class BadRow(dict[str, Any]):
-    """A row that could not be read: no columns, but `why`, and `raw` as it stands in the file."""
+    """A row that could not be read: no columns, but `why`, and `raw` as it is in the file."""
 
     def __init__(self, why: str, raw: str = ""):
         super().__init__()
@@ -123,7 +123,7 @@ def _records(path: Path, delimiter: str, quoted: bool) -> Iterator[tuple[int, di
 
 
 def _header(where: str, fields: list[str], why: str) -> list[str]:
-    """The names of the columns; raises UserError where one stands twice."""
+    """The names of the columns; raises UserError for a duplicate."""
     if why:
         raise UserError(f"{where}: {why}")
     header = [name.strip() for name in fields]

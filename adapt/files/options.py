@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -13,6 +12,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat
+
+from adapt.storage.atomic import replacing
 
 MB = 1 << 20
 SHOWN = 1_000  # characters of a rejected row that are kept
@@ -68,11 +69,9 @@ class ReadLog:
         """Write the rejected rows, one JSON object a line; the file appears whole, and only where there are any."""
         if not self.rejected:
             return
-        file.parent.mkdir(parents=True, exist_ok=True)
-        aside = file.with_name(f".{file.name}.{os.getpid()}")
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in self.rejected)
-        aside.write_text(lines, encoding="utf-8", errors="backslashreplace")
-        os.replace(aside, file)
+        with replacing(file) as aside:
+            aside.write_text(lines, encoding="utf-8", errors="backslashreplace")
 
 
 _current: ContextVar[ReadLog | None] = ContextVar("adapt_reading", default=None)

@@ -1,4 +1,4 @@
-"""Rows that are records as they stand: a text, pairs, a scored pair, triplets, a labelled or a parallel pair."""
+"""Rows that are records already: a text, pairs, a scored pair, triplets, a labelled or a parallel pair."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rows of a data source, as they stand: {column: value}, each with the place where it was found."""
+"""The rows of a data source, unconverted: {column: value}, each with the place where it was found."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def output_format(path: Path, kind: str) -> str:
 
 
 def rows(source: str | Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every row of a data source as (where it stands, {column: value}); a `BadRow` for what is no row.
+    """Every row of a data source as (its place, {column: value}); a `BadRow` for what is no row.
 
     A BEIR folder gives its `corpus.jsonl`; `hf://owner/name[:config]/split` is loaded with the `datasets` library.
     Values keep their text: `NA` and `0012` in a CSV stay strings. Raises UserError where the source can't be read.
@@ -69,7 +69,7 @@ def count_rows(source: str | Path) -> int | None:
     """How many rows a source holds, bad ones among them, without parsing JSON; None for one on the hub. Raises UserError."""
     if str(source).startswith("hf://"):
         return None
-    path = _file(source, told=False)
+    path = _file(source, noted=False)
     suffix = format_of(path)
     if suffix == ".parquet":
         return parquet.count(path)
@@ -89,14 +89,14 @@ def raise_unless_skipped(where: str, why: str) -> None:
         raise UserError(f"{where}: {why}")
 
 
-def _file(source: str | Path, told: bool = True) -> Path:
-    """The file of a source; of a BEIR folder its corpus, which is noted where `told`."""
+def _file(source: str | Path, noted: bool = True) -> Path:
+    """The file of a source; of a BEIR folder its corpus, which is noted where `noted`."""
     path = existing(source)
     if path is None or not path.is_dir():
         return opening.regular(source)
     for name in ("corpus.jsonl", "corpus.jsonl.gz"):
         if (path / name).is_file():
-            if told and (path / "qrels").is_dir():
+            if noted and (path / "qrels").is_dir():
                 note(f"{path}: its corpus is read; its queries and judgements serve as a check (retrieval), or as pairs")
             return path / name
     if (path / "dataset_dict.json").is_file() or (path / "dataset_info.json").is_file():

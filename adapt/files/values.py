@@ -30,7 +30,7 @@ class Bad(Exception):
 
 
 def value_in(row: Row, names: Sequence[str]) -> Any:
-    """What stands in the first of these columns that the row has; None where it has none."""
+    """The value of the first of these columns that the row has; None where it has none."""
     return next((row[name] for name in names if row.get(name) is not None), None)
 
 
@@ -74,7 +74,7 @@ def texts_in(row: Row, names: Sequence[str]) -> list[str]:
 
 
 def optional_in(row: Row, *names: str) -> str:
-    """What stands in the first of these columns that holds something, as text; "" where none does."""
+    """The value of the first of these columns that is not empty, as text; "" where none does."""
     name = next((name for name in names if row.get(name) not in (None, "")), None)
     if name is None:
         return ""

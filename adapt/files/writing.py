@@ -18,7 +18,7 @@ from adapt.storage.atomic import replacing
 def as_row(record: Any) -> dict[str, Any]:
     """A record as {column: value}, in the columns that sentence-transformers reads; empty extras are left out.
 
-    A text's title stands in a column of its own, and `text` holds the rest: reading joins them again.
+    A text's title has a column of its own, and `text` holds the rest: reading joins them again.
     """
     row = {name: value for name, value in vars(record).items() if value != "" or name == "text"}
     if isinstance(record, Text):

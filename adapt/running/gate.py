@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from adapt.checks import Measurement
 from adapt.checks.statistics import Delta, compare, of_topic
+from adapt.errors import did_you_mean
 from adapt.recipe import GateSpec
 
 SLIGHT = 0.1  # losses below this share of the gain are not worth the time that trying blends takes
@@ -53,6 +55,24 @@ def _part(measured: Measured, metric: str) -> tuple[Measurement, str]:
     check, _, name = metric.partition(".")
     name, _, topic = name.partition("[")
     return (of_topic(measured[check], topic.removesuffix("]")) if topic else measured[check]), name
+
+
+def problems(spec: GateSpec, base: Measured, file: Path) -> list[str]:
+    """What is wrong with a gate's metrics, a sentence each, once the base is measured: missing, undefined, or of no row's topic."""
+    found = []
+    for metric, path in spec.metrics().items():
+        check, _, name = metric.partition(".")
+        name, _, topic = name.partition("[")
+        known = base[check].metrics
+        where = f"{file}: {'.'.join(path)}"
+        if name in known and not topic and known[name] != known[name]:
+            found.append(f"{where}: {check}.{name} is undefined on dev data: its gold scores, or the base's own, do not vary")
+        if name not in known:
+            found.append(f"{where}: check '{check}' has no metric '{name}'.{did_you_mean(name, known)}")
+        elif topic and (topic := topic.removesuffix("]")) not in base[check].topics:
+            topics = sorted({t for t in base[check].topics if t})
+            found.append(f"{where}: no dev row has the topic '{topic}'.{did_you_mean(topic, topics)}")
+    return found
 
 
 def judge(spec: GateSpec, base: Measured, before: Measured, after: Measured, seed: int = 0) -> Verdict:

@@ -37,7 +37,7 @@ class OnDisk:
         unit = self.by == "cosine" or not by_dot(self.folder)
         found = vectors.kept(self.folder, texts, self.job.vectors, role, unit)
         if found is None:
-            from adapt.engine.encoder import embed  # takes seconds to import, and has nothing to do where all stand already
+            from adapt.engine.encoder import embed  # takes seconds to import, and has nothing to do where all are cached
 
             found = embed(self.folder, texts, self.job, role, label="encoding for checks", unit=unit)
         return found
@@ -182,11 +182,8 @@ def measure_each(
                 f"{folder}: is a cross-encoder, which scores pairs and has no vectors; measure it with --sts or --pairs"
             )
     for folder in (model.path for model in asked):
-        if (own := model_folder.similarity(folder)) != "cosine":
-            how = "measured by it" if own == "dot" else "measured by cosine"
-            tell(Event("note", f"{folder}: its own similarity is {own}; {how}"))
-        if said := model_folder.truncation(folder):
-            tell(Event("note", f"{folder}: {said}"))
+        for remark in model_folder.remarks(folder, str(folder), "measured by it", "measured by cosine"):
+            tell(Event("note", remark))
     measures, before = Measures(Job(tell=tell, vectors=cache.vectors())), cache.size()
     for check, (kind, source) in wanted.items():
         texts = texts_of_check(kind, measures.read(kind, source, split))

@@ -1,4 +1,4 @@
-"""Whether a run may write in a folder: never among a user's own files, never where the disk has no room for it."""
+"""Whether a run may write in a folder: never among a user's own files, never where the disk has too little space."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WRITTEN = (
 KEY = "[0-9a-f]" * 16
 SLACK = 5_000_000  # bytes for reports, measurements, receipts, locks
 ROW = 1_000  # bytes of a row of data
-CHECKPOINT = 4  # times the weights: the weights, two moments of AdamW, the best weights so far
+CHECKPOINT = 8  # times the weights: the last two checkpoints, each of weights, two moments of AdamW, best weights so far
 
 
 def refuse_foreign(out: Path) -> None:

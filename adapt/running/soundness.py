@@ -49,13 +49,10 @@ def base(folder: Path, recipe: Recipe, job: Job) -> None:
     from adapt.engine import opened
 
     opened.encoder(folder)
-    own = model_folder.similarity(folder)
-    if own != "cosine":
-        how = "it is measured by it, and steps train by cosine" if own == "dot" else "it is measured and trained by cosine"
-        job.note(f"{recipe.model}: its own similarity is {own}; {how}")
-    if said := model_folder.truncation(folder):
-        job.note(f"{recipe.model}: {said}")
-    for sentence in pooling.chosen(folder, recipe.model):
+    remarks = model_folder.remarks(
+        folder, recipe.model, "it is measured by it, and steps train by cosine", "it is measured and trained by cosine"
+    )
+    for sentence in (*remarks, *pooling.chosen(folder, recipe.model)):
         job.note(sentence)
 
 

@@ -13,12 +13,12 @@ from typing import Any
 from adapt import checks, files, models, vectors
 from adapt.checks import Measurement, leakage
 from adapt.checks.statistics import smallest_gain
-from adapt.errors import UserError, did_you_mean
+from adapt.errors import UserError
 from adapt.job import Event, Job
 from adapt.precision import resolve
 from adapt.recipe import Recipe
 from adapt.records import CrossEncoder, Encoder, Joined
-from adapt.running import gate, results, soundness, survey
+from adapt.running import gate, memory, results, soundness, survey
 from adapt.running import plan as planning
 from adapt.running.measure import Measures, scores_pairs
 from adapt.running.plan import Plan, Planned
@@ -74,7 +74,7 @@ class Steps:
     # ------------------------------------------------------------------------------------------ making
 
     def _make_data(self) -> None:
-        """All data before any work, so that the problems of every file are told together."""
+        """All data before any work, so that the problems of every file are reported together."""
         problems: list[str] = []
         for line in self.plan.lines:
             if "data" in line.entry:
@@ -87,29 +87,8 @@ class Steps:
             raise UserError(dict.fromkeys(problems))
 
     def _survey(self) -> None:
-        """Look at all texts with the base model's tokenizer, before any work; what is beyond its bounds is said."""
-        folder, where = self.plan.folder, self.store.root / "measurements"
-        for line in self.plan.lines:
-            if "data" in line.entry:
-                name, path, receipt = line.entry["data"], self.made[line.key], self.store.receipt(line.name, line.entry) or {}
-
-                def data(name=name, path=path, kind=line.kind, receipt=receipt) -> dict[str, Any]:
-                    texts = survey.texts_of(files.read(path, kind))
-                    return survey.row(name, texts, folder, receipt.get("notes", ()), receipt.get("skipped", 0))
-
-                self.inputs.append(survey.kept(where, name, folder, line.key, data, self.job.note))
-        for name, spec in self.recipe.checks.items():
-            for split in ("dev", "test"):
-                if (source := getattr(spec, split)) is not None:
-
-                    def check(name=name, spec=spec, split=split, source=source) -> dict[str, Any]:
-                        texts = survey.texts_of_check(spec.kind, self.measures.read(spec.kind, source, split))
-                        notes = self.measures.notes_of(spec.kind, source, split)
-                        return survey.row(f"{name} {split}", texts, folder, notes)
-
-                    self.inputs.append(
-                        survey.kept(where, f"{name} {split}", folder, self.digests[name][split], check, self.job.note)
-                    )
+        """Look at all texts with the base model's tokenizer, before any work, and warn of what is beyond its bounds."""
+        self.inputs = survey.of_run(self.recipe, self.plan, self.store, self.made, self.measures, self.digests, self.job.note)
         for warning in (*survey.warnings(self.inputs), *survey.decided_and_judged(self.recipe)):
             self.job.note(f"WARNING: {warning}")
 
@@ -151,14 +130,14 @@ class Steps:
             asked = getattr(line.step.stage, "precision", None)
             if asked is not None:
                 job.counts.setdefault("precision", asked if asked == "int8" else resolve(asked))
-                _release()
+                memory.release()
             if line.kind in FILES:
                 # A long text may hold a short held-out passage and still be unlike it; a pair cut out of it is not.
                 made = self._clean(made, line.name, job, mode="allow" if self.recipe.leaks == "allow" else "remove")
         if line.kind in FILES:
             files.write(made, out / FILES[line.kind])
             job.counts["rows"] = len(made)
-        return {"seconds": time.monotonic() - begun, "peak_memory_mb": _peak_memory(), "counts": job.counts, **read}
+        return {"seconds": time.monotonic() - begun, "peak_memory_mb": memory.peak_mb(), "counts": job.counts, **read}
 
     def _input(self, keys: Sequence[str]) -> Any:
         """An input as its stage takes it: read back from the store, several joined."""
@@ -196,13 +175,13 @@ class Steps:
         kept = self._clean(found, str(self.recipe.data[name]), job, self.recipe.leaks, numbers)
         job.note(f"{name}: {read:,} rows read, {len(kept):,} kept; {repeats:,} repeats")
         if not kept:
-            raise UserError(f"{self.recipe.data[name]}: every row stands in dev or test data too; give other rows to train on")
+            raise UserError(f"{self.recipe.data[name]}: every row is in dev or test data too; give other rows to train on")
         return kept
 
     def _clean(
         self, records: Sequence[Any], source: str, job: Job, mode: leakage.Mode, numbers: Sequence[int] | None = None
     ) -> Sequence[Any]:
-        """The records that may be trained on; what leaked is counted, and told."""
+        """The records that may be trained on; what leaked is counted and noted."""
         clean = leakage.clean(records, self.held_out, mode, source, numbers, job)
         job.counts.update(clean.counts())
         if sum(clean.found.values()):
@@ -258,24 +237,9 @@ class Steps:
             self.health[name] = self.measures.health(self.made[key], spec.kind, spec.dev, "dev", self.digests[check]["dev"])
 
     def _before_any_step(self) -> None:
-        """The gate's metrics are there, and what gain their dev data could show. Raises UserError with every problem."""
+        """Say what gain the dev data can show. Raises UserError with every metric of the gate that is missing or undefined."""
         spec, base = self.recipe.gate, self.measured[self.plan.base]
-        problems = []
-        for metric, path in spec.metrics().items() if spec else ():
-            check, _, name = metric.partition(".")
-            name, _, topic = name.partition("[")
-            known = base[check].metrics
-            where = f"{self.recipe.file}: {'.'.join(path)}"
-            if name in known and not topic and known[name] != known[name]:
-                problems.append(
-                    f"{where}: {check}.{name} is undefined on dev data: its gold scores, or the base's own, do not vary"
-                )
-            if name not in known:
-                problems.append(f"{where}: check '{check}' has no metric '{name}'.{did_you_mean(name, known)}")
-            elif topic and (topic := topic.removesuffix("]")) not in base[check].topics:
-                topics = sorted({t for t in base[check].topics if t})
-                problems.append(f"{where}: no dev row has the topic '{topic}'.{did_you_mean(topic, topics)}")
-        if problems:
+        if problems := gate.problems(spec, base, self.recipe.file) if spec else []:
             raise UserError(problems)
         for name, measured in base.items():
             metric = checks.find(self.recipe.checks[name].kind).main
@@ -321,21 +285,3 @@ class Steps:
         self.tell(Event("verdict", line.name, {name: row[name] for name in ("word", "sentence", "action")}))
         if spec.action == "stop" and not receipt["tried"][0]["passes"]:
             self.stopped = f"{line.name}: {row['word']}: {row['sentence']}"
-
-
-def _release() -> None:
-    """Leave a GPU's memory to the next stage: the models that were held open for the next texts of this one are closed."""
-    from adapt.device import device
-
-    if device().type != "cpu":
-        from adapt.engine import opened
-
-        opened.close()
-
-
-def _peak_memory() -> float:
-    import resource
-    import sys
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1024 / (1024 if sys.platform == "darwin" else 1)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from adapt import checks, files, models
 from adapt.checks import leakage
@@ -15,9 +15,12 @@ from adapt.files import ReadOptions
 from adapt.files.beir import split_file
 from adapt.networks import coverage
 from adapt.recipe import DATA, Recipe
-from adapt.running.plan import file_digest
+from adapt.running.plan import Plan, file_digest
 from adapt.storage.digests import read_sealed, write_sealed
-from adapt.store import key_of
+from adapt.store import Store, key_of
+
+if TYPE_CHECKING:
+    from adapt.running.measure import Measures
 
 VERSION = 1  # raised when the same data and model would give other rows
 CHEAP = 32 << 20  # bytes of a file whose texts a dry run tokenizes
@@ -52,6 +55,42 @@ def kept(where: Path, source: str, folder: Path, data: str, make: Callable[[], R
     made = make()
     write_sealed(file, made, durable=False)
     return made
+
+
+def of_run(
+    recipe: Recipe,
+    plan: Plan,
+    store: Store,
+    made: Mapping[str, Any],
+    measures: Measures,
+    digests: Mapping[str, Mapping[str, str]],
+    note: Callable[[str], None],
+) -> list[Row]:
+    """The rows of a run's data and then of its checks' data, in the recipe's order.
+
+    `made` has the file of each data line by its key, `digests` the digest of each check's data by check and split.
+    """
+    folder, where = plan.folder, store.root / "measurements"
+    found = []
+    for line in plan.lines:
+        if "data" in line.entry:
+            name, receipt = line.entry["data"], store.receipt(line.name, line.entry) or {}
+
+            def of_data(name=name, path=made[line.key], kind=line.kind, receipt=receipt) -> Row:
+                texts = texts_of(files.read(path, kind))
+                return row(name, texts, folder, receipt.get("notes", ()), receipt.get("skipped", 0))
+
+            found.append(kept(where, name, folder, line.key, of_data, note))
+    for name, spec in recipe.checks.items():
+        for split in ("dev", "test"):
+            if (source := getattr(spec, split)) is not None:
+
+                def of_check(name=name, kind=spec.kind, split=split, source=source) -> Row:
+                    texts = texts_of_check(kind, measures.read(kind, source, split))
+                    return row(f"{name} {split}", texts, folder, measures.notes_of(kind, source, split))
+
+                found.append(kept(where, f"{name} {split}", folder, digests[name][split], of_check, note))
+    return found
 
 
 def decided_and_judged(recipe: Recipe) -> list[str]:

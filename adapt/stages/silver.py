@@ -13,7 +13,7 @@ from pydantic import Field
 from adapt.job import Job
 from adapt.networks import int8
 from adapt.precision import InferencePrecision
-from adapt.records import CrossEncoderFolder, EncoderFolder, OnDemand, Scored, SilverPair, Texts
+from adapt.records import CrossEncoderFolder, Encoder, EncoderFolder, OnDemand, Scored, SilverPair, Texts
 from adapt.stages import PairLength, PositiveFloat, PositiveInt, Share, Stage, too_long
 from adapt.storage import arrays
 from adapt.text.stems import Language
@@ -27,7 +27,7 @@ class Silver(Stage):
 
     Augmented SBERT's silver data (Thakur et al. 2021, https://arxiv.org/abs/2010.08240). Three uses: a labeller trained on the
     domain's own gold; one trained on gold from elsewhere, for the domain's texts alone; or, without any gold, a cross-encoder
-    off the shelf, by name or path. Pairs that stand in gold, in either order, are left out, and so are repeats; every row says
+    off the shelf, by name or path. Pairs of gold, in either order, are left out, and so are repeats; every row says
     which sampler found it, at which rank, and what the labeller said before and after calibration. `summary.json` beside the
     pairs holds the histogram of their scores. A run that was killed goes on with the first part that is not scored yet.
     """
@@ -109,9 +109,10 @@ class Silver(Stage):
         from adapt.errors import UserError
         from adapt.models import weights_digest
         from adapt.search.candidates import counts
+        from adapt.search.sampling import units_of
 
         curve, agreed = self._labeller(cross_encoder.path, gold or (), job)
-        units = self._units(texts, gold or ())
+        units = units_of(texts, gold or (), self.unit == "sentence", self.min_words, self.max_words)
         pool = self._pool(units, gold or (), model, job)
         if not len(pool):
             raise UserError(
@@ -123,7 +124,7 @@ class Silver(Stage):
         rows = self._kept(pool, scores, wanted, job.seed)
         chosen, hash_ = pool.take(rows), weights_digest(cross_encoder.path)[:16]
         job.counts.update(units=len(units), candidates=len(pool), **counts(chosen, self.sampling))
-        self._tell(scores, rows, wanted, {"labeller": hash_, "calibration": curve.kind, "agreement": agreed}, job)
+        self._report(scores, rows, wanted, {"labeller": hash_, "calibration": curve.kind, "agreement": agreed}, job)
 
         def make(row: int) -> SilverPair:
             score, sampler, rank = float(scores[rows[row]]), self.sampling[chosen.sampler[row]], int(chosen.rank[row])
@@ -206,66 +207,19 @@ class Silver(Stage):
 
     # ------------------------------------------------------------------------------------------ candidates
 
-    def _units(self, texts: Texts, gold: Scored) -> list[str]:
-        from adapt.text.clean import normalised
-        from adapt.text.sentences import sentences
+    def _pool(self, units: Sequence[str], gold: Scored, model: Encoder | None, job: Job) -> Any:
+        """The candidates to score, each sampler's share of them."""
+        from adapt.search import sampling
 
-        found = [side for pair in gold for side in (pair.sentence1, pair.sentence2)]
-        if self.unit == "sentence":
-            found += [s for _, s in sentences([t.text for t in texts], self.min_words, self.max_words)]
-        else:
-            found += [t.text for t in texts]
-        return list({normalised(text): text for text in found}.values())
-
-    def _pool(self, units: list[str], gold: Scored, model, job: Job) -> Any:
-        """The candidates to score, each sampler's share of them; read from `job.work` where a killed run has found them."""
-        import numpy as np
-
-        from adapt.search.candidates import Candidates, joined, keys, mixed
-        from adapt.text.clean import normalised
-
-        file = job.work / "candidates.npz"
-        saved = arrays.load(file, ["first", "second", "sampler", "rank"], job.note)
-        if saved is None:
-            place = {normalised(unit): number for number, unit in enumerate(units)}
-            sides = [[place[normalised(pair.sentence1)], place[normalised(pair.sentence2)]] for pair in gold]
-            first, second = np.array(sides, dtype=np.int64).reshape(-1, 2).T
-            taken = keys(first, second, len(units))
-            sizes = [
-                quota * (self.oversample if sampler == "kde" or self.target != "none" else 1)
-                for sampler, quota in zip(self.sampling, self._quotas(), strict=True)
-            ]
-            # kde needs all regions of the score: nearest neighbours for the high ones, random pairs for the low.
-            broad = ("random", "bm25", *(["dense"] if model else []))
-            parts = {}
-            for sampler in dict.fromkeys(s for name in self.sampling for s in ((name,) if name != "kde" else broad)):
-                parts[sampler] = self._found(sampler, units, max(sizes), model, job)
-            mix = [parts[s] if s != "kde" else joined([parts[name] for name in broad]) for s in self.sampling]
-            fill = not self.shares and "kde" not in self.sampling
-            found = mixed(mix, sizes, len(units), taken, self.per_text, fill)
-            saved = {"first": found.first, "second": found.second, "sampler": found.sampler, "rank": found.rank}
-            arrays.save(file, **saved)
-        return Candidates(saved["first"], saved["second"], saved["sampler"], saved["rank"])
-
-    def _found(self, sampler: str, units: list[str], count: int, model, job: Job) -> Any:
-        """What one sampler proposes, best rank first; the order of anchors is random."""
-        import numpy as np
-
-        from adapt.search import bm25, dense
-        from adapt.search.candidates import at_random, from_neighbours
-
-        if sampler == "random":
-            return at_random(len(units), 2 * count + 50, np.random.default_rng([job.seed, 1]))
-        # A few times the anchors that are needed, since neighbours overlap; not all, since search costs too.
-        anchors = np.random.default_rng(job.seed).permutation(len(units))[: max(50, 2 * count)]
-        k = self.top_k + 1  # the nearest neighbour of a text is itself
-        if sampler == "bm25":
-            found, scores = bm25.top(units, [units[i] for i in anchors], k, self.language)
-            return from_neighbours(anchors, np.where(scores > 0, found, -1))
-        from adapt.engine.encoder import embed
-
-        vectors = embed(model.path, units, job, label="silver candidates", precision=self.precision)
-        return from_neighbours(anchors, dense.top(vectors[anchors], vectors, k)[0])
+        sizes: dict[str, int] = {
+            sampler: quota * (self.oversample if sampler == "kde" or self.target != "none" else 1)
+            for sampler, quota in zip(self.sampling, self._quotas(), strict=True)
+        }
+        fill = not self.shares and "kde" not in self.sampling
+        return sampling.find(
+            units, gold, sizes, model, job,
+            top_k=self.top_k, per_text=self.per_text, fill=fill, language=self.language, precision=self.precision,
+        )  # fmt: skip
 
     # ------------------------------------------------------------------------------------------ label distribution
 
@@ -301,7 +255,7 @@ class Silver(Stage):
             kept.append(rows)
         return np.sort(np.concatenate(kept))
 
-    def _tell(self, scores: Any, rows: Any, gold: Any, about: dict[str, Any], job: Job) -> None:
+    def _report(self, scores: Any, rows: Any, gold: Any, about: dict[str, Any], job: Job) -> None:
         """Counts, `summary.json`, and a note with the histogram of candidates, silver and gold."""
         import numpy as np
 

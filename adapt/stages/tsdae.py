@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -13,15 +12,15 @@ from adapt.records import Encoder, EncoderFolder, Texts
 from adapt.stages import Length, NonNegativeFloat, PositiveFloat, PositiveInt, Share, TrainingStage
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
+
+    from adapt.examples.noisy import NoisyTexts
 
 Objective = Callable[[int, list[int]], tuple["torch.Tensor", int]]  # (epoch, rows) → (mean loss, over how many things)
 Lesson = tuple["torch.nn.Module", Objective]
 FITTED_ON = 20_000  # texts; a linear map gains nothing from more
 
-
-# Architectures that transformers can give a decoder with cross-attention (tried with 5.23), and those that only a run can tell.
+# Architectures that transformers can give a decoder with cross-attention (tried with 5.23), and those that only a run can show.
 DENOISED = (
     "bert", "bert-generation", "big_bird", "camembert", "data2vec-text", "electra", "ernie", "megatron-bert", "rembert", "roberta",
     "roberta-prelayernorm", "roc_bert", "roformer", "xlm-roberta", "xlm-roberta-xl", "xmod",
@@ -51,8 +50,8 @@ class Tsdae(TrainingStage):
 
     objective: Literal["denoise", "vectors", "mlm", "simcse"] = Field(
         "denoise",
-        description="restore deleted words (TSDAE) or the vector of the undamaged text, name masked words, or tell each text from "
-        "all others",
+        description="restore deleted words (TSDAE) or the vector of the undamaged text, name masked words, or distinguish "
+        "each text from all others",
     )
     unit: Literal["sentence", "text"] | None = Field(
         None, description="what is read at a time: a sentence or a whole text; where not set: text for vectors, else sentence"
@@ -126,6 +125,7 @@ class Tsdae(TrainingStage):
     def run(self, model: EncoderFolder, texts: Texts, job: Job) -> EncoderFolder:
         """The encoder after training, in `job.out / "model"`. Raises UserError if nothing is left to read."""
         from adapt.errors import UserError
+        from adapt.examples.noisy import noisy_texts
         from adapt.networks.encoder import is_tuned, open_encoder, save_encoder, set_pooling
 
         tuned = self.start == "tuned" or (self.start == "auto" and is_tuned(model.path))
@@ -140,7 +140,7 @@ class Tsdae(TrainingStage):
         self._fits(encoder, model)
         rows = self._rows(texts, job)
         job.note(f"tsdae: {len(rows):,} {self._unit()}s; the base is treated as {'tuned' if tuned else 'raw'}")
-        fitted = self._train(encoder, model, _read(encoder, rows, self.max_length), tuned, job)
+        fitted = self._train(encoder, model, noisy_texts(encoder, rows, self.max_length), tuned, job)
         job.counts.update({f"{self._unit()}s": len(rows)}, treated_as="tuned" if tuned else "raw", **vars(fitted))
         return Encoder(save_encoder(encoder, job.out / "model"))
 
@@ -182,7 +182,7 @@ class Tsdae(TrainingStage):
             raise UserError(f"tsdae: the texts hold {len(kept)} {lengths}; give more text, or {remedy}")
         return kept
 
-    def _train(self, encoder, model: Encoder, read: _Read, tuned: bool, job: Job):
+    def _train(self, encoder, model: Encoder, read: NoisyTexts, tuned: bool, job: Job):
         import numpy as np
 
         from adapt.engine import processes
@@ -192,7 +192,7 @@ class Tsdae(TrainingStage):
         from adapt.engine.training import Group, epochs_of, fit, trainable
         from adapt.losses.retention import Retention
 
-        lessons = {"denoise": self._denoise, "vectors": self._restore_vectors, "mlm": self._mask, "simcse": self._tell_apart}
+        lessons = {"denoise": self._denoise, "vectors": self._restore_vectors, "mlm": self._mask, "simcse": self._distinguish}
         module, objective = lessons[self.objective](encoder, model, read, tuned, job)
         set_dropout(module, self.dropout if self.dropout is not None else 0.1 if self.objective == "simcse" else 0.0)
         apart, rows = np.split(np.random.default_rng(job.seed).permutation(len(read.ids)), [round(self.held_out * len(read.ids))])
@@ -244,7 +244,7 @@ class Tsdae(TrainingStage):
 
         return HeldOut(mean_loss, every=max(1, steps // 20), patience=self.patience)
 
-    def _denoise(self, encoder, model: Encoder, read: _Read, tuned: bool, job: Job) -> Lesson:
+    def _denoise(self, encoder, model: Encoder, read: NoisyTexts, tuned: bool, job: Job) -> Lesson:
         from adapt.losses.denoising import Denoising
 
         tied = self.tied if self.tied is not None else not tuned
@@ -257,7 +257,7 @@ class Tsdae(TrainingStage):
 
         return module, objective
 
-    def _restore_vectors(self, encoder, model: Encoder, read: _Read, tuned: bool, job: Job) -> Lesson:
+    def _restore_vectors(self, encoder, model: Encoder, read: NoisyTexts, tuned: bool, job: Job) -> Lesson:
         import numpy as np
 
         from adapt.engine.encoder import forward
@@ -274,26 +274,22 @@ class Tsdae(TrainingStage):
 
         return encoder, objective
 
-    def _mask(self, encoder, model: Encoder, read: _Read, tuned: bool, job: Job) -> Lesson:
+    def _mask(self, encoder, model: Encoder, read: NoisyTexts, tuned: bool, job: Job) -> Lesson:
         import numpy as np
 
         from adapt.losses.masked import Masked
-        from adapt.text.noise import mask_words
 
         module = Masked(encoder, model.path, seed=job.seed)
         mask = encoder.tokenizer.mask_token_id
         ordinary = np.setdiff1d(np.arange(len(encoder.tokenizer)), encoder.tokenizer.all_special_ids)
 
         def objective(epoch: int, batch: list[int]) -> tuple[torch.Tensor, int]:
-            noisy, chosen = zip(
-                *(mask_words(read.ids[i], read.units[i], self.masked, mask, ordinary, job.seed, epoch, i) for i in batch),
-                strict=True,
-            )
-            return module([ids.tolist() for ids in noisy], read.clean(batch), chosen), int(sum(c.sum() for c in chosen))
+            noisy, chosen = read.masked(batch, self.masked, mask, ordinary, job.seed, epoch)
+            return module(noisy, read.clean(batch), chosen), int(sum(c.sum() for c in chosen))
 
         return module, objective
 
-    def _tell_apart(self, encoder, model: Encoder, read: _Read, tuned: bool, job: Job) -> Lesson:
+    def _distinguish(self, encoder, model: Encoder, read: NoisyTexts, tuned: bool, job: Job) -> Lesson:
         from adapt.engine.encoder import forward
         from adapt.losses.simcse import simcse
 
@@ -302,34 +298,3 @@ class Tsdae(TrainingStage):
             return simcse(first, second, self.scale), len(batch)
 
         return encoder, objective
-
-
-@dataclass(frozen=True)
-class _Read:
-    """What the encoder reads, as token ids, and to which word each token belongs (-1: none; see `word_units`)."""
-
-    ids: list[np.ndarray]
-    units: list[np.ndarray]
-
-    def clean(self, rows: Iterable[int]) -> list[list[int]]:
-        return [self.ids[i].tolist() for i in rows]
-
-    def damaged(self, rows: Iterable[int], share: float, seed: int, epoch: int) -> list[list[int]]:
-        """With that share of the words deleted, as this epoch has it."""
-        from adapt.text.noise import delete_words
-
-        return [delete_words(self.ids[i], self.units[i], share, seed, epoch, i).tolist() for i in rows]
-
-
-def _read(encoder, rows: list[str], max_length: int) -> _Read:
-    import numpy as np
-
-    from adapt.networks.encoder import prompt_of
-    from adapt.text.noise import word_units
-
-    prompt = prompt_of(encoder, "")
-    texts = [prompt + row for row in rows]
-    limit = min(max_length, encoder.max_seq_length or max_length)
-    tokens = encoder.tokenizer(texts, truncation=True, max_length=limit, return_offsets_mapping=True)
-    units = [word_units(t, tokens.word_ids(i), tokens["offset_mapping"][i], len(prompt)) for i, t in enumerate(texts)]
-    return _Read([np.asarray(ids) for ids in tokens["input_ids"]], units)

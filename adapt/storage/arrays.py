@@ -21,7 +21,7 @@ def save(file: Path, **arrays: np.ndarray) -> None:
 
 
 def load(file: Path, names: Sequence[str], note: Callable[[str], None]) -> dict[str, np.ndarray] | None:
-    """The arrays `names` of a file; None where there is none, or (`note` is told so) where it is cut, empty or changed."""
+    """The arrays `names` of a file; None where there is none, or (after a `note`) where it is cut, empty or changed."""
     import numpy as np
 
     if not file.is_file():

@@ -1,4 +1,4 @@
-"""Faults of the disk in words: which path, what is wrong with it, how much room there is."""
+"""Faults of the disk in words: which path, what is wrong with it, how much space is free."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NO_FAULTS = (BrokenPipeError, ConnectionError, TimeoutError, ChildProcessError, 
 def naming(path: Path, aside: Path | None = None) -> Iterator[None]:
     """Let every failed write inside the block be an OSError that names a path.
 
-    `path` stands where the error names none, or only the file `aside` that was to become it.
+    `path` is named where the error names none, or only the file `aside` that was to become it.
     """
     try:
         yield

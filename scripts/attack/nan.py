@@ -5,7 +5,6 @@ python scripts/attack/nan.py
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 import tempfile
@@ -15,8 +14,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-os.environ.update({"HF_HUB_OFFLINE": "1", "ADAPT_DEVICE": "cpu", "TOKENIZERS_PARALLELISM": "false", "ADAPT_CACHE": ""})
-sys.path.insert(0, str(Path(__file__).parents[2]))
+import torch
+from trials import remove, small_data
+
+from adapt import stages
+from adapt.engine import training
+from adapt.errors import UserError, WorkFailed
+from adapt.hand import run_stage
+from adapt.job import silent
+from tests import tiny
 
 STEPS = 5
 STAGES: dict[str, dict[str, Any]] = {
@@ -33,10 +39,6 @@ WHERE = ("loss", "gradient", "weights", "infinite weights", "label")
 @contextmanager
 def poisoned(where: str, at: int) -> Iterator[None]:
     """Every training within has a NaN there, in its step number `at`."""
-    import torch
-
-    from adapt.engine import training
-
     fit = training.fit
 
     def spoiled(module: Any, loss: Any, plan: Any, groups: Any, job: Any, **more: Any) -> Any:
@@ -76,30 +78,10 @@ def labelled(place: Path, at: int) -> Path:
     return place / "nan.csv"
 
 
-def prepare(place: Path) -> Path:
-    """Small data, and the model to train."""
-    import json
-    import random
-
-    from tests import tiny
-
-    rng = random.Random(1)
-    texts = [tiny.sentence(rng) for _ in range(40)]
-    (place / "texts.txt").write_text("\n".join(texts) + "\n")
-    rows = [f"{tiny.sentence(rng)[:-1]},{tiny.sentence(rng)[:-1]},{i / 40}" for i in range(40)]
-    (place / "gold.csv").write_text("sentence1,sentence2,score\n" + "\n".join(rows) + "\n")
-    (place / "pairs.jsonl").write_text("".join(json.dumps({"anchor": tiny.sentence(rng), "positive": t}) + "\n" for t in texts))
-    return tiny.embedder(tiny.language_model(place / "plain"), place / "embedder")
-
-
 def main() -> int:
-    from adapt import stages
-    from adapt.errors import UserError, WorkFailed
-    from adapt.hand import run_stage
-    from adapt.job import silent
-
     place = Path(tempfile.mkdtemp(prefix="attack-"))
-    model = prepare(place)
+    small_data(place, 40)
+    model = tiny.embedder(tiny.language_model(place / "plain"), place / "embedder")
     outcomes: Counter[str] = Counter()
     for name, settings in STAGES.items():
         stage = stages.find("finetune" if name == "cosent" else name)(max_steps=STEPS, **settings)
@@ -117,17 +99,15 @@ def main() -> int:
                     said = "NOTHING IS SAID"
                 except (WorkFailed, UserError) as error:
                     said = type(error).__name__
-                left = [p.name for p in place.iterdir() if p.name.startswith((".made", "made"))]
-                outcome = said if not left else f"LEFT {left}"
+                left = [*place.glob("made*"), *place.glob(".made*")]
+                outcome = said if not left else f"LEFT {[p.name for p in left]}"
                 outcomes["published or cached" if left or said.isupper() else said] += 1
                 if outcome.isupper() or left:
                     print(f"{name}, {where} at step {at + 1} of {STEPS}: {outcome}")
-                for found in left:
-                    target = place / found
-                    shutil.rmtree(target) if target.is_dir() else target.unlink()
+                remove(left)
     shutil.rmtree(place)
-    told = ", ".join(f"{word} {count}" for word, count in sorted(outcomes.items()))
-    print(f"NaN in {sum(outcomes.values())} trainings: published or cached {outcomes['published or cached']} ({told})")
+    counts = ", ".join(f"{word} {count}" for word, count in sorted(outcomes.items()))
+    print(f"NaN in {sum(outcomes.values())} trainings: published or cached {outcomes['published or cached']} ({counts})")
     return int(bool(outcomes["published or cached"]))
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import os
 import random
 import re
@@ -15,11 +16,12 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 os.environ.update({"HF_HUB_OFFLINE": "1", "ADAPT_DEVICE": "cpu", "OMP_NUM_THREADS": "1", "NO_COLOR": "1"})
+os.environ.update({"ADAPT_CACHE": "", "TOKENIZERS_PARALLELISM": "false"})  # nothing is kept outside of a trial's folder
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import torch
@@ -89,7 +91,7 @@ def command(words: Sequence[str], place: Path, hook: Hook | None = None, prepare
             os.close(reads), os.dup2(writes, 1), os.dup2(writes, 2), os.close(writes)
             sys.stdout, sys.stderr = os.fdopen(1, "w", buffering=1), os.fdopen(2, "w", buffering=1)
             os.chdir(place)
-            training.CHECKPOINT_SECONDS = 0.0  # a checkpoint at every step
+            training.CHECKPOINT_SECONDS = -1.0  # a checkpoint at every step
             sys.argv = ["adapt", *words]
             if prepare:
                 prepare()
@@ -112,6 +114,22 @@ def command(words: Sequence[str], place: Path, hook: Hook | None = None, prepare
         said = opened.read().decode(errors="replace")
     _, status = os.waitpid(child, 0)
     return Ended(os.waitstatus_to_exitcode(status), said, time.monotonic() - began)
+
+
+def small_data(place: Path, count: int) -> None:
+    """Write `count` random texts, scored pairs and pairs to texts.txt, gold.csv and pairs.jsonl."""
+    rng = random.Random(1)
+    texts = [tiny.sentence(rng) for _ in range(count)]
+    (place / "texts.txt").write_text("\n".join(texts) + "\n")
+    rows = [f"{tiny.sentence(rng)[:-1]},{tiny.sentence(rng)[:-1]},{i / count}" for i in range(count)]
+    (place / "gold.csv").write_text("sentence1,sentence2,score\n" + "\n".join(rows) + "\n")
+    (place / "pairs.jsonl").write_text("".join(json.dumps({"anchor": tiny.sentence(rng), "positive": t}) + "\n" for t in texts))
+
+
+def remove(paths: Iterable[Path]) -> None:
+    """Delete what a trial has left: files and folders, where they are there."""
+    for path in paths:
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def kill() -> None:

@@ -23,6 +23,7 @@ from adapt import models
 from adapt.device import device
 from adapt.engine import training
 from adapt.engine.encoder import forward
+from adapt.examples.noisy import noisy_texts
 from adapt.job import Job
 from adapt.networks.encoder import open_encoder, padded, quiet, token_ids
 from adapt.networks.precision import set_precision
@@ -31,7 +32,7 @@ from adapt.precision import fast_bfloat16
 from adapt.records import Encoder
 from adapt.stages.cross_encoder import CrossEncoderStage
 from adapt.stages.finetune import Finetune
-from adapt.stages.tsdae import Tsdae, _read
+from adapt.stages.tsdae import Tsdae
 
 BASE = models.locate("all-MiniLM-L6-v2")
 BATCH = 32
@@ -136,12 +137,12 @@ def tsdae(size: float) -> Arm:
     rows = [sentence for _, sentence in sentences(drawn, 8, 60)][:count]
     stage = Tsdae(start="raw", pooling="cls", batch_size=BATCH, max_words=1_000)
     encoder = open_encoder(BASE)
-    read = _read(encoder, rows, stage.max_length)
+    read = noisy_texts(encoder, rows, stage.max_length)
     noisy = [delete_words(ids, units, 0.6, 13, 0, i) for i, (ids, units) in enumerate(zip(read.ids, read.units, strict=True))]
 
     def ours(seed: int) -> float:
         run = lambda: stage.run(Encoder(BASE), texts_of(rows), Job(seed))  # noqa: E731
-        return stage_seconds(run, lambda: _read(encoder, rows, stage.max_length))
+        return stage_seconds(run, lambda: noisy_texts(encoder, rows, stage.max_length))
 
     def stock(seed: int, best: bool = False) -> float:
         rng = random.Random(seed)

@@ -12,7 +12,7 @@ from adapt.checks.reranking import Listed
 from adapt.checks.retrieval import Judged
 from adapt.records import Parallel, ScoredPair, Text, Triplet
 
-from .test_checks import Fake
+from .fake import Fake
 
 
 def unit(rng, n, d):

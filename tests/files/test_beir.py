@@ -59,7 +59,7 @@ def test_a_query_that_stands_in_the_corpus_does_not_search_itself(folder):
                 return np.eye(10)[[int(text.split()[-1]) for text in texts]]
 
         assert checks.find("retrieval").measure(data, Same()).metrics["mrr@10"] == 1.0
-    assert log.notes == ["1 queries stand in the corpus under their own id and do not search themselves"]
+    assert log.notes == ["1 queries are in the corpus under their own id and do not retrieve themselves"]
 
 
 @pytest.mark.parametrize(

@@ -192,6 +192,7 @@ def test_bad_rows_are_skipped_counted_and_kept(tmp_path):
     assert [row["where"].rpartition(" ")[2] for row in rows] == ["2", "3", "4", "6"] and log.rejections == 4
     assert rows[1]["row"] == "no json\n" and "\\xe9" in rows[3]["row"] and all(row["why"] for row in rows)
     assert log.notes == [f"{tmp_path / 'a.jsonl'}: 4 bad rows skipped"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.jsonl", "rejected.jsonl"]
 
 
 def test_a_file_of_bad_rows_alone_is_refused_even_where_they_are_skipped(tmp_path):

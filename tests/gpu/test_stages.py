@@ -136,14 +136,14 @@ def test_too_little_memory_is_met_with_smaller_groups_and_the_same_mathematics(o
 
 
 def test_memory_is_given_back_between_stages(on, bundled):
-    from adapt.running.steps import _release
+    from adapt.running.memory import release
 
     on("cuda")
-    _release()
+    release()
     before = torch.cuda.memory_allocated()
     trained("finetune", {}, bundled)
     encoder.embed(bundled, LINES, Job())
-    _release()
+    release()
     assert torch.cuda.memory_allocated() - before < 2**20 and torch.cuda.memory_reserved() < 512 * 2**20
 
 

@@ -20,7 +20,7 @@ def refused(recipe_file, *changes):
     [
         # names and ids that leave the run folder, or take what belongs to others
         ("stages.tsdae.id=../up", "becomes a folder's name"),
-        ("stages.tsdae.id=/tmp/x", "becomes a folder's name"),
+        ("stages.tsdae.id=/elsewhere/x", "becomes a folder's name"),
         ("stages.tsdae.id=.hidden", "becomes a folder's name"),
         ("stages.tsdae.id=", "must be a text (got null)"),
         ("stages.tsdae.id=[a]", "must be a text (got ['a'])"),
@@ -29,7 +29,7 @@ def refused(recipe_file, *changes):
         ("stages.tsdae.id=texts", "names the data"),
         ("stages.tsdae.id=gate-finetune", "can't begin with gate-"),
         ("name=../../x", "becomes a folder's name"),
-        ("name=/tmp/x", "becomes a folder's name"),
+        ("name=/elsewhere/x", "becomes a folder's name"),
         ("name=..", "becomes a folder's name"),
         ("name=5", "must be a text (got 5)"),
         ("name=" + "ß" * 100, "longer than 128 bytes"),

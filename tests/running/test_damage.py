@@ -9,12 +9,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from adapt import models
 from adapt.errors import UserError
 from adapt.models import verify
 from adapt.recipe import reading
 from adapt.report import write_report
 from adapt.running import place
+from adapt.running import plan as planning
 from adapt.running.runner import run
+from adapt.store import Store
 
 from .. import tiny_domain
 
@@ -166,7 +169,13 @@ def test_a_run_that_cannot_fit_is_refused_before_any_work(ground, tmp_path, monk
     with pytest.raises(UserError, match=r"the run needs about 5 MB .* and 1 MB are free"):
         run(loaded, tmp_path / "run")
     assert not [p for p in (tmp_path / "run").iterdir() if p.name != ".lock"]
-    free["bytes"] = 10**9
+    model = models.locate(loaded.model, loaded.file.parent)
+    lines = planning.all_lines(loaded, Store(tmp_path / "run"), None, ())
+    kept, besides = place.needed(loaded, model, lines, tmp_path / "run")
+    assert besides == 8 * models.weight_bytes(model)  # two checkpoints: weights, two moments of AdamW, best weights so far
+    for free["bytes"] in (kept + besides - 1, kept + besides):
+        tight = "that a checkpoint may need besides are not there" in place.require_room(loaded, model, lines, tmp_path / "run")
+        assert tight == (free["bytes"] < kept + besides)
     said = carry_out(ground[0], tmp_path / "run")
     used = sum(f.stat().st_size for f in (tmp_path / "run").rglob("*") if f.is_file())
     assert "needs about" in said and 10**5 < used < 6 * 10**6

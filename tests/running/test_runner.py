@@ -119,7 +119,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(recipe_file, tmp_path, mo
 
     overrides = ["stages.tsdae.max_steps=6"]
     whole = run(reading.load(str(recipe_file), overrides), tmp_path / "whole", until="tsdae")
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", -1.0)
     saved = checkpoint.save
     count = []
 
@@ -165,9 +165,9 @@ def test_text_with_markup_does_not_break_the_report(recipe_file, tmp_path, domai
     assert "<b>[/b]" not in html and "&lt;b&gt;[/b] &amp; co" in html
 
 
-@pytest.mark.slow
-def test_the_smoke_recipe_carries_out_every_stage(tmp_path):
-    results = run(reading.load("smoke"), tmp_path / "run")
+def test_the_smoke_recipe_carries_out_every_stage(embedder, tmp_path):
+    assert reading.load("smoke").model == "all-MiniLM-L6-v2"  # thirty times the work of the small one, for the same flow
+    results = run(reading.load("smoke", [f"model={embedder}"]), tmp_path / "run")
     assert [s["stage"] for s in results["steps"] if s["stage"] not in ("data", "gate")] == [
         "tsdae",
         "cross-encoder",
@@ -177,62 +177,6 @@ def test_the_smoke_recipe_carries_out_every_stage(tmp_path):
         "finetune",
     ]
     assert results["test"] and results["speed"]["texts_per_second"] > 0
-
-
-def test_a_sweep_takes_the_best_on_dev_and_leaves_test_to_the_winner(recipe_file, tmp_path):
-    file = recipe_file.with_name("sweep.yaml")
-    rates = "[1e-5, 3e-3]"
-    file.write_text(recipe_file.read_text() + f"sweep: {{finetune: {{learning_rate: {rates}}}, mine: {{range-max: [20, 30]}}}}\n")
-    loaded = reading.load(str(file), ["stages.tsdae.max_steps=1"])
-    names = [line.name for line in plan.all_lines(loaded, Store(tmp_path / "run"))]
-    assert names.count("tsdae") == 1 and names.count("mine") == 2 and names.count("finetune") == 4
-    measured = []
-    results = run(loaded, tmp_path / "run", tell=lambda event: measured.append(event.text))
-    rows = results["sweep"]
-    assert [tuple(row["settings"].values()) for row in rows] == [(1e-5, 20), (1e-5, 30), (3e-3, 20), (3e-3, 30)]
-    assert set(rows[0]["settings"]) == {"finetune.learning_rate", "mine.range_max"}
-    best = max(rows, key=lambda row: row["value"])
-    assert [row["chosen"] for row in rows].count(True) == 1 and next(row for row in rows if row["chosen"])["value"] == best["value"]
-    chosen = next(row for row in rows if row["chosen"])["settings"]
-    settings = {step["id"]: step["settings"] for step in results["lock"]["steps"]}
-    assert settings["finetune"]["learning_rate"] == chosen["finetune.learning_rate"]
-    assert settings["mine"]["range_max"] == chosen["mine.range_max"]
-    tested = {file.name for file in (tmp_path / "run" / "measurements").glob("retrieval-test-*")}
-    assert len(tested) == 2  # base and winner, no other variant
-    assert results["test"]
-
-
-@pytest.mark.parametrize(
-    ("sweep", "message"),
-    [
-        ("{fintune: {epochs: [1, 2]}}", "'fintune' is no step of this recipe. Did you mean 'finetune'"),
-        ("{finetune: {epoch: [1, 2]}}", "no setting 'epoch'. Did you mean 'epochs'"),
-        ("{finetune: {epochs: 2}}", "give a list of values to try"),
-        ("{finetune: {epochs: [1, 0]}}", "greater than or equal to 1|greater than 0"),
-        ("{finetune: {loss: [mnrl, cosent]}}", "loss 'cosent' takes scored"),
-        ("[finetune]", "'sweep' must be"),
-    ],
-)
-def test_a_wrong_sweep_is_refused_before_any_work(recipe_file, sweep, message):
-    file = recipe_file.with_name("sweep.yaml")
-    file.write_text(recipe_file.read_text() + f"sweep: {sweep}\n")
-    with pytest.raises(UserError, match=message):
-        reading.load(str(file))
-
-
-def test_seeds_give_the_spread(recipe_file, tmp_path):
-    from adapt.running.runner import run_seeds
-
-    loaded = reading.load(str(recipe_file), [f"stages.{step}.max_steps=1" for step in ("tsdae", "augment", "finetune")])
-    results, rows = run_seeds(loaded, tmp_path / "run", 2)
-    row = next(r for r in rows if r["metric"] == "retrieval.mrr@10")
-    own = next(r["delta"] for r in results["test"] if r["metric"] == "retrieval.mrr@10")
-    assert list(row["deltas"]) == [3, 4] and row["deltas"][3] == own
-    first, second = row["deltas"].values()
-    assert row["mean"] == pytest.approx((first + second) / 2) and row["sd"] == pytest.approx(abs(first - second) / 2**0.5)
-    assert (tmp_path / "run" / "seeds" / "4" / "model" / "model.safetensors").is_file()
-    bits = [(tmp_path / "run" / part / "model.safetensors").read_bytes() for part in ("model", "seeds/4/model")]
-    assert bits[0] != bits[1]
 
 
 def test_shares_of_several_sources_come_from_the_recipe(recipe_file):
@@ -256,12 +200,12 @@ def test_two_processes_train_one_model_that_is_the_model_of_one(recipe_file, tmp
     import torch
     from safetensors.torch import load_file
 
+    run(reading.load(str(recipe_file), ["stages.tsdae.retain=0"]), tmp_path / "one", until="tsdae")
+    command = [sys.executable, "-m", "adapt", "run", str(recipe_file), "--out", str(tmp_path / "two"), "--nproc", "2"]
     quick = ["--until", "tsdae", "--set", "stages.tsdae.retain=0"]
-    command = [sys.executable, "-m", "adapt", "run", str(recipe_file), *quick, "--out"]
-    for out, more in (("one", []), ("two", ["--nproc", "2"])):
-        done = subprocess.run([*command, str(tmp_path / out), *more], capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.count("Spearman") <= 1  # one process speaks
+    done = subprocess.run([*command, *quick], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (done.stdout + done.stderr).count("the base is treated as") == 1  # one process speaks
     one, two = (load_file(tmp_path / out / "model" / "model.safetensors") for out in ("one", "two"))
     assert all(torch.allclose(one[name], two[name], atol=1e-5) for name in one)
 
@@ -282,49 +226,6 @@ def test_a_recipe_that_harms_ends_in_worse_and_hands_the_base_over(recipe_file, 
     stopped = json.loads((tmp_path / "stop" / "results.json").read_text())
     assert stopped["verdict"]["word"] == "worse" and stopped["test"] == []
     assert (tmp_path / "stop" / "model" / "model.safetensors").read_bytes() == base
-
-
-def test_a_step_is_judged_after_a_later_one_with_it_and_without_it(recipe_file, tmp_path):
-    overrides = ["gate.later={tsdae: augment}", "gate.guard={}"]
-    lines = states(recipe_file, tmp_path / "run", *overrides)
-    assert "gate-tsdae" not in lines
-    results = run(reading.load(str(recipe_file), overrides), tmp_path / "run")
-    (row,) = results["branches"]
-    assert row["step"] == "tsdae" and row["after"] == "augment"
-    assert ("tsdae" in [step["step"] for step in results["steps"]]) == row["kept"]
-    # The branch that was not taken is there, too: its measurement stands among the files.
-    assert len(list((tmp_path / "run").glob("augment-*"))) == 2
-    assert row["kept"] == (row["gained"] > 0)
-
-
-def test_a_recipe_less_a_step_goes_on_with_what_is_there(recipe_file):
-    from adapt.recipe import without
-
-    recipe = reading.load(str(recipe_file))
-    smaller, gone = without(recipe, "silver")
-    assert gone == ["silver"]
-    assert next(s for s in smaller.steps if s.id == "augment").inputs["examples"] == ("gold",)
-    smaller, gone = without(recipe, "mine")
-    assert gone == ["mine"] and smaller.steps[-1].inputs["examples"] == ("pairs",)
-    assert without(recipe, "cross-encoder")[1] == ["cross-encoder", "silver"]
-    assert without(recipe, "tsdae")[1] == ["tsdae"]
-
-
-def test_ablation_leaves_each_step_out_from_the_cache(recipe_file, tmp_path):
-    from adapt.running.runner import ablate
-
-    recipe = reading.load(str(recipe_file))
-    rows, left = ablate(recipe, tmp_path / "run", only=["augment", "finetune"])
-    assert [row["without"] for row in rows] == [["augment"], ["finetune"]] and not left
-    assert {w["metric"] for w in rows[0]["worth"]} == {"retrieval.ndcg@10", "sts.spearman"}
-    assert len(list((tmp_path / "run").glob("tsdae-*"))) == 1  # made once
-    whole, less = (results["dev"][-1]["metrics"] for results in (
-        run(recipe, tmp_path / "run", until="finetune"), run(recipe, tmp_path / "run", until="mine"),
-    ))  # fmt: skip
-    worth = next(w for w in rows[1]["worth"] if w["metric"] == "retrieval.ndcg@10")
-    assert worth["delta"] == pytest.approx(whole["retrieval"]["ndcg@10"] - less["retrieval"]["ndcg@10"])
-    with pytest.raises(UserError, match="no such step"):
-        ablate(recipe, tmp_path / "run", only=["nothing"])
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def test_tsdae_keeps_the_pooling_of_its_base(embedder, language_model, texts):
 
 def test_tsdae_learns_to_restore(language_model, texts):
     job = Job(1)
-    stages.find("tsdae")(epochs=20, batch_size=8, learning_rate=3e-3).run(Encoder(language_model), texts, job)
+    stages.find("tsdae")(epochs=8, batch_size=8, learning_rate=3e-3).run(Encoder(language_model), texts, job)
     assert job.counts["last_loss"] < job.counts["first_loss"] - 0.5
 
 

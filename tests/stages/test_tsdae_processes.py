@@ -16,36 +16,46 @@ from ..conftest import assert_alike, sentence, tolerance
 
 # Pooled otherwise than the base, so that the retention pulls from the first step on.
 SETTINGS = {"batch_size": 8, "max_steps": 2, "frozen": 0.0, "learning_rate": 1e-3, "pooling": "cls", "retain": 5.0}
+OBJECTIVES = ("denoise", "mlm", "vectors")
 
 
-def train(rank, count, base, texts, out, settings):
+def train(rank, count, base, texts, out):
     """One of `count` processes; each keeps its own weights, for only the first writes the model."""
     from adapt.networks import encoder
 
     torch.set_num_threads(1)
     training.CHECKPOINT_SECONDS = -1.0  # a checkpoint after the first step
-    encoder.save_encoder = lambda model, folder: save_file(dict(model.state_dict()), out / f"{count}-{rank}.safetensors")
     if count > 1:
         torch.distributed.init_process_group("gloo", init_method=f"file://{out}/meet", rank=rank, world_size=count)
-    job = Job(3, out / f"out-{count}-{rank}", out / f"work-{count}-{rank}")
-    job.out.mkdir()
-    job.work.mkdir()
-    stages.find("tsdae")(**settings).run(Encoder(base), texts, job)
+    for objective in OBJECTIVES:
+        place = out / objective / f"{count}-{rank}"
+        job = Job(3, place / "out", place / "work")
+        job.out.mkdir(parents=True)
+        job.work.mkdir()
+        encoder.save_encoder = lambda model, folder, place=place: save_file(dict(model.state_dict()), place / "model.safetensors")
+        stages.find("tsdae")(**SETTINGS, objective=objective).run(Encoder(base), texts, job)
     if count > 1:
         torch.distributed.destroy_process_group()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("objective", ["denoise", "mlm", "vectors"])
-def test_two_processes_train_the_one_model_that_one_process_trains(embedder, tmp_path, objective):
-    settings = SETTINGS | {"objective": objective}
+@pytest.fixture(scope="module")
+def trained(embedder, tmp_path_factory):
+    """What one process and two have trained, every objective in the same ones: starting them is what takes time."""
+    out = tmp_path_factory.mktemp("processes")
     rng = random.Random(5)  # sentences of many lengths: the two halves of a batch hold unlike numbers of tokens
     texts = [Text(str(i), sentence(rng, rng.randint(5, 30))) for i in range(24)]
     for count in (1, 2):
-        multiprocessing.spawn(train, (count, embedder, texts, tmp_path, settings), nprocs=count)
-    left, right = (load_file(tmp_path / f"2-{rank}.safetensors") for rank in (0, 1))
+        multiprocessing.spawn(train, (count, embedder, texts, out), nprocs=count)
+    return out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_two_processes_train_the_one_model_that_one_process_trains(trained, objective):
+    place = trained / objective
+    left, right = (load_file(place / f"2-{rank}" / "model.safetensors") for rank in (0, 1))
     assert all(torch.equal(left[name], right[name]) for name in left)
-    one, two = (torch.load(tmp_path / f"work-{count}-0" / "checkpoint.pt", weights_only=True) for count in (1, 2))
+    one, two = (torch.load(place / f"{count}-0" / "work" / "checkpoint.pt", weights_only=True) for count in (1, 2))
     assert one["step"] == two["step"] == 1 and two["losses"] == pytest.approx(one["losses"], abs=tolerance(1e-5, 1e-3))
     # Gradients, not weights: Adam divides by a gradient's size, and makes much of rounding where that is nearly nothing.
     slopes = [(one["optimizer"]["state"][i]["exp_avg"], two["optimizer"]["state"][i]["exp_avg"]) for i in one["optimizer"]["state"]]

@@ -61,7 +61,7 @@ def test_retention_holds_the_vectors_of_clean_texts(embedder, many):
     losses = {}
     for retain in (None, 0.0, 50.0):
         job = Job(1)
-        Tsdae(**SETTINGS, epochs=5, retain=retain).run(Encoder(embedder), many, job)
+        Tsdae(**SETTINGS, epochs=2, retain=retain).run(Encoder(embedder), many, job)
         losses[retain] = job.counts["last_loss"]
     assert losses[None] == losses[0.0] != losses[50.0]
 
