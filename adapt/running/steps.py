@@ -106,7 +106,9 @@ class Steps:
                     def check(name=name, spec=spec, split=split, source=source) -> dict[str, Any]:
                         texts = survey.texts_of_check(spec.kind, self.measures.read(spec.kind, source, split))
                         notes = self.measures.notes_of(spec.kind, source, split)
-                        return survey.row(f"{name} {split}", texts, folder, notes)
+                        return survey.row(
+                            f"{name} {split}", texts, folder, notes, *self.measures.skipped_of(spec.kind, source, split)
+                        )
 
                     self.inputs.append(
                         survey.kept(where, f"{name} {split}", folder, self.digests[name][split], check, self.job.note)
@@ -215,15 +217,8 @@ class Steps:
 
     @cached_property
     def held_out(self) -> leakage.HeldOut:
-        """All that dev and test data of every check hold."""
-        return leakage.gather(
-            {
-                f"{name} {split}": self.measures.read(spec.kind, source, split)
-                for name, spec in self.recipe.checks.items()
-                for split in ("dev", "test")
-                if (source := getattr(spec, split)) is not None
-            }
-        )
+        """All that dev and test data of every check hold; raises UserError with the problems of every file."""
+        return leakage.gather(self.measures.read_all(self.recipe.checks))
 
     # ------------------------------------------------------------------------------------------ checking
 

@@ -35,10 +35,15 @@ def texts_of_check(kind: str, data: Any) -> list[str]:
     return list(dict.fromkeys([*space.anchors, *space.texts]))
 
 
-def row(source: str, texts: Sequence[str], folder: Path, notes: Sequence[str], skipped: int = 0) -> Row:
-    """What is known of one source: notes of its reading, rows skipped, and (where there is a tokenizer) its coverage."""
+def row(source: str, texts: Sequence[str], folder: Path, notes: Sequence[str], skipped: int = 0, rejected: str = "") -> Row:
+    """What is known of one source: notes of its reading, rows skipped, and (where there is a tokenizer) its coverage.
+
+    `rejected`: of a check's data, the file that holds the skipped rows.
+    """
     found = coverage.coverage(folder, texts)
-    return {"source": source, "notes": list(notes), "skipped": skipped, **(found.as_row() if found else {})}
+    return {
+        "source": source, "notes": list(notes), "skipped": skipped, "rejected": rejected, **(found.as_row() if found else {}),
+    }  # fmt: skip
 
 
 def kept(where: Path, source: str, folder: Path, data: str, make: Callable[[], Row], note: Callable[[str], None]) -> Row:
@@ -75,7 +80,13 @@ def warnings(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     found = []
     for said in rows:
         if said["skipped"]:
-            found.append(f"{said['source']}: {said['skipped']:,} bad rows were skipped; see rejected.jsonl in its step's folder.")
+            rejected = said.get("rejected")  # data of checks have no step
+            what = (
+                f", and its figures are of the others; see {rejected}."
+                if rejected
+                else "; see rejected.jsonl in its step's folder."
+            )
+            found.append(f"{said['source']}: {said['skipped']:,} bad rows were skipped{what}")
         if "unknown" in said:
             found += coverage.warnings(said["source"], dict(said))
     return found
@@ -103,7 +114,8 @@ def preview(recipe: Recipe) -> list[str]:
             texts = texts_of(found)
         elif name in recipe.data:
             left.append(f"{name}: what the model can't read of it is counted in a run (larger than {CHEAP >> 20} MB)")
-        rows.append(row(name, texts, folder, log.notes, log.rejections))
+        rejected = "" if name in recipe.data else "rejected-*.jsonl in measurements/ after the run"
+        rows.append(row(name, texts, folder, log.notes, log.rejections, rejected))
     if problems:
         raise UserError(dict.fromkeys(problems))
     return [*left, *dict.fromkeys(note for found in rows for note in found["notes"]), *warnings(rows), *decided_and_judged(recipe)]
