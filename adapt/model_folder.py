@@ -78,10 +78,16 @@ def similarity(folder: Path) -> str:
     return settings(folder).get("similarity_fn_name") or "cosine"
 
 
+def truncate_dim(folder: Path) -> int | None:
+    """How many of its first dimensions the model's settings keep (Matryoshka); None where they keep all."""
+    found = settings(folder).get("truncate_dim")
+    return found if isinstance(found, int) and not isinstance(found, bool) and found > 0 else None
+
+
 def truncation(folder: Path) -> str:
-    """What to say of a model whose settings keep its first dimensions alone (Matryoshka); "" of any other."""
-    kept = settings(folder).get("truncate_dim")
-    return "" if kept is None else f"truncate_dim {kept} of its settings is not applied: all of its dimensions are used"
+    """What to say of a model whose settings keep its first dimensions alone; "" of any other."""
+    kept = truncate_dim(folder)
+    return "" if kept is None else f"its embeddings are truncated to {kept} dimensions (truncate_dim of its settings)"
 
 
 def stored_types(folder: Path) -> set[str]:
