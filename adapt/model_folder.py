@@ -90,6 +90,35 @@ def truncation(folder: Path) -> str:
     return "" if kept is None else f"its embeddings are truncated to {kept} dimensions (truncate_dim of its settings)"
 
 
+def width(folder: Path) -> int | None:
+    """Dimensions of an embedder's vectors, or of a plain language model's hidden states, by its files alone; None if unknown."""
+    modules = _modules(folder, []) if (folder / "modules.json").is_file() else [("Transformer", folder)]
+    found: int | None = None
+    for name, place in modules:
+        config = _json(place / "config.json", [])
+        if name == "Transformer":
+            found = _size(config, "hidden_size", "d_model", "dim", "n_embd")
+        elif name == "StaticEmbedding":
+            file = place / "model.safetensors"
+            table = (safetensors_header(file)[0] or {}).get("embedding.weight", {}) if file.is_file() else {}
+            found = _size(dict(enumerate(table.get("shape") or ())), 1)
+        elif name == "Pooling":
+            modes = config.get("pooling_mode", [key for key in config if key.startswith("pooling_mode_") and config[key] is True])
+            each = _size(config, "embedding_dimension", "word_embedding_dimension")
+            found = each * max(1, len(modes) if isinstance(modes, list) else 1) if each else None
+        elif name == "Dense":
+            found = _size(config, "out_features")
+        elif name == "CNN":
+            return None
+    kept = truncate_dim(folder)
+    return min(found, kept) if found and kept else found
+
+
+def _size(values: Mapping[Any, Any], *names: Any) -> int | None:
+    """The first of these entries that is a whole number above 0."""
+    return next((values[name] for name in names if type(values.get(name)) is int and values[name] > 0), None)
+
+
 def stored_types(folder: Path) -> set[str]:
     """The types that floating-point weights are stored in, as safetensors names them (F32, BF16, F16); empty for other files."""
     found = set()

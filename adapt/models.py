@@ -141,9 +141,8 @@ ROLES = {"document": ("document", "passage", "corpus")}
 
 
 def width(folder: Path) -> int:
-    """Dimensions of a model's vectors, about: the width of its hidden layers, 768 where its configuration doesn't say."""
-    found = configuration(folder).get("hidden_size")
-    return min(found if isinstance(found, int) else 768, model_folder.truncate_dim(folder) or 10**9)
+    """Dimensions of a model's vectors, 768 where its files don't say."""
+    return model_folder.width(folder) or 768
 
 
 def weight_bytes(folder: Path) -> int:

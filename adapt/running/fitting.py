@@ -52,7 +52,10 @@ def refuse_misfits(recipe: Recipe, base: Path, named: Mapping[str, Encoder | Cro
     for step in recipe.steps:
         name = next((step.inputs[param][0] for param in ("cross_encoder", "model") if param in step.inputs), "model")
         own, tuned = known.get(name, known["base"])
-        problems += [f"{recipe.file}: step '{step.id}': {problem}" for problem in step.stage.misfits(architecture(own), tuned)]
+        taken = {param: known[names[0]][0] for param, names in step.inputs.items() if names[0] in known}
+        widths = {param: width for param, folder in taken.items() if (width := model_folder.width(folder))}
+        wrong = [*step.stage.misfits(architecture(own), tuned), *step.stage.width_problems(widths)]
+        problems += [f"{recipe.file}: step '{step.id}': {problem}" for problem in wrong]
         made = step.stage.makes()
         if made in ("encoder", "cross-encoder"):
             known |= dict.fromkeys((step.id, "model" if made == "encoder" else step.stage.product), (own, made == "encoder"))
