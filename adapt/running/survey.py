@@ -16,7 +16,7 @@ from adapt.files.beir import split_file
 from adapt.networks import coverage
 from adapt.recipe import DATA, Recipe
 from adapt.running.plan import file_digest
-from adapt.storage.digests import read_sealed, write_sealed
+from adapt.storage.digests import damage, of_file, read_sealed, write_sealed
 from adapt.store import key_of
 
 VERSION = 1  # raised when the same data and model would give other rows
@@ -46,15 +46,25 @@ def row(source: str, texts: Sequence[str], folder: Path, notes: Sequence[str], s
     }  # fmt: skip
 
 
+def _rejected(where: Path, found: Row) -> dict[str, list[Any]]:
+    """{name: [bytes, digest]} of the file in `where` that holds a source's skipped rows; {} where none were skipped."""
+    file = where / Path(found.get("rejected") or "").name
+    return {file.name: [file.stat().st_size, of_file(file)]} if file.is_file() else {}
+
+
 def kept(where: Path, source: str, folder: Path, data: str, make: Callable[[], Row], note: Callable[[str], None]) -> Row:
     """The row of a source, kept in `where` for this model and these data; `make` gives it where it is missing or (said) damaged."""
     entry = {"model": models.weights_digest(folder), "source": source, "data": data, "version": VERSION}
     file = where / f"inputs-{key_of(entry)}.json"
     if (found := read_sealed(file)) is not None:
-        return found
-    if file.exists():
+        wrong = damage(where, found.get("rejected_file", {}))
+        if not wrong:
+            return found
+        note(f"{where}: {'; '.join(wrong)}; {source} is read again")
+    elif file.exists():
         note(f"{file}: is damaged; looked at again")
     made = make()
+    made |= {"rejected_file": held} if (held := _rejected(where, made)) else {}
     write_sealed(file, made, durable=False)
     return made
 

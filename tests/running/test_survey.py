@@ -180,6 +180,16 @@ def test_a_run_skips_bad_rows_of_its_checks_and_says_so_and_without_the_setting_
         for source, (_, rejected) in skipped.items():
             assert any(warning.startswith(f"{source}: 1 bad rows were skipped") for warning in found["warnings"])
             assert json.loads((tmp_path / "out" / rejected).read_text())["where"].rpartition(" ")[2] in ("22", "6")
+    files = sorted((tmp_path / "out" / "measurements").glob("rejected-*.jsonl"))
+    assert len(files) == 2
+    whole = [file.read_bytes() for file in files]
+    for damaged in (b"", whole[0][:-9], None):
+        for file in files:
+            file.unlink() if damaged is None else file.write_bytes(damaged)
+        told = []
+        adapt.run(recipe, tmp_path / "out", tell=lambda event, told=told: told.append(event.text))
+        assert [file.read_bytes() for file in files] == whole
+        assert all(any(file.name in text and "is read again" in text for text in told) for file in files)
     write_report(tmp_path / "out")
     for report in ("report.md", "report.html"):
         assert (tmp_path / "out" / report).read_text().count("1 bad rows were skipped") == 2
