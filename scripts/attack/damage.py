@@ -85,11 +85,11 @@ def main() -> int:
         if trace or refused or not (same and same_later) or not (told or reason):
             said = f"{first.said[-1500:]}{second.said[-300:] if trace else ''}"
             wrong.append(f"{trial}: {first.code} {second.code} same {same} {same_later} told {told}: {said}")
+            print(wrong[-1], flush=True)  # now: a long attack may be stopped
         ground.done(place)
     print(f"{len(files)} files: {tally}; told {tally['told']}/{tally['to tell']}")
     for reason, number in silent.items():
         print(f"nothing to tell: {number} × {reason}")
-    print("\n".join(wrong))
     return 1 if wrong else 0
 
 
