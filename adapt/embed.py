@@ -61,6 +61,8 @@ def search_file(
     from adapt.engine.encoder import embed
     from adapt.search import dense
 
+    if not query.strip():
+        raise UserError('the query is empty; give a text to search for: adapt search --model MODEL --corpus FILE "a question"')
     _able(precision)
     found: list[Text] = files.read(corpus, "texts")
     folder = models.locate(model)

@@ -20,12 +20,18 @@ class WorkFailed(Exception):
     """The input was fine but the work was not: a check stopped it, or training diverged (exit code 1)."""
 
 
+def nearest(word: str, options: Iterable[str]) -> str | None:
+    """The known word that is most like this one; None where none is near."""
+    known = sorted(set(options))
+    found = get_close_matches(word, known, n=1, cutoff=0.6) or get_close_matches(word.lower(), known, n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
 def did_you_mean(word: str, options: Iterable[str], *, tell_all: bool = True) -> str:
     """A hint to append to a message: the nearest known word; when none is near, all of them (or nothing)."""
     known = sorted(set(options))
-    near = get_close_matches(word, known, n=1, cutoff=0.6) or get_close_matches(word.lower(), known, n=1, cutoff=0.6)
-    if near:
-        return f" Did you mean '{near[0]}'?"
+    if near := nearest(word, known):
+        return f" Did you mean '{near}'?"
     return f" Known: {', '.join(known)}." if known and tell_all else ""
 
 

@@ -12,7 +12,7 @@ from adapt.errors import UserError
 from adapt.files.paths import refuse_inputs
 from adapt.job import Event, Job
 from adapt.records import CrossEncoder, Encoder, Joined
-from adapt.running import soundness
+from adapt.running import fitting, soundness
 from adapt.stages import Stage
 from adapt.storage import atomic, digests
 from adapt.storage.faults import naming, require
@@ -42,6 +42,9 @@ def run_stage(
             except UserError:  # it holds another kind, of which the problems below say more
                 inputs[want.name], kinds[want.name] = _open(sources[want.name], want.kinds)
     problems = stage.problems(kinds)
+    read_by = inputs.get("cross_encoder") or inputs.get("model")
+    if isinstance(read_by, (Encoder, CrossEncoder)):
+        problems = [*problems, *stage.misfits(fitting.architecture(read_by.path), fitting.is_embedder(read_by.path))]
     if problems:
         raise UserError(problems)
     _refuse(stage, out)

@@ -78,10 +78,45 @@ def similarity(folder: Path) -> str:
     return settings(folder).get("similarity_fn_name") or "cosine"
 
 
+def truncate_dim(folder: Path) -> int | None:
+    """How many of its first dimensions the model's settings keep (Matryoshka); None where they keep all."""
+    found = settings(folder).get("truncate_dim")
+    return found if isinstance(found, int) and not isinstance(found, bool) and found > 0 else None
+
+
 def truncation(folder: Path) -> str:
-    """What to say of a model whose settings keep its first dimensions alone (Matryoshka); "" of any other."""
-    kept = settings(folder).get("truncate_dim")
-    return "" if kept is None else f"truncate_dim {kept} of its settings is not applied: all of its dimensions are used"
+    """What to say of a model whose settings keep its first dimensions alone; "" of any other."""
+    kept = truncate_dim(folder)
+    return "" if kept is None else f"its embeddings are truncated to {kept} dimensions (truncate_dim of its settings)"
+
+
+def width(folder: Path) -> int | None:
+    """Dimensions of an embedder's vectors, or of a plain language model's hidden states, by its files alone; None if unknown."""
+    modules = _modules(folder, []) if (folder / "modules.json").is_file() else [("Transformer", folder)]
+    found: int | None = None
+    for name, place in modules:
+        config = _json(place / "config.json", [])
+        if name == "Transformer":
+            found = _size(config, "hidden_size", "d_model", "dim", "n_embd")
+        elif name == "StaticEmbedding":
+            file = place / "model.safetensors"
+            table = (safetensors_header(file)[0] or {}).get("embedding.weight", {}) if file.is_file() else {}
+            found = _size(dict(enumerate(table.get("shape") or ())), 1)
+        elif name == "Pooling":
+            modes = config.get("pooling_mode", [key for key in config if key.startswith("pooling_mode_") and config[key] is True])
+            each = _size(config, "embedding_dimension", "word_embedding_dimension")
+            found = each * max(1, len(modes) if isinstance(modes, list) else 1) if each else None
+        elif name == "Dense":
+            found = _size(config, "out_features")
+        elif name == "CNN":
+            return None
+    kept = truncate_dim(folder)
+    return min(found, kept) if found and kept else found
+
+
+def _size(values: Mapping[Any, Any], *names: Any) -> int | None:
+    """The first of these entries that is a whole number above 0."""
+    return next((values[name] for name in names if type(values.get(name)) is int and values[name] > 0), None)
 
 
 def remarks(folder: Path, name: str, of_dot: str, of_others: str) -> list[str]:

@@ -141,9 +141,8 @@ ROLES = {"document": ("document", "passage", "corpus")}
 
 
 def width(folder: Path) -> int:
-    """Dimensions of a model's vectors, about: the width of its hidden layers, 768 where its configuration doesn't say."""
-    found = configuration(folder).get("hidden_size")
-    return found if isinstance(found, int) else 768
+    """Dimensions of a model's vectors, 768 where its files don't say."""
+    return model_folder.width(folder) or 768
 
 
 def weight_bytes(folder: Path) -> int:
@@ -162,7 +161,10 @@ def prompt(prompts: Mapping[str, str | None] | None, default: str | None, role: 
 
 
 def weights_digest(folder: Path) -> str:
-    """A hash of all that decides what a model computes: weights, configuration, tokenizer, pooling."""
+    """A hash of all that decides what a model computes: weights, configuration, tokenizer, pooling, truncation."""
     wanted = (*WEIGHTS, ".json", ".txt", ".model")
     files = (file for file in sorted(folder.rglob("*")) if file.suffix in wanted and not digests.hidden(file, folder))
-    return digests.of_files((file for file in files if not file.name.startswith("receipt")), folder)
+    found = digests.of_files((file for file in files if not file.name.startswith("receipt")), folder)
+    # Its file is hashed above already, but what earlier versions kept under that hash alone was not truncated.
+    kept = model_folder.truncate_dim(folder)
+    return found if kept is None else digests.of_text(f"{found} truncated to {kept}")

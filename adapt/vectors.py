@@ -97,13 +97,7 @@ class Vectors:
     def _verify(self, number: int) -> None:
         """Hold a segment against its name; forget and delete it where they differ."""
         file, self.files[number] = self.files[number], None
-        if file is None:
-            return
-        try:
-            whole = of_file(file) == file.name.removesuffix(SUFFIX)
-        except OSError:
-            whole = False
-        if not whole:
+        if file is not None and not _whole(file):
             self.rows = {name: place for name, place in self.rows.items() if place[0] != number}
             _drop(file)
 
@@ -145,6 +139,25 @@ class Vectors:
         self.parts[self.saved :], self.files[self.saved :] = [], []
         self._add(self.fresh, np.load(file, mmap_mode="r")["vector"], file)
         self.saved, self.fresh = len(self.parts), []
+
+
+def damaged(root: Path) -> list[Path]:
+    """The segments in a folder and those below it that differ from what was written; every byte is read."""
+    return [file for file in sorted(root.rglob(f"[!.]*{SUFFIX}")) if not _whole(file)]
+
+
+def drop_damaged(root: Path) -> None:
+    """Delete the segments that differ from what was written, and have `faults` name them: also those that nobody asks for."""
+    for file in damaged(root):
+        _drop(file)
+
+
+def _whole(file: Path) -> bool:
+    """Whether a segment is what was written; its name is the digest of that."""
+    try:
+        return of_file(file) == file.name.removesuffix(SUFFIX)
+    except OSError:
+        return False
 
 
 def _sweep(place: Path) -> None:

@@ -88,7 +88,7 @@ def test_the_stages_by_hand_then_check_compare_embed_and_search(domain, embedder
     )
     for examples, loss, out in (("silver.csv", "cosent", "one"), ("t.jsonl", "mnrl", "two")):
         typed("finetune", "--model", "speaks", "--examples", examples, "--loss", loss, "--out", out, "--max-steps", 1)
-    assert "two: is there already" in typed("finetune", "--model", "speaks", "--examples", "t.jsonl", "--out", "two", exits=2).err
+    assert "two: already exists" in typed("finetune", "--model", "speaks", "--examples", "t.jsonl", "--out", "two", exits=2).err
     wrong = typed("finetune", "--model", "speaks", "--examples", "silver.csv", "--out", "three", exits=2)
     assert "takes pairs or triplets, but examples are scored" in wrong.err
     left = {f.name for f in domain.iterdir()}

@@ -2,9 +2,11 @@
 
 import json
 
+import pytest
 from click.testing import CliRunner
 
 from adapt.cli import cli
+from adapt.errors import UserError
 
 
 def run(*words):
@@ -66,3 +68,60 @@ def test_init_takes_the_splits_of_a_beir_folder(domain, embedder):
     done = run("init", domain / "shop", "--pairs", folder, "--model", embedder)
     assert done.exit_code == 0, done.output
     assert 'retrieval: {dev: "../dev", test: "../dev", role: target}' in (domain / "shop" / "recipe.yaml").read_text()
+
+
+WRITERS = {  # commands that write a file or folder at --out, and the name there
+    "embed": (("--texts", "texts.jsonl"), "v.npy"),
+    "embed as parquet": (("--texts", "texts.jsonl"), "v.parquet"),
+    "tsdae": (("--texts", "texts.jsonl", "--max-steps", 1), "model"),
+    "pairs": (("--texts", "texts.jsonl", "--min-passage-words", 2), "pairs-made.jsonl"),
+    "mine": (("--pairs", "pairs.jsonl"), "triplets.jsonl"),
+    "finetune": (("--examples", "pairs.jsonl", "--max-steps", 1), "model"),
+    "cross-encoder": (("--pairs", "gold.csv", "--max-steps", 1), "labeller"),
+    "hold-out": (("--texts", "texts.jsonl", "--queries", 3), "held"),
+    "label": (("--texts", "texts.jsonl", "--pairs", 5), "sheet.csv"),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_no_command_replaces_what_exists_unasked(domain, embedder, monkeypatch, name):
+    monkeypatch.chdir(domain)
+    options, out = WRITERS[name]
+    word = name.split()[0]
+    own = () if word in ("pairs", "hold-out") else ("--model", embedder)
+    wanted = (word, *own, *options, "--out", domain / out)
+    before = sorted(path.name for path in domain.iterdir())
+    (domain / out).write_text("three weeks of work")
+    refused = run(*wanted)
+    assert isinstance(refused.exception, (UserError, NotADirectoryError)), refused.output
+    assert (domain / out).read_text() == "three weeks of work"
+    assert sorted(path.name for path in domain.iterdir()) == sorted([*before, out])
+    (domain / out).unlink()
+    assert run(*wanted).exit_code == 0
+    again = run(*wanted)
+    assert isinstance(again.exception, UserError) and out in str(again.exception)
+    if word in ("hold-out", "label"):
+        assert "is there already" in str(again.exception)
+        return
+    assert "already exists; choose another --out, or replace it with --overwrite" in str(again.exception)
+    assert run(*wanted, "--overwrite").exit_code == 0
+
+
+def test_the_former_name_of_overwrite_still_works_and_says_so(domain, embedder):
+    wanted = ("mine", "--model", embedder, "--pairs", domain / "pairs.jsonl", "--out", domain / "t.jsonl")
+    assert run(*wanted).exit_code == 0
+    done = run(*wanted, "--force")
+    assert done.exit_code == 0 and done.output.count("--force is called --overwrite now") == 1
+
+
+def test_instructions_of_a_sheet_do_not_replace_a_users_file(domain, embedder):
+    how = domain / "sheet-how-to.txt"
+    how.write_text("mine")
+    done = run("label", "--model", embedder, "--texts", domain / "texts.jsonl", "--pairs", 5, "--out", domain / "sheet.csv")
+    assert isinstance(done.exception, UserError) and how.read_text() == "mine" and not (domain / "sheet.csv").exists()
+
+
+@pytest.mark.parametrize("query", ["", " ", "\t\n", "\u00a0\u2003"])
+def test_an_empty_query_is_refused_before_anything_is_read(domain, query):
+    done = run("search", "--model", "no-model", "--corpus", domain / "no-file.jsonl", query)
+    assert isinstance(done.exception, UserError) and str(done.exception).startswith("the query is empty")

@@ -60,7 +60,9 @@ from adapt.stages import Share, Stage
 @pytest.mark.parametrize("word", stages.names())
 def test_every_command_names_options_that_exist(word):
     stage = stages.find(word)
-    known = {f"--{n.replace('_', '-')}" for n in [*stage.model_fields, *(i.name for i in stage.inputs()), "out", "seed", "force"]}
+    known = {
+        f"--{n.replace('_', '-')}" for n in [*stage.model_fields, *(i.name for i in stage.inputs()), "out", "seed", "overwrite"]
+    }
     assert set(re.findall(r"--[a-z-]+", stage.example)) <= known
 
 

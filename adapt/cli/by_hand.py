@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from adapt import stages
 from adapt.cli.reading import reads_data
-from adapt.cli.voice import SEED, say, voice
+from adapt.cli.voice import OVERWRITE, SEED, refuse_existing, say, voice
 from adapt.errors import UserError
 from adapt.precision import set_default
 from adapt.recipe import yaml_lines
@@ -36,17 +36,19 @@ def stage_command(word: str) -> click.Command:
         kind, multiple = _click_type(info.annotation)
         options.append(click.Option([_flag(name)], type=kind, multiple=multiple, help=f"{info.description}{shown}"))
     options.append(click.Option(["--seed"], type=SEED, default=13, show_default=True, help="for every random choice"))
-    options.append(click.Option(["--force"], is_flag=True, help="replace what is at --out"))
+    options += [OVERWRITE, click.Option(["--force"], is_flag=True, hidden=True)]
 
-    def go(out: Path, seed: int, force: bool, **given: Any) -> None:
-        _one_stage(stage, out, seed, force, given)
+    def go(out: Path, seed: int, overwrite: bool, force: bool, **given: Any) -> None:
+        if force:
+            say("note: --force is called --overwrite now", err=True)
+        _one_stage(stage, out, seed, overwrite or force, given)
 
     first, _, more = inspect.cleandoc(stage.__doc__ or "").partition("\n")
     doc = f"{first}\n{more}\n\n\b\n{stage.example}"
     return reads_data(click.Command(word, callback=go, params=options, help=doc, short_help=stage.help()))
 
 
-def _one_stage(stage_class: type[stages.Stage], out: Path, seed: int, force: bool, given: dict[str, Any]) -> None:
+def _one_stage(stage_class: type[stages.Stage], out: Path, seed: int, overwrite: bool, given: dict[str, Any]) -> None:
     from adapt.hand import run_stage
 
     names = {want.name for want in stage_class.inputs()}
@@ -58,8 +60,7 @@ def _one_stage(stage_class: type[stages.Stage], out: Path, seed: int, force: boo
     if "precision" in settings:  # what the stage does beside training is computed in no other precision
         set_default(settings["precision"])
     sources = {k: v for k, v in given.items() if k in names and v not in (None, ())}
-    if out.exists() and not force:
-        raise UserError(f"{out}: is there already; give another --out, or --force to replace it")
+    refuse_existing(out, overwrite)
     counts = run_stage(stage, sources, out, seed, voice())
     say(f"{out}: " + "  ".join(f"{k} {_plain(v)}" for k, v in counts.items()))
 

@@ -125,7 +125,7 @@ def ablate_command(
 
 
 def _dry_run(recipe: Any, out: Path, until: str | None, fresh: tuple[str, ...], verify: bool, voice: Any) -> None:
-    from adapt import console, models
+    from adapt import console, models, vectors
     from adapt.recipe import combinations
     from adapt.running import place
     from adapt.running.plan import all_lines
@@ -134,6 +134,10 @@ def _dry_run(recipe: Any, out: Path, until: str | None, fresh: tuple[str, ...], 
 
     place.refuse_foreign(out)
     notes = preview(recipe)
+    if verify:
+        notes += [
+            f"{file}: is damaged; a run deletes it and computes its embeddings again" for file in vectors.damaged(out / "vectors")
+        ]
     lines = all_lines(recipe, Store(out, full=verify), until, fresh)
     if recipe.sweep:
         voice.say(f"sweep: {combinations(recipe):,} combinations, of which the best on dev data is chosen")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from adapt.cli.reading import reads_data
-from adapt.cli.voice import say, voice
+from adapt.cli.voice import OVERWRITE, refuse_existing, say, voice
 from adapt.precision import PRECISIONS, InferencePrecision, set_default
 
 PRECISION = click.option(
@@ -23,7 +23,7 @@ PRECISION = click.option(
 @click.option("--texts", required=True, help="texts to encode")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help=".npy (vectors alone) or .parquet (id, text, vector)")
 @PRECISION
-def embed_command(model: str, texts: str, out: Path, precision: InferencePrecision | None) -> None:
+def embed_command(model: str, texts: str, out: Path, precision: InferencePrecision | None, overwrite: bool) -> None:
     """Encode texts into unit vectors.
 
     \b
@@ -31,6 +31,7 @@ def embed_command(model: str, texts: str, out: Path, precision: InferencePrecisi
     """
     from adapt.embed import embed_file
 
+    refuse_existing(out, overwrite)
     set_default(precision)
     count, width = embed_file(model, texts, out, voice(), precision or "auto")
     say(f"{out}: {count:,} vectors of {width}")
@@ -55,4 +56,5 @@ def search_command(model: str, corpus: str, top: int, precision: InferencePrecis
         say(f"{score:.3f}  {text.id}  {text.text[:160]}")
 
 
+embed_command.params.append(OVERWRITE)
 COMMANDS = tuple(map(reads_data, (embed_command, search_command)))

@@ -15,7 +15,7 @@ from adapt.engine import cores, memory, opened
 from adapt.engine.batches import by_length
 from adapt.job import Job
 from adapt.networks import int8
-from adapt.networks.encoder import ids_of, open_encoder, padded
+from adapt.networks.encoder import ids_of, open_encoder, padded, sentence_vectors
 from adapt.precision import InferencePrecision, resolve
 from adapt.vectors import AS_LONG, Vectors, finite, with_prompt
 
@@ -28,7 +28,7 @@ def forward(model: SentenceTransformer | int8.Encoder, ids: Sequence[Sequence[in
 
 
 def _vectors(model: SentenceTransformer | int8.Encoder, ids: Sequence[Sequence[int]], rows: Sequence[int]) -> torch.Tensor:
-    return model(padded([ids[i] for i in rows], model.tokenizer.pad_token_id or 0, device()))["sentence_embedding"].float()
+    return sentence_vectors(model, padded([ids[i] for i in rows], model.tokenizer.pad_token_id or 0, device()))
 
 
 @torch.inference_mode()

@@ -10,7 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 from adapt.device import device
 from adapt.engine.batches import by_length
-from adapt.networks.encoder import padded
+from adapt.networks.encoder import padded, sentence_vectors
 
 
 def forward_cached(model: SentenceTransformer, ids: Sequence[Sequence[int]], budget: int) -> torch.Tensor:
@@ -24,7 +24,7 @@ def forward_cached(model: SentenceTransformer, ids: Sequence[Sequence[int]], bud
     pad = model.tokenizer.pad_token_id or 0
 
     def encode(features: dict[str, torch.Tensor]) -> torch.Tensor:
-        return model(dict(features))["sentence_embedding"].float()  # a copy: modules add to what they are given
+        return sentence_vectors(model, dict(features))  # a copy: modules add to what they are given
 
     parts = [checkpoint(encode, padded([ids[i] for i in group], pad, device()), use_reentrant=False) for group in groups]
     order = torch.tensor([i for group in groups for i in group], device=parts[0].device)

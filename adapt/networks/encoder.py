@@ -19,7 +19,7 @@ from adapt import model_folder
 from adapt.device import device
 from adapt.errors import UserError
 from adapt.models import prompt
-from adapt.networks import soundness
+from adapt.networks import int8, soundness
 from adapt.networks.pooling import default_pooling
 from adapt.networks.precision import set_precision
 from adapt.networks.prompts import PromptlessPooling
@@ -130,7 +130,7 @@ def _trial(model: SentenceTransformer) -> list[str]:
     model.eval()
     ids = soundness.probes(model.tokenizer, model.max_seq_length or 512)
     pad = model.tokenizer.pad_token_id or 0
-    return soundness.tried(lambda: model(padded(ids, pad, torch.device("cpu")))["sentence_embedding"], "vector")
+    return soundness.tried(lambda: sentence_vectors(model, padded(ids, pad, torch.device("cpu"))), "vector")
 
 
 def _reason(error: Exception) -> str:
@@ -205,6 +205,11 @@ def token_ids(model: SentenceTransformer, texts: Sequence[str], role: str = "", 
 def ids_of(model: SentenceTransformer, given: Sequence[str], max_length: int | None = None) -> list[list[int]]:
     limit = min(max_length or 10**9, model.max_seq_length or 512)
     return model.tokenizer(list(given), truncation=True, max_length=limit)["input_ids"] if given else []
+
+
+def sentence_vectors(model: SentenceTransformer | int8.Encoder, features: dict[str, torch.Tensor]) -> torch.Tensor:
+    """What the model gives for `input_ids` and `attention_mask`: [texts, d], truncated as its settings say, in fp32."""
+    return model(features)["sentence_embedding"][:, : model.truncate_dim].float()
 
 
 def padded(ids: Sequence[Sequence[int]], pad: int, here: torch.device) -> dict[str, torch.Tensor]:

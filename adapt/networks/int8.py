@@ -90,7 +90,7 @@ class Encoder:
     """A sentence-transformers model whose transformer reads in int8, while pooling and all that follows stay as they are."""
 
     def __init__(self, model: Any, body: Body):
-        self.tokenizer, self.rest, self.body = model.tokenizer, list(model)[1:], body
+        self.tokenizer, self.rest, self.body, self.truncate_dim = model.tokenizer, list(model)[1:], body, model.truncate_dim
 
     def __call__(self, features: Features) -> Features:
         features = features | {"token_embeddings": self.body(features)}

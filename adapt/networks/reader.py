@@ -92,14 +92,28 @@ class Reader(torch.nn.Module):
         return soundness.tried(lambda: self._match(self.model(**features).logits.float())[:, None], "score")
 
     def ids(self, first: Sequence[str], second: Sequence[str], max_length: int) -> list[tuple[list[int], list[int]]]:
-        """(token ids, token types) of each pair, cut from the longer side at `max_length`, or at what the model can read."""
+        """(token ids, token types) of each pair, truncated from the longer side at `limit(max_length)`."""
+        return self.ids_and_truncated(first, second, max_length)[0]
+
+    def ids_and_truncated(
+        self, first: Sequence[str], second: Sequence[str], max_length: int
+    ) -> tuple[list[tuple[list[int], list[int]]], int]:
+        """What `ids` gives, and how many of the pairs were truncated."""
         if not first:
-            return []
-        max_length = min(max_length, self.longest or max_length)
+            return [], 0
+        limit = self.limit(max_length)
         encoded = self.tokenizer(
-            list(first), list(second), truncation="longest_first", max_length=max_length, return_token_type_ids=True
+            list(first), list(second), truncation="longest_first", max_length=limit, return_token_type_ids=True
         )
-        return list(zip(encoded["input_ids"], encoded["token_type_ids"], strict=True))
+        found = list(zip(encoded["input_ids"], encoded["token_type_ids"], strict=True))
+        full = [row for row, (ids, _) in enumerate(found) if len(ids) >= limit]
+        # A slow tokenizer keeps nothing of what it truncates: there a pair that fits exactly counts, too.
+        truncated = sum(bool(encoded.encodings[row].overflowing) for row in full) if encoded.encodings else len(full)
+        return found, truncated
+
+    def limit(self, max_length: int) -> int:
+        """`max_length`, or the number of positions that the model has where that is less."""
+        return min(max_length, self.longest or max_length)
 
     def features(self, pairs: Sequence[tuple[list[int], list[int]]]) -> dict[str, torch.Tensor]:
         """What the classifier is given, [pairs, longest] each."""

@@ -96,8 +96,8 @@ class Recipe:
     reading: Mapping[str, Any] = field(default_factory=dict)  # settings of `ReadOptions`; `columns` for each of the data
 
     def read_options(self, data: str = "") -> ReadOptions:
-        """How one of the data is read; without a name, how the checks' are, whose rows are never skipped."""
-        settings = {k: v for k, v in self.reading.items() if k not in ("columns", *(() if data else ("on_bad_row", "score_range")))}
+        """How one of the data is read; without a name, how the checks' are, whose scores are never rescaled."""
+        settings = {k: v for k, v in self.reading.items() if k not in ("columns", *(() if data else ("score_range",)))}
         return ReadOptions(**settings, columns=self.reading.get("columns", {}).get(data, {}))
 
 

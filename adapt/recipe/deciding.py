@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import product
 from math import prod
 from typing import Any
@@ -50,13 +50,16 @@ def gate(raw: Mapping[str, Any], specs: Mapping[str, CheckSpec], problems: Probl
     return found
 
 
-def later(steps: Sequence[Step], gate: GateSpec | None, problems: Problems) -> None:
-    """A step that is judged later makes an encoder, stands before the step it is judged after, and is named by no other."""
+def later(steps: Sequence[Step], gate: GateSpec | None, problems: Problems, refused: Collection[str] = ()) -> None:
+    """A step that is judged later makes an encoder, stands before the step it is judged after, and is named by no other.
+
+    `refused`: ids of steps that have problems of their own.
+    """
     order = [step.id for step in steps]
     for first, second in (gate.later if gate else {}).items():
         path = ("gate", "later", first)
         for name in (first, second):
-            if name not in order:
+            if name not in order and name not in refused:
                 problems.say(path, f"'{name}' is no step of this recipe.{did_you_mean(name, order)}")
         if first not in order or second not in order:
             continue
@@ -71,11 +74,11 @@ def later(steps: Sequence[Step], gate: GateSpec | None, problems: Problems) -> N
 
 
 def sweep(
-    raw: Mapping[str, Any], steps: Sequence[Step], gate: GateSpec | None, problems: Problems
+    raw: Mapping[str, Any], steps: Sequence[Step], gate: GateSpec | None, problems: Problems, refused: Collection[str] = ()
 ) -> dict[tuple[str, str], Sequence[Any]]:
     """{(step, setting): values} of `sweep: {step: {setting: [values]}}`, every combination checked as if it stood in the recipe.
 
-    Their number is bounded by `max_combinations`, before any is made.
+    Their number is bounded by `max_combinations`, before any is made. `refused`: ids of steps that have problems of their own.
     """
     most = raw.get("max_combinations", COMBINATIONS)
     if type(most) is not int or most < 1:
@@ -84,7 +87,7 @@ def sweep(
     section = raw.get("sweep")
     if section is None:
         return {}
-    if gate is None or gate.target is None:
+    if gate.target is None if gate else raw.get("gate") is None:  # a gate that is refused may have a target
         problems.say(("sweep",), "a sweep is decided by the gate's target on dev data; give gate: {target: check.metric}")
     if not isinstance(section, dict) or not all(isinstance(part, dict) for part in section.values()):
         problems.say(("sweep",), "'sweep' must be {step: {setting: [values to try]}}")
@@ -92,6 +95,8 @@ def sweep(
     known = {step.id: step for step in steps}
     found: dict[tuple[str, str], Sequence[Any]] = {}
     for step_id, settings in section.items():
+        if step_id not in known and step_id in refused:
+            continue
         if step_id not in known:
             problems.say(("sweep", step_id), f"'{step_id}' is no step of this recipe.{did_you_mean(step_id, known)}")
             continue
@@ -114,11 +119,11 @@ def sweep(
             f"{count:,} combinations ({sizes}) are more than {most:,}; give fewer values, or raise max_combinations",
         )
         return {}
-    return _checked(found, known, problems)
+    return _checked(found, known, problems, refused)
 
 
 def _checked(
-    swept: Mapping[tuple[str, str], Sequence[Any]], steps: Mapping[str, Step], problems: Problems
+    swept: Mapping[tuple[str, str], Sequence[Any]], steps: Mapping[str, Step], problems: Problems, refused: Collection[str]
 ) -> dict[tuple[str, str], Sequence[Any]]:
     """The values as settings take them; problems of single values, and of those that do not go together."""
     good: dict[tuple[str, str], Sequence[Any]] = {}
@@ -133,6 +138,8 @@ def _checked(
             problems.say(path, f"a value stands twice (got {shown(values)})")
         good[step_id, setting] = fitted
     for step_id in dict.fromkeys(step_id for step_id, _ in good):
+        if step_id in refused:
+            continue  # what is wrong with it beside its values is said already
         step, own = steps[step_id], {setting: values for (of, setting), values in good.items() if of == step_id}
         for combination in product(*own.values()):
             settings = dict(zip(own, combination, strict=True))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from adapt import models, stages
-from adapt.errors import UserError, did_you_mean
+from adapt.errors import UserError, did_you_mean, nearest
 from adapt.recipe import DATA, TOP, Recipe, Step, deciding, find, overrides, sources, yaml_lines
 from adapt.recipe.names import id_problem, name_problem
 from adapt.recipe.overrides import split_step
@@ -35,6 +35,10 @@ class _Reader:
     def __init__(self, file: Path, raw: Any, lines: Mapping[tuple[Any, ...], int]):
         self.file, self.raw = file, raw
         self.problems = Problems(file, lines)
+        # What only follows from another problem is no problem of its own: ids of refused steps, and whether a name that nothing
+        # here is like may stand for anything.
+        self.refused: set[str] = set()
+        self.anything = self.any_step = False
 
     def read(self, changes: Sequence[str]) -> Recipe:
         if not isinstance(self.raw, dict):
@@ -62,8 +66,9 @@ class _Reader:
         gate = deciding.gate(self.raw, specs, self.problems)
         # Without data every step would lack something: one problem is enough.
         steps = self._steps(data) if isinstance(self.raw.get("data"), dict) else []
-        deciding.later(steps, gate, self.problems)
-        sweep = deciding.sweep(self.raw, steps, gate, self.problems)
+        refused = _Everything() if self.any_step else self.refused
+        deciding.later(steps, gate, self.problems, refused)
+        sweep = deciding.sweep(self.raw, steps, gate, self.problems, refused)
         self.problems.raise_if_any()
         return Recipe(
             self.file, str(name), description or "", str(model), int(seed), data, limit, specs, gate, steps, sweep, leaks, self.raw,
@@ -80,15 +85,35 @@ class _Reader:
             return []
         scope = {name: DATA[name] for name, place in self.raw["data"].items() if name in DATA and place is not None}
         scope["model"] = scope["base"] = "encoder"
+        for name in self.raw["data"]:
+            if name not in sources.KEYS:
+                near = nearest(str(name), sources.KEYS)
+                self.anything = self.anything or near is None
+                scope |= {near: DATA[near]} if near in DATA else {}
         steps: list[Step] = []
         for number, item in enumerate(section):
+            before = len(self.problems.found)
             step = self._step(number, item, scope, {s.id for s in steps})
             if step:
                 steps.append(step)
-                scope[step.id] = step.stage.makes()
-                if step.stage.makes() != "encoder":
-                    scope[step.stage.product] = step.stage.makes()
+                self.refused |= {step.id} if len(self.problems.found) > before else set()
+                scope |= _names_of(step.id, type(step.stage))
+            else:
+                scope |= self._meant(item)
         return steps
+
+    def _meant(self, item: Any) -> dict[str, str]:
+        """{name: kind} of what a refused step was to make, so that later steps find it."""
+        word, settings = split_step(item)
+        own = settings.get("id") if isinstance(settings, dict) else None
+        near = nearest(word, stages.names())
+        self.refused |= {name for name in (own, word, near) if isinstance(name, str)}
+        if near is None or not isinstance(settings, dict):  # its id, or what it makes, is not known
+            self.anything = self.any_step = True
+        if near is None:
+            return {}
+        stage = stages.find(near)
+        return _names_of(own if isinstance(own, str) else _default_id(stage), stage)
 
     def _step(self, number: int, item: Any, scope: Mapping[str, str], used: set[str]) -> Step | None:
         word, settings = split_step(item)
@@ -106,18 +131,18 @@ class _Reader:
             if key.replace("-", "_") in given:
                 self.problems.say((*path, key), f"'{key}' stands twice, once with - and once with _")
             given[key.replace("-", "_")] = value
-        # A stage that is called as data are (pairs) goes by what it makes, so that the data keep their name.
-        step_id = given.pop("id", stage_class.product if word in DATA else word)
+        step_id = given.pop("id", _default_id(stage_class))
         if wrong := id_problem(step_id, {name for name in scope if name in DATA}):
             self.problems.say((*path, "id"), f"a step's id {wrong}")
             return None
         if step_id in used:
             self.problems.say(path, f"two steps are called '{step_id}'; give one an id of its own: {{id: ...}}")
-        for key in settings:
-            plain = key.replace("-", "_")
-            if plain not in names | set(stage_class.model_fields) | {"id"}:
-                hint = did_you_mean(plain, [*names, *stage_class.model_fields, "id"])
-                self.problems.say((*path, key), f"step '{step_id}': unknown setting '{key}'.{hint}")
+        before = len(self.problems.found)  # of this step there are none yet, but that its id stands twice
+        known = [*names, *stage_class.model_fields, "id"]
+        unknown = [key for key in settings if key.replace("-", "_") not in known]
+        for key in unknown:
+            hint = did_you_mean(key.replace("-", "_"), known)
+            self.problems.say((*path, key), f"step '{step_id}': unknown setting '{key}'.{hint}")
         for name in names:
             # {pairs: 0.5, pseudo: 0.5}: several sources, each with its share
             if name == "examples" and isinstance(given.get(name), dict) and "shares" in stage_class.model_fields:
@@ -131,13 +156,27 @@ class _Reader:
         except ValidationError as error:
             self.problems.invalid(path, error, stage_class, f"step '{step_id}': ")
             return None
-        inputs, kinds, own_models = self._inputs(path, step_id, stage_class, given, scope)
-        for problem in stage.problems(kinds):
-            self.problems.say(path, f"step '{step_id}': {problem}")
+        meant = {nearest(key.replace("-", "_"), known) for key in unknown}
+        misspelt = names if None in meant else names & meant
+        inputs, kinds, own_models = self._inputs(path, step_id, stage_class, given, scope, misspelt)
+        if len(self.problems.found) == before:  # else a setting or an input is not what was meant
+            for problem in stage.problems(kinds):
+                self.problems.say(path, f"step '{step_id}': {problem}")
         return Step(step_id, stage, inputs, kinds, own_models)
 
-    def _inputs(self, path, step_id: str, stage_class: type[Stage], given: Mapping[str, Any], scope: Mapping[str, str]):
-        """Each input's names: as written, or the first of its own name and its stand-ins that is there and fits."""
+    def _inputs(
+        self,
+        path,
+        step_id: str,
+        stage_class: type[Stage],
+        given: Mapping[str, Any],
+        scope: Mapping[str, str],
+        misspelt: Collection[str],
+    ):
+        """Each input's names: as written, or the first of its own name and its stand-ins that is there and fits.
+
+        `misspelt`: inputs that an unknown setting may stand for.
+        """
         found: dict[str, tuple[str, ...]] = {}
         kinds: dict[str, str] = {}
         own_models: dict[str, tuple[str, ...]] = {}
@@ -149,7 +188,7 @@ class _Reader:
                 own = want.name.replace("_", "-")
                 chosen = next((n for n in (own, *stage_class.stand_ins.get(want.name, ())) if scope.get(n) in want.kinds), None)
                 if chosen is None:
-                    if want.required:
+                    if want.required and want.name not in misspelt and not self.anything:
                         self.problems.say(
                             path, f"step '{step_id}' needs {want.name} ({' or '.join(want.kinds)}), and nothing above makes it"
                         )
@@ -166,21 +205,22 @@ class _Reader:
                 if kind is None and is_model and models.is_name(name, self.file.parent):
                     own_models[name] = (*own_models.get(name, ()), want.kinds[0])
                     kinds[want.name] = want.kinds[0]
-                elif kind is None:
+                elif kind is None and not self.anything:
                     self.problems.say(
                         (*path, want.name),
                         f"step '{step_id}': {want.name} '{name}' stands nowhere above.{did_you_mean(name, scope)}",
                     )
-                elif kind not in want.kinds:
+                elif kind is not None and kind not in want.kinds:
                     fits = [n for n, k in scope.items() if k in want.kinds]
                     self.problems.say(
                         (*path, want.name),
                         f"step '{step_id}': {want.name} takes {' or '.join(want.kinds)}, but '{name}' is {kind}."
                         + (f" Fits: {', '.join(sorted(fits))}." if fits else ""),
                     )
-                else:
+                elif kind is not None:
                     kinds[want.name] = min(kind, kinds.get(want.name, kind))  # triplets among pairs are pairs
-            if len(together := {scope.get(name) for name in names}) > 1 and together != {"pairs", "triplets"}:
+            together = {scope[name] for name in names if name in scope}
+            if len(together) > 1 and together <= set(want.kinds) and together != {"pairs", "triplets"}:
                 self.problems.say(
                     (*path, want.name), f"step '{step_id}': {', '.join(names)} are of different kinds and can't be joined"
                 )
@@ -200,3 +240,22 @@ class _Reader:
         if len(set(names)) < len(names):
             return f"names one twice (got {shown(written)})"
         return ""
+
+
+class _Everything(frozenset[str]):
+    """The ids of refused steps where one of them is not known."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+
+def _default_id(stage: type[Stage]) -> str:
+    """What a step is called that has no id of its own."""
+    # A stage that is called as data are (pairs) goes by what it makes, so that the data keep their name.
+    return stage.product if stage.word() in DATA else stage.word()
+
+
+def _names_of(step_id: str, stage: type[Stage]) -> dict[str, str]:
+    """{name: kind} of what a step makes, for the steps after it."""
+    kind = stage.makes()
+    return {step_id: kind} if kind == "encoder" else {step_id: kind, stage.product: kind}

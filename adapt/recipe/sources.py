@@ -19,6 +19,8 @@ from adapt.recipe.names import check_name_problem
 from adapt.recipe.problems import Problems
 from adapt.recipe.values import shown, validated
 
+KEYS = (*DATA, "limit", "leaks", *ReadOptions.model_fields)  # what the section `data` may hold
+
 
 def data(raw: Mapping[str, Any], file: Path, problems: Problems) -> tuple[dict[str, str], int | None, Any]:
     """({name: file, folder or hub address}, limit, leaks) of the recipe's data; what is wrong with them goes to `problems`."""
@@ -40,8 +42,7 @@ def data(raw: Mapping[str, Any], file: Path, problems: Problems) -> tuple[dict[s
         elif name in ReadOptions.model_fields:  # see `read_settings`
             continue
         elif name not in DATA:
-            known = (*DATA, "limit", "leaks", *ReadOptions.model_fields)
-            problems.say(("data", name), f"unknown data '{name}'.{did_you_mean(name, known)}")
+            problems.say(("data", name), f"unknown data '{name}'.{did_you_mean(name, KEYS)}")
         elif value is not None and (place := _path(file, problems, ("data", name), value)):
             found[name] = place
     return found, limit, leaks
@@ -65,6 +66,8 @@ def read_settings(raw: Mapping[str, Any], problems: Problems) -> dict[str, Any]:
         )
         return settings
     for name, names in columns.items():
+        if name not in DATA and name in given:
+            continue  # its problem is told already
         if name not in DATA or given.get(name) is None:
             there = [known for known in DATA if given.get(known) is not None]
             problems.say((*path, name), f"'{name}' is none of the data.{did_you_mean(str(name), there)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from adapt import model_folder, models
 from adapt.errors import UserError
@@ -32,19 +33,31 @@ def named_models(recipe: Recipe, download: bool) -> dict[str, Encoder | CrossEnc
     return found
 
 
+def is_embedder(folder: Path) -> bool:
+    """Whether a folder holds an embedder, and no plain language model."""
+    return (folder / "modules.json").is_file()
+
+
+def architecture(folder: Path) -> Mapping[str, Any]:
+    """config.json of a model's transformer; empty where there is none."""
+    return models.configuration(folder) or models.configuration(folder / "0_Transformer")
+
+
 def refuse_misfits(recipe: Recipe, base: Path, named: Mapping[str, Encoder | CrossEncoder]) -> None:
     """Raise UserError with every step that its model can't do: its architecture lacks a part, or has too few positions."""
     problems = []
-    trained = False
+    # Whatever a model was made by, it has the architecture of what it started from: (its folder, whether it is an embedder).
+    known = {name: (model.path, is_embedder(model.path)) for name, model in named.items()}
+    known |= {"model": (base, is_embedder(base)), "base": (base, is_embedder(base))}
     for step in recipe.steps:
-        # Whatever a model was made by, it has the architecture of what it started from: the base, unless a step names another.
-        names = [name for param in ("model", "cross_encoder") for name in step.inputs.get(param, ()) if name in named]
-        own = named[names[0]].path if names else base
-        tuned = (own / "modules.json").is_file() or (trained and not names)
-        problems += [
-            f"{recipe.file}: step '{step.id}': {problem}"
-            for problem in step.stage.misfits(models.configuration(own) or models.configuration(own / "0_Transformer"), tuned)
-        ]
-        trained = trained or step.stage.makes() == "encoder"
+        name = next((step.inputs[param][0] for param in ("cross_encoder", "model") if param in step.inputs), "model")
+        own, tuned = known.get(name, known["base"])
+        taken = {param: known[names[0]][0] for param, names in step.inputs.items() if names[0] in known}
+        widths = {param: width for param, folder in taken.items() if (width := model_folder.width(folder))}
+        wrong = [*step.stage.misfits(architecture(own), tuned), *step.stage.width_problems(widths)]
+        problems += [f"{recipe.file}: step '{step.id}': {problem}" for problem in wrong]
+        made = step.stage.makes()
+        if made in ("encoder", "cross-encoder"):
+            known |= dict.fromkeys((step.id, "model" if made == "encoder" else step.stage.product), (own, made == "encoder"))
     if problems:
         raise UserError(problems)

@@ -41,6 +41,10 @@ def hand_over(steps: Steps, folder: Path, found: Mapping[str, Any]) -> None:
         receipt = None
     if wrong and target.is_dir():
         steps.job.note(f"{target}: is damaged ({'; '.join(wrong)}), and is written again")
+    elif receipt:  # a card may be edited: the model stays in use, and what is about to be lost is named
+        held = {name: part for name, part in receipt["files"].items() if name.endswith(".md")}
+        for phrase in digests.damage(target, held):
+            steps.job.note(f"{target}: {phrase}; it is written again")
     place = target if receipt else making
     if not receipt:
         with naming(making):

@@ -16,9 +16,10 @@ from adapt.errors import UserError
 from adapt.job import Event, Job, silent
 from adapt.networks.coverage import warnings_on
 from adapt.precision import resolve
+from adapt.recipe import CheckSpec
 from adapt.records import CrossEncoder, Encoder
 from adapt.running.survey import texts_of_check
-from adapt.storage.digests import read_sealed, write_sealed
+from adapt.storage.digests import of_text, read_sealed, write_sealed
 from adapt.store import key_of
 
 VERSION = 5  # raised when the same check would measure something else
@@ -82,6 +83,7 @@ class Measures:
     data: dict[str, Any] = field(default_factory=dict)
     options: files.ReadOptions | None = None  # those in force where not given
     notes: dict[str, list[str]] = field(default_factory=dict)
+    skipped: dict[str, tuple[int, str]] = field(default_factory=dict)  # bad rows left out, and the file in `where` that holds them
 
     def read(self, kind: str, source: Any, split: str) -> Any:
         """The data of a check; read once."""
@@ -93,13 +95,36 @@ class Measures:
             with files.reading(self.options) as log:
                 self.data[name] = checks.find(kind).read(source, split)
             self.notes[name] = log.notes
+            if log.rejections and self.where:
+                rejected = self.where / f"rejected-{kind}-{split}-{of_text(name)[:16]}.jsonl"
+                log.write_rejected(rejected)
+                self.skipped[name] = log.rejections, f"{self.where.name}/{rejected.name}"
             for text in log.notes:
                 self.job.note(text)
         return self.data[name]
 
+    def read_all(self, specs: Mapping[str, CheckSpec]) -> dict[str, Any]:
+        """{"check split": its data} of every check; raises UserError with the problems of every file."""
+        found: dict[str, Any] = {}
+        problems: list[str] = []
+        for name, spec in specs.items():
+            for split in ("dev", "test"):
+                if (source := getattr(spec, split)) is not None:
+                    try:
+                        found[f"{name} {split}"] = self.read(spec.kind, source, split)
+                    except UserError as error:
+                        problems += error.problems
+        if problems:
+            raise UserError(dict.fromkeys(problems))
+        return found
+
     def notes_of(self, kind: str, source: Any, split: str) -> list[str]:
         """What was noted when a check's data were read."""
         return self.notes.get(_name(kind, source, split), [])
+
+    def skipped_of(self, kind: str, source: Any, split: str) -> tuple[int, str]:
+        """How many bad rows were left out when a check's data were read, and which file holds them."""
+        return self.skipped.get(_name(kind, source, split), (0, ""))
 
     def of(self, model: Encoder | CrossEncoder, kind: str, source: Any, split: str, digest: str = "") -> Measurement:
         """What a check finds for a model on one split of its data; `digest` names the data for the cache."""

@@ -65,10 +65,13 @@ def file_digest(source: Any) -> str:
 
 
 def check_digests(recipe: Recipe) -> dict[str, dict[str, str]]:
-    """{check: {split: hash of kind and data}}."""
+    """{check: {split: hash of kind, data and, where bad rows are skipped, how the data are read}}."""
+    options = recipe.read_options()
+    # Figures of what is left of a file must not be taken from the cache by a recipe that refuses its bad rows.
+    read = {"reading": options.model_dump(mode="json", exclude_defaults=True)} if options.on_bad_row == "skip" else {}
     return {
         name: {
-            split: key_of({"kind": spec.kind, "split": split, "data": file_digest(source)})
+            split: key_of({"kind": spec.kind, "split": split, "data": file_digest(source), **read})
             for split in ("dev", "test")
             if (source := getattr(spec, split)) is not None
         }

@@ -9,10 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from adapt import checks, crew, models
+from adapt import checks, crew, models, vectors
 from adapt.checks.statistics import smallest_gain
 from adapt.errors import UserError, WorkFailed
-from adapt.job import Event, silent
+from adapt.job import Event, Job, silent
 from adapt.recipe import Recipe, combinations, variants, without
 from adapt.records import Encoder
 from adapt.running import evidence, gate, place, results, survey
@@ -37,6 +37,9 @@ def run(recipe: Recipe, out: Path, *, until: str | None = None, fresh: Sequence[
         _require_room(recipe, store, until, fresh, tell)
         for phrase in published.changes(out) if store.crew.leads else ():
             tell(Event("note", f"{out}: {phrase}; it is written again"))
+        if store.crew.leads:  # what is damaged is reported now, and not by the run that happens to need it
+            vectors.drop_damaged(out / "vectors")
+            vectors.told(Job(tell=tell))
         sweep: list[dict[str, Any]] = []
         branches: list[dict[str, Any]] = []
         if until is None:

@@ -191,15 +191,8 @@ class Steps:
 
     @cached_property
     def held_out(self) -> leakage.HeldOut:
-        """All that dev and test data of every check hold."""
-        return leakage.gather(
-            {
-                f"{name} {split}": self.measures.read(spec.kind, source, split)
-                for name, spec in self.recipe.checks.items()
-                for split in ("dev", "test")
-                if (source := getattr(spec, split)) is not None
-            }
-        )
+        """All that dev and test data of every check hold; raises UserError with the problems of every file."""
+        return leakage.gather(self.measures.read_all(self.recipe.checks))
 
     # ------------------------------------------------------------------------------------------ checking
 

@@ -16,7 +16,7 @@ from adapt.files.beir import split_file
 from adapt.networks import coverage
 from adapt.recipe import DATA, Recipe
 from adapt.running.plan import Plan, file_digest
-from adapt.storage.digests import read_sealed, write_sealed
+from adapt.storage.digests import damage, of_file, read_sealed, write_sealed
 from adapt.store import Store, key_of
 
 if TYPE_CHECKING:
@@ -38,10 +38,21 @@ def texts_of_check(kind: str, data: Any) -> list[str]:
     return list(dict.fromkeys([*space.anchors, *space.texts]))
 
 
-def row(source: str, texts: Sequence[str], folder: Path, notes: Sequence[str], skipped: int = 0) -> Row:
-    """What is known of one source: notes of its reading, rows skipped, and (where there is a tokenizer) its coverage."""
+def row(source: str, texts: Sequence[str], folder: Path, notes: Sequence[str], skipped: int = 0, rejected: str = "") -> Row:
+    """What is known of one source: notes of its reading, rows skipped, and (where there is a tokenizer) its coverage.
+
+    `rejected`: of a check's data, the file that holds the skipped rows.
+    """
     found = coverage.coverage(folder, texts)
-    return {"source": source, "notes": list(notes), "skipped": skipped, **(found.as_row() if found else {})}
+    return {
+        "source": source, "notes": list(notes), "skipped": skipped, "rejected": rejected, **(found.as_row() if found else {}),
+    }  # fmt: skip
+
+
+def _rejected(where: Path, found: Row) -> dict[str, list[Any]]:
+    """{name: [bytes, digest]} of the file in `where` that holds a source's skipped rows; {} where none were skipped."""
+    file = where / Path(found.get("rejected") or "").name
+    return {file.name: [file.stat().st_size, of_file(file)]} if file.is_file() else {}
 
 
 def kept(where: Path, source: str, folder: Path, data: str, make: Callable[[], Row], note: Callable[[str], None]) -> Row:
@@ -49,10 +60,14 @@ def kept(where: Path, source: str, folder: Path, data: str, make: Callable[[], R
     entry = {"model": models.weights_digest(folder), "source": source, "data": data, "version": VERSION}
     file = where / f"inputs-{key_of(entry)}.json"
     if (found := read_sealed(file)) is not None:
-        return found
-    if file.exists():
+        wrong = damage(where, found.get("rejected_file", {}))
+        if not wrong:
+            return found
+        note(f"{where}: {'; '.join(wrong)}; {source} is read again")
+    elif file.exists():
         note(f"{file}: is damaged; looked at again")
     made = make()
+    made |= {"rejected_file": held} if (held := _rejected(where, made)) else {}
     write_sealed(file, made, durable=False)
     return made
 
@@ -87,7 +102,8 @@ def of_run(
 
                 def of_check(name=name, kind=spec.kind, split=split, source=source) -> Row:
                     texts = texts_of_check(kind, measures.read(kind, source, split))
-                    return row(f"{name} {split}", texts, folder, measures.notes_of(kind, source, split))
+                    noted, skipped = measures.notes_of(kind, source, split), measures.skipped_of(kind, source, split)
+                    return row(f"{name} {split}", texts, folder, noted, *skipped)
 
                 found.append(kept(where, f"{name} {split}", folder, digests[name][split], of_check, note))
     return found
@@ -114,7 +130,13 @@ def warnings(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     found = []
     for said in rows:
         if said["skipped"]:
-            found.append(f"{said['source']}: {said['skipped']:,} bad rows were skipped; see rejected.jsonl in its step's folder.")
+            rejected = said.get("rejected")  # data of checks have no step
+            what = (
+                f", and its figures are of the others; see {rejected}."
+                if rejected
+                else "; see rejected.jsonl in its step's folder."
+            )
+            found.append(f"{said['source']}: {said['skipped']:,} bad rows were skipped{what}")
         if "unknown" in said:
             found += coverage.warnings(said["source"], dict(said))
     return found
@@ -142,7 +164,8 @@ def preview(recipe: Recipe) -> list[str]:
             texts = texts_of(found)
         elif name in recipe.data:
             left.append(f"{name}: what the model can't read of it is counted in a run (larger than {CHEAP >> 20} MB)")
-        rows.append(row(name, texts, folder, log.notes, log.rejections))
+        rejected = "" if name in recipe.data else "rejected-*.jsonl in measurements/ after the run"
+        rows.append(row(name, texts, folder, log.notes, log.rejections, rejected))
     if problems:
         raise UserError(dict.fromkeys(problems))
     return [*left, *dict.fromkeys(note for found in rows for note in found["notes"]), *warnings(rows), *decided_and_judged(recipe)]

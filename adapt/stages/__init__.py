@@ -109,6 +109,10 @@ class Stage(BaseModel):
         """
         return []
 
+    def width_problems(self, widths: Mapping[str, int]) -> list[str]:
+        """What does not fit the dimensions of the encoders among the inputs, a sentence each; `widths`: those that are known."""
+        return []
+
     def run(self, *args: Any, **kwargs: Any) -> Any:
         """Do the work. Each stage names its own inputs."""
         raise NotImplementedError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from pydantic import Field
@@ -39,6 +40,12 @@ class Align(TrainingStage):
     def problems(self, kinds) -> list[str]:
         return [] if self.mse or self.contrastive else ["mse and contrastive are both 0: nothing to learn from"]
 
+    def width_problems(self, widths: Mapping[str, int]) -> list[str]:
+        model, teacher = widths.get("model"), widths.get("teacher")
+        if model is None or teacher is None or model == teacher:
+            return []
+        return [f"the teacher's vectors have {teacher} dimensions, the model's {model}; name a teacher of the same width"]
+
     def run(self, model: EncoderFolder, parallel: Parallels, job: Job, teacher: EncoderFolder | None = None) -> EncoderFolder:
         """The encoder after training, in `job.out / "model"`. Raises UserError where teacher and model differ in width."""
         import torch
@@ -57,11 +64,9 @@ class Align(TrainingStage):
         sources, targets = [row.source for row in parallel], [row.target for row in parallel]
         wanted = torch.from_numpy(embed((teacher or model).path, sources, job, label="teacher"))
         encoder = open_encoder(model.path)
-        width = encoder.get_embedding_dimension()
-        if wanted.shape[1] != width:
-            raise UserError(
-                f"align: the teacher's vectors have {wanted.shape[1]} numbers, the model's {width}; name one of the same width"
-            )
+        width = encoder.get_embedding_dimension() or 0
+        if wrong := self.width_problems({"model": width, "teacher": wanted.shape[1]}):
+            raise UserError([f"align: {problem}" for problem in wrong])
         set_dropout(encoder, self.dropout)
         first, second = (token_ids(encoder, side, max_length=self.max_length) for side in (sources, targets))
         # Rows that share a sentence on either side would be each other's false negatives.

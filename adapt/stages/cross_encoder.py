@@ -64,7 +64,7 @@ class CrossEncoderStage(TrainingStage):
         import numpy as np
 
         from adapt import calibration
-        from adapt.engine.cross_encoder import predict
+        from adapt.engine.cross_encoder import Truncation, predict
 
         train, held = _split(pairs, self.held_out, job.seed)
         asked, gold = [(p.sentence1, p.sentence2) for p in held], [p.score for p in held]
@@ -73,7 +73,10 @@ class CrossEncoderStage(TrainingStage):
             place = job.work / f"seed-{seed}"
             if not _finished(place):  # one that is was made before the run was killed
                 self._train(model.path, train, held, seed, place, job)
-            found = predict(place / "model", asked, job, self.max_length, label="held-out gold") if held else np.zeros(0)
+            truncation = Truncation()  # of the held-out pairs, the same for every seed
+            found = np.zeros(0)
+            if held:
+                found = predict(place / "model", asked, job, self.max_length, label="held-out gold", truncation=truncation)
             tried.append((seed, place, found, calibration.agreement(found, gold, job.seed)))
         # The best of several is a little luckier on the held-out pairs than it will be elsewhere; the spread says by how much.
         seed, place, found, agreed = max(tried, key=lambda one: one[3].get("spearman", -1.0))
@@ -85,6 +88,7 @@ class CrossEncoderStage(TrainingStage):
         calibration.save(folder, curve, agreed)
         job.counts.update(pairs=len(train), held_out=len(held), calibration=curve.kind)
         job.counts.update((digests.read_sealed(place / FITTED) or {})["counts"])
+        truncation.report(job, "cross-encoder, held-out pairs")
         job.counts.update({f"held_out_{name}": value for name, value in agreed.items() if name != "rows"})
         if self.seeds > 1:
             each = [one[3].get("spearman", float("nan")) for one in tried]
@@ -102,7 +106,7 @@ class CrossEncoderStage(TrainingStage):
 
         from adapt.engine import checkpoint
         from adapt.engine.batches import by_like_length
-        from adapt.engine.cross_encoder import logits
+        from adapt.engine.cross_encoder import Truncation, logits
         from adapt.engine.dropout import set_dropout
         from adapt.engine.training import Group, HeldOut, epochs_of, fit, trainable
         from adapt.networks.reader import Reader
@@ -113,7 +117,8 @@ class CrossEncoderStage(TrainingStage):
         reader = Reader(base, new_head_seed=seed)
         set_dropout(reader, self.dropout)
         scores = torch.tensor([p.score for p in train])
-        orders = self._both_orders(reader, train)
+        orders, truncated = self._both_orders(reader, train)
+        Truncation(len(train), truncated, reader.limit(self.max_length)).report(part, "cross-encoder, training pairs")
 
         def loss(epoch: int, rows: list[int], done: float) -> torch.Tensor:
             # Which text comes first is drawn anew each epoch: similarity has no direction, a transformer's input has.
@@ -143,9 +148,11 @@ class CrossEncoderStage(TrainingStage):
         counts = {**part.counts, **asdict(fitted)}
         digests.write_sealed(place / FITTED, {"counts": counts, "files": digests.manifest(place)})
 
-    def _both_orders(self, reader: Any, pairs: Sequence[ScoredPair]) -> tuple[list[Any], list[Any]]:
+    def _both_orders(self, reader: Any, pairs: Sequence[ScoredPair]) -> tuple[tuple[list[Any], list[Any]], int]:
+        """The token ids of all pairs in each order, and how many of the pairs are truncated."""
         first, second = [p.sentence1 for p in pairs], [p.sentence2 for p in pairs]
-        return reader.ids(first, second, self.max_length), reader.ids(second, first, self.max_length)
+        found, truncated = reader.ids_and_truncated(first, second, self.max_length)
+        return (found, reader.ids(second, first, self.max_length)), truncated
 
     def _held_out_loss(self, reader: Any, held: Sequence[ScoredPair]) -> float:
         """Mean binary cross-entropy over the held-out pairs in both orders."""
@@ -153,7 +160,7 @@ class CrossEncoderStage(TrainingStage):
 
         from adapt.engine.cross_encoder import logits
 
-        found = torch.cat([logits(reader, ids) for ids in self._both_orders(reader, held)])
+        found = torch.cat([logits(reader, ids) for ids in self._both_orders(reader, held)[0]])
         wanted = torch.tensor([pair.score for pair in held] * 2, device=found.device)
         return float(torch.nn.functional.binary_cross_entropy_with_logits(found, wanted))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -138,6 +139,9 @@ class Finetune(TrainingStage):
     def _margin(self) -> float | None:
         return None if self.soft_margin or self.loss not in MARGINS else self.margin or MARGINS[self.loss]
 
+    def width_problems(self, widths: Mapping[str, int]) -> list[str]:
+        return self._too_wide(widths["model"]) if "model" in widths else []
+
     def _too_wide(self, width: int) -> list[str]:
         """What is wrong with a margin that no two unit vectors of that width can meet, or with shorter widths."""
         found = []
@@ -190,7 +194,7 @@ class Finetune(TrainingStage):
                 wrong.append(f"a source of examples has no row that scores {self.positives_from} or more; lower positives_from")
         encoder = open_encoder(model.path)
         width = encoder.get_embedding_dimension() or 0
-        wrong += [] if wrong else self._too_wide(width)
+        wrong += [] if wrong else self.width_problems({"model": width})
         if wrong:
             raise UserError(wrong)
         set_dropout(encoder, self.dropout)

@@ -196,12 +196,16 @@ class Mine(Stage):
         quotas = self.quotas or [each + (number < more) for number in range(len(lists[0]))]
         if cross_encoder is None:
             return [by_quota(own, quotas) for own in lists], {}
-        from adapt.engine.cross_encoder import predict
+        from adapt.engine.cross_encoder import Truncation, predict
+
+        truncation = Truncation()
 
         def ask(texts: list[tuple[str, str]]) -> np.ndarray:
-            return predict(cross_encoder.path, texts, job, label="mining filter", calibrated=True)
+            return predict(cross_encoder.path, texts, job, label="mining filter", calibrated=True, truncation=truncation)
 
-        return judged(hits, lists, quotas, ask, lambda positive: self._bound(positive, self.max_judged), suspects)
+        found = judged(hits, lists, quotas, ask, lambda positive: self._bound(positive, self.max_judged), suspects)
+        truncation.report(job, "mining filter")
+        return found
 
     def _random(self, hits: Hits, pair: int, judged: dict[tuple[int, int], float], job: Job) -> list[int]:
         """A passage drawn for a pair that has no hit, one that nobody passed over if possible; none where all belong with it."""

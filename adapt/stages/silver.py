@@ -175,21 +175,29 @@ class Silver(Stage):
         """Raw scores of the pool, [n]; parts that an earlier, killed run has scored are read from `job.work`."""
         import numpy as np
 
-        from adapt.engine.cross_encoder import predict
+        from adapt.engine.cross_encoder import Truncation, predict
 
         parts: list[np.ndarray] = []
+        whole = Truncation()
         small = lru_cache(lambda: self._in_int8(folder, units, pool, job))  # asked where a part is still to be scored
         for start in range(0, len(pool), self.shard_size):
             number, shards = start // self.shard_size + 1, -(-len(pool) // self.shard_size)
             file = job.work / f"scores-{number:06d}.npz"
-            scores = (arrays.load(file, ["scores"], job.note) or {}).get("scores")
-            if scores is None or len(scores) != min(self.shard_size, len(pool) - start):
+            saved = arrays.load(file, ["scores", "truncated"], job.note) or {}
+            scores, truncated = saved.get("scores"), saved.get("truncated")
+            if scores is None or truncated is None or len(scores) != min(self.shard_size, len(pool) - start):
                 part = pool.take(np.arange(start, min(start + self.shard_size, len(pool))))
                 asked = [(units[i], units[j]) for i, j in zip(part.first.tolist(), part.second.tolist(), strict=True)]
                 label = "silver" if shards == 1 else f"silver, part {number} of {shards}"
-                scores = predict(folder, asked, job, self.max_length, label=label, small=small(), precision=self.precision)
-                arrays.save(file, scores=scores)
+                part_of = Truncation()
+                scores = predict(
+                    folder, asked, job, self.max_length, label=label, small=small(), precision=self.precision, truncation=part_of
+                )
+                truncated = np.array([part_of.truncated, part_of.limit])
+                arrays.save(file, scores=scores, truncated=truncated)
             parts.append(scores)
+            whole.add(len(scores), *truncated.tolist())
+        whole.report(job, "silver")
         return np.concatenate(parts)
 
     def _in_int8(self, folder: Path, units: Sequence[str], pool: Any, job: Job) -> Any:

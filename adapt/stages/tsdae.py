@@ -154,9 +154,9 @@ class Tsdae(TrainingStage):
         width, inside = encoder.get_embedding_dimension(), body.config.hidden_size
         if self.objective == "denoise" and width != inside:
             raise UserError(
-                f"tsdae: {model.path} gives vectors of {width} dimensions (its modules after the transformer change them), and a "
-                f"decoder of the same architecture reads {inside}; use objective vectors, mlm or simcse, or a base without a Dense "
-                "module and with one way of pooling"
+                f"tsdae: {model.path} gives vectors of {width} dimensions (by its modules after the transformer, or its "
+                f"truncate_dim), and a decoder of the same architecture reads {inside}; use objective vectors, mlm or simcse, or a "
+                "base without a Dense module and with one way of pooling"
             )
 
     def _unit(self) -> str:

@@ -23,7 +23,7 @@ from adapt.records import Pair, ScoredPair
 from adapt.running.survey import texts_of
 from adapt.search.known import Related
 from adapt.starting.synthetic import hold_out
-from adapt.storage.atomic import replacing, write_text
+from adapt.storage.atomic import making, replacing, write_text
 from adapt.text.clean import normalised
 from adapt.text.language import language_of
 
@@ -36,15 +36,14 @@ def init(
 ) -> list[str]:
     """Write `folder/recipe.yaml` and the data it needs beside it; returns what to tell the user.
 
-    Rows are held out by family: rows that share a text, directly or through others, or a `group`, stay on one side. Raises
-    UserError for unreadable files, and where `folder` holds a recipe already.
+    Rows are held out by family: rows that share a text, directly or through others, or a `group`, stay on one side. The folder
+    is built aside and appears whole. Raises UserError for unreadable files, and where `folder` is not new.
     """
     if not (texts or pairs or gold):
         raise UserError("nothing to start from: give --texts, and --pairs or --gold where you have them")
     if wrong := name_problem(folder.resolve().name):
         raise UserError(f"{folder}: the folder's name is the recipe's, and {wrong}")
-    if (folder / "recipe.yaml").exists():
-        raise UserError(f"{folder / 'recipe.yaml'}: is there already; give another name, or remove it")
+    _refuse_place(folder)
     problems: list[str] = []
     loaded: dict[str, list[Any]] = {}
     for name, source, kind in (("texts", texts, "texts"), ("pairs", pairs, "pairs"), ("gold", gold, "scored")):
@@ -55,37 +54,66 @@ def init(
             problems += error.problems
     if problems:
         raise UserError(problems)
-    rng = np.random.default_rng(seed)
-    said, data, checks = [], {}, {}
-    said += _fit(loaded, model)
+    said = _fit(loaded, model)
     language = language_of(texts_of(record for records in loaded.values() for record in records))
     if language not in (None, "english"):
         said.append(f"language: {language} (found by its commonest words): lexical search uses its word endings")
+    with making(folder) as aside:  # paths in the recipe start at the folder's final place
+        said += _fill(aside, folder, loaded, texts, pairs, model, seed, language)
+    return [*said, f"wrote {folder / 'recipe.yaml'}; next: adapt run {folder}"]
+
+
+def _refuse_place(folder: Path) -> None:
+    """Raise UserError where the folder would not be a new one below the place that was named."""
+    if ".." in folder.parts:
+        raise UserError(f"{folder}: leaves its folder (..); give a plain name, or a full path")
+    if folder.is_file():
+        raise UserError(f"{folder}: is a file, and init makes a folder; give another name")
+    if folder.resolve() in (Path.cwd(), *Path.cwd().parents):
+        raise UserError(f"{folder}: is the working directory or one above it; give a name for a folder of its own")
+    if folder.exists() and any(folder.iterdir()):
+        raise UserError(f"{folder}: is there already, with files in it; give another name, or remove it")
+
+
+def _fill(
+    aside: Path,
+    folder: Path,
+    loaded: Mapping[str, Sequence[Any]],
+    texts: str | None,
+    pairs: str | None,
+    model: str,
+    seed: int,
+    language: str | None,
+) -> list[str]:
+    """Write everything into `aside`, which is to become `folder`; returns what to tell the user."""
+    rng = np.random.default_rng(seed)
+    said: list[str] = []
+    data: dict[str, str] = {}
+    checks: dict[str, str] = {}
     if pairs and beir.is_judged(pairs) and all(beir.split_file(pairs, split) for split in ("dev", "test")):
-        folder.mkdir(parents=True, exist_ok=True)
         there = os.path.relpath(pairs, folder)
         said.append(f"pairs: {len(loaded['pairs']):,} of qrels/train; dev and test are the folder's own")
         data["pairs"], checks["retrieval"] = there, f"{{dev: {json.dumps(there)}, test: {json.dumps(there)}, role: target}}"
     elif "pairs" in loaded:
-        said.append(_hold_out_pairs(folder, loaded["pairs"], rng))
+        said.append(_hold_out_pairs(aside, loaded["pairs"], rng))
         data["pairs"], checks["retrieval"] = "pairs.jsonl", "{dev: dev, test: test, role: target}"
     if "gold" in loaded:
-        said.append(_hold_out_gold(folder, loaded["gold"], rng))
+        said.append(_hold_out_gold(aside, loaded["gold"], rng))
         data["gold"], checks["sts"] = "gold.csv", "{dev: sts-dev.csv, test: sts-test.csv, role: target}"
     if texts and checks:
         data["texts"] = texts if texts.startswith("hf://") else os.path.relpath(texts, folder)
     elif texts:
         found = hold_out(
-            loaded["texts"], folder / "synthetic", queries=min(MOST, max(1, round(HELD_OUT * len(loaded["texts"])))), seed=seed
+            loaded["texts"], aside / "synthetic", queries=min(MOST, max(1, round(HELD_OUT * len(loaded["texts"])))), seed=seed
         )
-        files.write(found.remaining, folder / "texts.jsonl")
+        files.write(found.remaining, aside / "texts.jsonl")
         said.append(found.said())
         data["texts"], checks["synthetic-retrieval"] = "texts.jsonl", "{dev: synthetic, test: synthetic, role: target}"
     model_path = Path(model).expanduser()
     name = os.path.relpath(model_path, folder) if (model_path / "config.json").is_file() else model
     text = _recipe(folder.resolve().name, name, data, checks, texts is not None, language)
-    write_text(folder / "recipe.yaml", text)  # last: it says that all is there
-    return [*said, f"wrote {folder / 'recipe.yaml'}; next: adapt run {folder}"]
+    write_text(aside / "recipe.yaml", text)
+    return said
 
 
 def _fit(loaded: Mapping[str, Sequence[Any]], model: str) -> list[str]:

@@ -37,12 +37,20 @@ def refuse_unwritable(out: Path) -> None:
         raise UserError(f"{out}: a sheet is written as .csv, which spreadsheets open")
     if out.exists():
         raise UserError(f"{out}: is there already; read it with adapt label --read {out}, or give another --out")
+    how = _how(out)
+    if how.exists() and how.read_bytes() != HOW.format(name=out.name).encode():
+        raise UserError(f"{how}: already exists, and a sheet's instructions are written there; choose another --out")
+
+
+def _how(out: Path) -> Path:
+    """Where the instructions for a sheet are written."""
+    return out.with_name(f"{out.stem}-how-to.txt")
 
 
 def write_sheet(pairs: Sequence[ScoredPair], out: Path) -> Path:
     """The sheet as CSV, and beside it how to fill it; no cell can be taken for a formula. Returns the latter's path."""
     refuse_unwritable(out)
-    how = out.with_name(f"{out.stem}-how-to.txt")
+    how = _how(out)
     write_text(how, HOW.format(name=out.name))
     with (
         replacing(out) as aside,

@@ -19,8 +19,10 @@ def record(folder: Path) -> None:
 
 
 def changes(folder: Path) -> list[str]:
-    """What has become of these files since, a phrase each; [] where nothing was recorded."""
+    """What has become of these files since, a phrase each; [] where nothing was published."""
     found = digests.read_sealed(folder / RECORD)
     if found is None:
-        return [f"{RECORD} is damaged"] if (folder / RECORD).exists() else []
+        if (folder / RECORD).exists():
+            return [f"{RECORD} is damaged"]
+        return [f"{RECORD} is missing"] if any((folder / name).exists() for name in FILES) else []
     return digests.damage(folder, found["files"])

@@ -3,11 +3,13 @@
     python scripts/attack/damage.py               # every file in every way
     python scripts/attack/damage.py --trials 20   # twenty of these
 
-Right is: the weights of an undisturbed run both times, or a refusal, never a traceback; and a word on what was damaged.
+Right is: the weights of an undisturbed run both times, never a traceback; and the very next command names the file that was
+damaged. Where there is nothing to tell the reason is counted: what was deleted is a cache, or no byte was changed.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -15,17 +17,40 @@ from trials import arguments, command, some, weights
 
 WAYS = ("flip", "cut", "empty", "delete")
 LATER = ["--set", "stages.finetune.learning_rate=2e-5"]
-WORDS = ("damaged", "is missing", "has changed since", "bytes, not", "can't be read")
+WORDS = ("damaged", "is missing", "has changed since", "bytes, not", "can't be read", "missing, cut or changed")
+# Files that may be deleted without a word: what they held is computed again, and no figure depends on their being there.
+CACHES = {
+    r"run/vectors/.*\.segment\.npy": "cached embeddings, deleted: they are computed again where they are needed",
+    r"run/measurements/[^/]*\.json": "cached measurements, deleted: they are made again",
+    r"run/\.lock": "a lock, which holds nothing",
+}
 
 
-def hurt(file: Path, way: str, place: float) -> None:
-    content = bytearray(file.read_bytes())
+def hurt(file: Path, way: str, place: float) -> bool:
+    """Damage a file; whether that changed anything."""
+    before = file.read_bytes()
+    content = bytearray(before)
     if way == "delete":
         file.unlink()
-        return
+        return True
     if way == "flip" and content:
         content[int(place * len(content))] ^= 1 << int(place * 997) % 8
     file.write_bytes({"cut": content[: int(place * len(content))], "empty": b""}.get(way, content))
+    return file.read_bytes() != before
+
+
+def nothing_to_tell(name: str, way: str, changed: bool) -> str:
+    """Why nobody need be told of this damage; "" where the file must be named."""
+    if not changed:
+        return "no byte was changed (an empty file)"
+    reasons = (reason for pattern, reason in CACHES.items() if re.fullmatch(pattern, name))
+    return next(reasons, "") if way == "delete" or name == "run/.lock" else ""
+
+
+def named(name: str, said: str) -> bool:
+    """Whether a command said of this file that something is wrong with it; lines may be broken anywhere."""
+    plain = "".join(said.split())
+    return any("".join(word.split()) in plain for word in WORDS) and Path(name).name in plain
 
 
 def main() -> int:
@@ -34,37 +59,38 @@ def main() -> int:
     assert command([*ground.run, *LATER], later).code == 0
     wanted = weights(later / "run")
     files = sorted(str(file.relative_to(ground.whole)) for file in (ground.whole / "run").rglob("*") if file.is_file())
+    quiet = command(ground.run, ground.fresh(ground.whole)).said
+    assert not [name for name in files if named(name, quiet)], quiet  # else every trial would count as told
     trials = [f"{way} {file}" for file in files for way in WAYS]
-    tally = dict.fromkeys(
-        ("trials", "told", "deleted, made again", "told nothing, no trace left", "refused", "tracebacks", "other result"), 0
-    )
+    tally = dict.fromkeys(("trials", "to tell", "told", "refused", "tracebacks", "other result"), 0)
+    silent: dict[str, int] = {}
     wrong: list[str] = []
     for trial in some(trials, count, rng):
         way, _, name = trial.partition(" ")
         place = ground.fresh(ground.whole)
-        hurt(place / name, way, rng.random())
+        reason = nothing_to_tell(name, way, hurt(place / name, way, rng.random()))
         first = command(ground.run, place)
         same = weights(place / "run") == ground.wanted
         second = command([*ground.run, *LATER], place)
         same_later = weights(place / "run") == wanted
-        told = any(word in first.said + second.said for word in WORDS)
-        refused = 2 in (first.code, second.code)
-        trace = first.traceback or second.traceback
+        told = named(name, first.said)
+        refused, trace = 2 in (first.code, second.code), first.traceback or second.traceback
         tally["trials"] += 1
-        tally["told"] += told
-        tally["deleted, made again"] += not told and way == "delete"
-        tally["told nothing, no trace left"] += not told and way != "delete"
+        tally["to tell"] += not reason
+        tally["told"] += told and not reason
+        silent |= {reason: silent.get(reason, 0) + 1} if reason else {}
         tally["refused"] += refused
         tally["tracebacks"] += trace
         tally["other result"] += not (same and same_later) and not refused
-        if trace or not (same and same_later) or (not told and way != "delete") or refused:
-            wrong.append(
-                f"{trial}: {first.code} {second.code} same {same} {same_later} told {told}: {second.said[-300:] if trace else ''}"
-            )
+        if trace or refused or not (same and same_later) or not (told or reason):
+            said = f"{first.said[-1500:]}{second.said[-300:] if trace else ''}"
+            wrong.append(f"{trial}: {first.code} {second.code} same {same} {same_later} told {told}: {said}")
+            print(wrong[-1], flush=True)  # now: a long attack may be stopped
         ground.done(place)
-    print(f"{len(files)} files: {tally}")
-    print("\n".join(wrong))
-    return 1 if tally["tracebacks"] or tally["other result"] else 0
+    print(f"{len(files)} files: {tally}; told {tally['told']}/{tally['to tell']}")
+    for reason, number in silent.items():
+        print(f"nothing to tell: {number} × {reason}")
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

@@ -159,17 +159,3 @@ def test_positions_of_roberta_begin_after_the_padding_index():
 
     sizes = {"vocab_size": 20, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
     assert positions(RobertaModel(RobertaConfig(max_position_embeddings=34, pad_token_id=1, **sizes))) == 32
-
-
-def test_dimensions_that_a_models_settings_leave_out_are_used_and_that_is_said(embedder, tmp_path):
-    from adapt.embed import embed_file
-
-    folder = tmp_path / "short"
-    shutil.copytree(embedder, folder)
-    damages.settings("config_sentence_transformers.json", truncate_dim=8)(folder)
-    (tmp_path / "texts.txt").write_text("one text\nanother\n")
-    told = []
-    for model in (folder, embedder):
-        embed_file(str(model), str(tmp_path / "texts.txt"), tmp_path / "x.npy", lambda event: told.append(event.text))
-    said = [text for text in told if "truncate_dim 8 of its settings is not applied" in text]
-    assert len(said) == 1 and str(folder) in said[0]

@@ -7,9 +7,11 @@ import shutil
 
 import pytest
 import torch
+from click.testing import CliRunner
 from safetensors.torch import load_file
 
-from adapt import models
+from adapt import models, vectors
+from adapt.cli import cli
 from adapt.errors import UserError
 from adapt.models import verify
 from adapt.recipe import reading
@@ -71,11 +73,51 @@ def test_damage_anywhere_changes_no_result(ground, tmp_path, number):
     hurt(found, way, rng)
     said = carry_out(file, out) + carry_out(file, out, LATER)
     assert weights(out) == wanted_later != wanted
-    # What is deleted from a cache is not there; embeddings that nobody asks for are not read.
-    if not (found.parent.name == "measurements" and way == "delete") and found.suffix != ".npy":
+    if not (found.parts[-2] == "measurements" or found.suffix == ".npy") or way != "delete":  # a cache may lose what it holds
         assert any(word in said for word in ("damaged", "has changed since", "bytes, not", "is missing")), (found, way)
     carry_out(file, out)
     assert weights(out) == wanted
+
+
+@pytest.mark.parametrize("way", ["flip", "cut", "empty"])
+def test_every_damaged_segment_of_embeddings_is_named_by_the_next_run_whoever_asks_for_it(ground, tmp_path, way):
+    file, whole, wanted, _ = ground
+    rng, out = random.Random(1), tmp_path / "run"
+    shutil.copytree(whole, out)
+    segments = sorted(out.rglob("*.segment.npy"))
+    assert len(segments) >= 3
+    for segment in segments:
+        hurt(segment, way, rng)
+    listed = vectors.damaged(out / "vectors")
+    assert listed == segments and all(segment.exists() for segment in segments)  # looking deletes nothing
+    said = carry_out(file, out)
+    assert all(said.count(segment.name) == 1 for segment in segments) and weights(out) == wanted
+    assert not vectors.damaged(out / "vectors") and "damaged" not in carry_out(file, out)
+
+
+def test_a_dry_run_that_verifies_names_damaged_embeddings(ground, tmp_path):
+    out = tmp_path / "run"
+    shutil.copytree(ground[1], out)
+    segment = sorted(out.rglob("*.segment.npy"))[0]
+    hurt(segment, "flip", random.Random(2))
+    dry = ["run", str(ground[0]), "--out", str(out), "--set", STAGES, "--dry-run"]
+    for more, expected in (([], False), (["--verify"], True)):
+        done = CliRunner().invoke(cli, [*dry, *more])
+        plain = "".join(done.output.split())
+        assert done.exit_code == 0 and (segment.name in plain and "isdamaged" in plain) is expected, done.output
+    assert segment.exists()
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", ["model/README.md", ".published.json", ".model.key", "report.md", "evidence.json", "results.json"])
+def test_what_was_published_and_is_damaged_or_deleted_is_named(ground, tmp_path, name, way):
+    out = tmp_path / "run"
+    shutil.copytree(ground[1], out)
+    hurt(out / name, way, random.Random(3))
+    said = carry_out(ground[0], out)
+    told = [line for line in said.split("\n") if name.rpartition("/")[2] in line and "is written again" in line]
+    assert len(told) == 1 and weights(out) == ground[2], said
+    assert "is written again" not in carry_out(ground[0], out) or name == "report.md"  # the command writes the report
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", "\0"])

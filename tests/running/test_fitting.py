@@ -11,6 +11,8 @@ from adapt.running import plan, survey
 from adapt.running.runner import run
 from adapt.store import Store
 
+from .. import tiny
+
 
 @pytest.fixture
 def base_of(domain, embedder):
@@ -106,3 +108,71 @@ def test_bad_rows_of_every_file_are_told_without_a_run(recipe_file, domain):
         survey.preview(reading.load(str(recipe_file)))
     said = "\n".join(caught.value.problems)
     assert "texts.jsonl line 2" in said and "sts-test.csv line 2" in said and "dev.tsv line 2" in said
+
+
+def test_the_width_of_a_model_is_known_by_its_files_alone(language_model, bundled, tmp_path):
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules.pooling import Pooling
+
+    from adapt.model_folder import width
+    from adapt.networks.encoder import open_encoder, save_encoder
+
+    made = {
+        "plain": language_model,
+        "bundled": bundled,
+        "unit": tiny.embedder(language_model, tmp_path / "unit"),
+        "dense": tiny.embedder(language_model, tmp_path / "dense", dense=24),
+        "static": tiny.static(tmp_path / "static", 20),
+    }
+    several = open_encoder(made["unit"])
+    several[1] = Pooling(32, ["mean", "max"])
+    made["several"] = save_encoder(several, tmp_path / "several")
+    several.save_pretrained(str(tmp_path / "newer"), create_model_card=False)
+    made["newer"] = tmp_path / "newer"
+    for name in ("unit", "dense", "several"):
+        for kept in (8, 1_000):
+            made[f"{name} {kept}"] = short = tmp_path / f"{name}-{kept}"
+            shutil.copytree(made[name], short)
+            settings = json.loads((short / "config_sentence_transformers.json").read_text())
+            (short / "config_sentence_transformers.json").write_text(json.dumps(settings | {"truncate_dim": kept}))
+    found = {name: width(folder) for name, folder in made.items()}
+    assert found == {
+        name: open_encoder(folder).get_embedding_dimension()
+        if name == "plain"
+        else SentenceTransformer(str(folder), device="cpu").get_embedding_dimension()
+        for name, folder in made.items()
+    }
+    assert width(tmp_path) is None  # no model
+
+
+@pytest.mark.parametrize("stages", ["[{finetune: {matryoshka: [16, %d]}}]", "[{tsdae: {}}, {finetune: {matryoshka: [%d]}}]"])
+@pytest.mark.parametrize("kept", [None, 8, 24])
+def test_matryoshka_wider_than_the_base_is_refused_in_the_plan(recipe_file, tmp_path, domain, embedder, stages, kept):
+    base = shutil.copytree(embedder, domain / "base")
+    settings = json.loads((base / "config_sentence_transformers.json").read_text())
+    (base / "config_sentence_transformers.json").write_text(json.dumps(settings | {"truncate_dim": kept}))
+    limit = kept or 32
+    stages = stages.replace("16", str(limit // 2))
+    change = stages.replace("finetune: {", "finetune: {examples: pairs, ")
+    assert planned(recipe_file, tmp_path, f"model={base}", f"stages={change % limit}")
+    with pytest.raises(UserError, match=rf"step 'finetune': matryoshka {limit + 1} is more than the model's own width, {limit}"):
+        planned(recipe_file, tmp_path, f"model={base}", f"stages={change % (limit + 1)}")
+    swept = [f"stages={change % limit}", f"sweep={{finetune: {{matryoshka: [[4], [{limit + 1}]]}}}}"]
+    with pytest.raises(UserError, match=f"matryoshka {limit + 1} is more"):
+        planned(recipe_file, tmp_path, f"model={base}", *swept)
+
+
+def test_a_margin_that_no_two_vectors_of_the_base_can_meet_is_refused_in_the_plan(recipe_file, tmp_path):
+    change = "stages=[{finetune: {examples: pairs, loss: triplet, in_batch: all, distance: manhattan, margin: %s}}]"
+    assert planned(recipe_file, tmp_path, change % "11")  # 2 * sqrt(32) = 11.3
+    with pytest.raises(UserError, match=r"margin 12 can't be met"):
+        planned(recipe_file, tmp_path, change % "12")
+
+
+def test_a_teacher_of_another_width_is_refused_in_the_plan(recipe_file, tmp_path, domain, language_model):
+    (domain / "parallel.jsonl").write_text('{"source": "a fever", "target": "ein Fieber"}\n' * 4)
+    teachers = {dense: tiny.embedder(language_model, domain / f"teacher-{dense}", dense=dense) for dense in (24, 32)}
+    change = ["data.parallel=%s" % (domain / "parallel.jsonl"), "stages=[{align: {teacher: %s}}]"]
+    assert planned(recipe_file, tmp_path, change[0], change[1] % teachers[32])
+    with pytest.raises(UserError, match="step 'align': the teacher's vectors have 24 dimensions, the model's 32"):
+        planned(recipe_file, tmp_path, change[0], change[1] % teachers[24])

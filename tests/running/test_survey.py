@@ -9,6 +9,7 @@ import pytest
 import adapt
 from adapt.errors import UserError
 from adapt.networks.coverage import MOST_CUT, coverage, warnings
+from adapt.report import write_report
 from adapt.running.survey import decided_and_judged, kept, preview
 
 
@@ -121,3 +122,77 @@ def test_what_is_kept_of_a_survey_counts_as_absent_where_it_was_changed(tmp_path
     for damaged in ("", "{}", "[]", file.read_text().replace("2", "7", 1)):
         file.write_text(damaged)
         assert row(again=True) == {"skipped": 3} and told.pop() == f"{file}: is damaged; looked at again"
+
+
+KINDS_OF_CHECKS = {  # a good row and a bad one of each kind of check's data
+    "sts": ('{"sentence1": "a b", "sentence2": "c", "score": 0.5}', '{"sentence1": "a", "sentence2": "c", "score": "much"}'),
+    "pairs": ('{"sentence1": "a b", "sentence2": "c", "score": SCORE}', '{"sentence1": null, "sentence2": "c", "score": 1}'),
+    "triplets": ('{"anchor": "a", "positive": "b", "negative": "c"}', '{"anchor": "a", "positive": [], "negative": "c"}'),
+    "translation": ('{"source": "a", "target": "b"}', '{"source": 1.5, "target": null}'),
+    "reranking": ('{"query": "a", "positive": ["b"], "negative": ["c"]}', '{"query": "a", "positive": [], "negative": ["c"]}'),
+    "clustering": ('{"text": "a TOPIC", "topic": "TOPIC"}', '{"text": null, "topic": "t1"}'),
+    "classification": ('{"text": "a TOPIC", "topic": "TOPIC"}', "no json"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_CHECKS)
+def test_bad_rows_of_every_kind_of_check_are_skipped_counted_and_kept_where_the_recipe_says_so(recipe_file, domain, tmp_path, kind):
+    from adapt.job import Job
+    from adapt.running.measure import Measures
+    from adapt.running.plan import check_digests
+
+    good, bad = KINDS_OF_CHECKS[kind]
+    rows = [good.replace("SCORE", str(i % 2)).replace("TOPIC", f"t{i % 2}") for i in range(20)]
+    (domain / "own.jsonl").write_text("\n".join([*rows[:4], bad, *rows[4:], bad]) + "\n")
+    change = f"checks.own-{kind}={{dev: own.jsonl, role: guard}}"
+    strict = adapt.load_recipe(str(recipe_file), [change])
+    with pytest.raises(UserError) as caught:
+        preview(strict)
+    assert "own.jsonl line 5" in str(caught.value)
+    recipe = adapt.load_recipe(str(recipe_file), [change, "data.on_bad_row=skip"])
+    assert any(text.startswith(f"own-{kind} dev: 2 bad rows were skipped") for text in preview(recipe))
+    spec = recipe.checks[f"own-{kind}"]
+    measures = Measures(Job(), tmp_path / "measurements", options=recipe.read_options())
+    measures.read(spec.kind, spec.dev, "dev")
+    count, file = measures.skipped_of(spec.kind, spec.dev, "dev")
+    kept_rows = [json.loads(line) for line in (tmp_path / file).read_text().splitlines()]
+    assert count == 2 and [row["where"].rpartition(" ")[2] for row in kept_rows] == ["5", "22"]
+    assert check_digests(recipe)[f"own-{kind}"]["dev"] != check_digests(strict)[f"own-{kind}"]["dev"]
+
+
+def test_a_run_skips_bad_rows_of_its_checks_and_says_so_and_without_the_setting_refuses_them(
+    recipe_file, domain, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(
+        "adapt.checks.speed.measure", lambda *_: {"latency_ms_p50": 1.0, "latency_ms_p95": 1.0, "texts_per_second": 1.0}
+    )
+    with open(domain / "sts-test.csv", "a") as file:
+        file.write("a fever,a cough,very\n")
+    with open(domain / "dev" / "queries.jsonl", "a") as file:
+        file.write('{"_id": "q99", "text": null}\n')
+    text = recipe_file.read_text()
+    recipe_file.write_text(text[: text.index("stages:")] + "stages:\n  - tsdae: {max_steps: 1, batch_size: 4}\n")
+    recipe = adapt.load_recipe(str(recipe_file), ["data.on_bad_row=skip"])
+    for _ in range(2):  # the second run takes everything from the cache
+        found = adapt.run(recipe, tmp_path / "out")
+        skipped = {row["source"]: (row["skipped"], row["rejected"]) for row in found["inputs"] if row["skipped"]}
+        assert skipped.keys() == {"sts test", "retrieval dev"} and {count for count, _ in skipped.values()} == {1}
+        for source, (_, rejected) in skipped.items():
+            assert any(warning.startswith(f"{source}: 1 bad rows were skipped") for warning in found["warnings"])
+            assert json.loads((tmp_path / "out" / rejected).read_text())["where"].rpartition(" ")[2] in ("22", "6")
+    files = sorted((tmp_path / "out" / "measurements").glob("rejected-*.jsonl"))
+    assert len(files) == 2
+    whole = [file.read_bytes() for file in files]
+    for damaged in (b"", whole[0][:-9], None):
+        for file in files:
+            file.unlink() if damaged is None else file.write_bytes(damaged)
+        told = []
+        adapt.run(recipe, tmp_path / "out", tell=lambda event, told=told: told.append(event.text))
+        assert [file.read_bytes() for file in files] == whole
+        assert all(any(file.name in text and "is read again" in text for text in told) for file in files)
+    write_report(tmp_path / "out")
+    for report in ("report.md", "report.html"):
+        assert (tmp_path / "out" / report).read_text().count("1 bad rows were skipped") == 2
+    with pytest.raises(UserError) as caught:
+        adapt.run(adapt.load_recipe(str(recipe_file)), tmp_path / "out")
+    assert "sts-test.csv line 22" in str(caught.value) and "queries.jsonl line 6" in str(caught.value)

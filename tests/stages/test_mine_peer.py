@@ -104,7 +104,7 @@ class Judge:
     def __init__(self, scores, default=0.1):
         self.scores, self.default, self.calls, self.asked = scores, default, 0, []
 
-    def __call__(self, folder, pairs, job, label="", calibrated=False):
+    def __call__(self, folder, pairs, job, label="", calibrated=False, **more):
         assert calibrated
         return np.array(self.predict(pairs).tolist())
 

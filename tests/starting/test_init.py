@@ -1,4 +1,8 @@
+import contextlib
+import errno
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +12,9 @@ from adapt.recipe import reading
 from adapt.running.runner import run
 from adapt.starting.init import init
 from adapt.text.clean import normalised
+
+from ..operations import before as before_at
+from ..operations import before_each
 
 STEPS = {
     ("texts",): ["tsdae", "pseudo", "finetune"],
@@ -78,6 +85,55 @@ def test_rows_that_are_all_connected_can_not_be_split(domain):
     (domain / "p.jsonl").write_text("".join(json.dumps({"anchor": f"q{i}", "positive": "one answer"}) + "\n" for i in range(30)))
     with pytest.raises(UserError, match="too few unconnected rows"):
         init(domain / "mine", texts=None, pairs=str(domain / "p.jsonl"), gold=None)
+
+
+@pytest.mark.parametrize("name", ["../x", "../../x", "a/../../x", "sub/..", "..", "."])
+def test_a_name_that_leaves_the_folder_is_refused_and_nothing_is_written(tmp_path, domain, monkeypatch, name):
+    here = tmp_path / "up" / "here"
+    here.mkdir(parents=True)
+    monkeypatch.chdir(here)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UserError):
+        init(Path(name), texts=None, pairs=str(domain / "pairs.jsonl"), gold=None)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_folder_with_a_users_files_is_left_alone(domain):
+    mine = domain / "mine"
+    mine.mkdir()
+    (mine / "pairs.jsonl").write_bytes((domain / "pairs.jsonl").read_bytes())
+    with pytest.raises(UserError, match="is there already, with files in it"):
+        init(mine, texts=None, pairs=str(mine / "pairs.jsonl"), gold=None)
+    assert [f.name for f in mine.iterdir()] == ["pairs.jsonl"]
+    assert (mine / "pairs.jsonl").read_bytes() == (domain / "pairs.jsonl").read_bytes()
+
+
+GIVEN = [("texts",), ("pairs",), ("gold",), ("texts", "pairs", "gold")]
+
+
+@pytest.mark.parametrize("given", GIVEN)
+@pytest.mark.parametrize("fault", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
+def test_a_failure_before_any_operation_leaves_no_half_made_folder(domain, embedder, given, fault):
+    """Every operation of the file system that init starts fails once: what is there afterwards is the whole folder or nothing."""
+    sources = {name: str(domain / FILES[name]) if name in given else None for name in FILES}
+
+    def work():
+        init(domain / "mine", **sources, model=str(embedder))
+
+    def fail():
+        raise fault
+
+    before, seen = sorted(domain.rglob("*")), []
+    with before_each(domain, seen.append):
+        work()
+    whole = sorted(domain.rglob("*"))
+    assert len(seen) > 5
+    for number in range(len(seen)):
+        shutil.rmtree(domain / "mine", ignore_errors=True)
+        with contextlib.suppress(OSError, KeyboardInterrupt), before_at(domain, number, fail):
+            work()
+        there = sorted(path for path in domain.rglob("*") if ".making" not in str(path))
+        assert there in (before, whole), seen[number]
 
 
 @pytest.mark.parametrize("name", ["a\nmodel: other", "a: b", "[x]", "-x", ".hidden"])
