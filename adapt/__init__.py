@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 # OpenMP's threads spin while they wait, and take the time of whoever shares the cores: with two busy processes on two cores
-# training is four times slower, and 1.7 times where waiting threads sleep. A quiet machine loses nothing. OpenMP reads this when
-# torch is loaded, so it is set here.
+# training is three times slower, and twice where waiting threads sleep (scripts/bench/loaded). OpenMP reads this when torch is
+# loaded, so it is set here.
 if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"} & os.environ.keys():
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
