@@ -63,11 +63,11 @@ def test_the_digest_sees_weights_and_settings_but_not_the_place(tmp_path, embedd
             '{"similarity_fn_name": "euclidean", "truncate_dim": 8}',
             [
                 "mine: its own similarity is euclidean; by cosine",
-                "mine: truncate_dim 8 of its settings is not applied: all of its dimensions are used",
+                "mine: its embeddings are truncated to 8 dimensions (truncate_dim of its settings)",
             ],
         ),
     ],
 )
-def test_what_a_models_settings_ask_for_and_is_not_done_is_remarked(tmp_path, settings, wanted):
+def test_what_a_models_settings_ask_for_is_remarked(tmp_path, settings, wanted):
     (tmp_path / "config_sentence_transformers.json").write_text(settings)
     assert model_folder.remarks(tmp_path, "mine", "kept", "by cosine") == wanted
