@@ -36,7 +36,7 @@ def hand_over(steps: Steps, folder: Path, found: Mapping[str, Any]) -> None:
     named = licences(steps.plan.folder, steps.recipe.data)
     card = model_card({**found, "licences": named})
     receipt = digests.read_sealed(target / RECEIPT)
-    wrong = digests.model_damage(target) if receipt else ["it has no receipt"]
+    wrong = digests.model_damage(target) if receipt else [f"{RECEIPT} is missing, cut or changed"]
     if receipt and (receipt.get("key") != key or wrong):
         receipt = None
     if wrong and target.is_dir():
