@@ -74,11 +74,11 @@ def texts_in(row: Row, names: Sequence[str]) -> list[str]:
 
 
 def optional_in(row: Row, *names: str) -> str:
-    """The value of the first of these columns that is not empty, as text; "" where none does."""
+    """The value of the first of these columns that is not empty, as text without spaces around it; "" where none is."""
     name = next((name for name in names if row.get(name) not in (None, "")), None)
     if name is None:
         return ""
-    if "\0" in (text := str(row[name])):
+    if "\0" in (text := str(row[name]).strip()):
         raise Bad(f"column '{name}' holds a NUL character")
     return text
 

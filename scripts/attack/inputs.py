@@ -203,7 +203,7 @@ def main() -> int:
         counts.update(word.partition(":")[0] for word in found)
         if found or given.names:
             print(
-                f"{trial.title}: exit {ended.code}, {ended.seconds:.1f} s: {', '.join(found) or 'right'}\n    {ended.said[-600:]}",
+                f"{trial.title}: exit {ended.code}, {ended.seconds:.1f} s: {', '.join(found) or 'right'}\n    {ended.said[-1500:]}",
                 flush=True,
             )
         remove(path for path in place.iterdir() if path.name not in there)
@@ -212,8 +212,8 @@ def main() -> int:
     files = len({(trial.kind, trial.bad.name) for trial in wanted})
     print(
         f"{len(wanted):,} commands, {files} bad files of {len({trial.kind for trial in wanted})} kinds: tracebacks "
-        f"{counts['traceback']}, silently wrong {counts['silently wrong']}, file and line named {named:,} of {due:,}, wrong exit codes "
-        f"{counts['exit code'] + counts['refused though it may be read']}, left behind {counts['left behind']}"
+        f"{counts['traceback']}, silently wrong {counts['silently wrong']}, file and line named {named:,} of {due:,}, "
+        f"wrong exit codes {counts['exit code'] + counts['refused though it may be read']}, left behind {counts['left behind']}"
     )
     return int(sum(counts.values()) > 0)
 

@@ -42,6 +42,9 @@ def test_a_bad_folder_is_refused_with_file_and_line_or_read_and_noted(bad, tmp_p
     folder = bad.write(tmp_path)
     outcome, said, _ = tried(lambda: checks.find("retrieval").read(folder, bad_folders.SPLIT))
     assert outcome == bad.outcome and not bad.unsaid(said), said
+    if bad.name != "nothing":  # not even a folder of judgements
+        outcome, said, _ = tried(lambda: read(folder, "pairs"))
+        assert outcome == bad.outcome and not bad.unsaid(said), said
 
 
 def test_sound_files_are_read_without_a_note(tmp_path):
