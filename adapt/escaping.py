@@ -14,6 +14,8 @@ _CONTROLS = re.compile(
 _MARKS = re.compile(r"([\\`*_\[\]#|~$]|:(?=//)|^[-+=](?=\s|$|-))")
 _FORMULA = tuple("=+-@\t\r'\uff1d\uff0b\uff0d\uff20")  # begins a formula in a spreadsheet, or is the apostrophe that hides one
 
+_BEGINS = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
+
 
 def clean(text: str, longest: int = LONGEST) -> str:
     """A text without control characters, direction marks and lone surrogates, cut to `longest` characters.
@@ -49,6 +51,11 @@ def escape_cell(text: str) -> str:
     https://owasp.org/www-community/attacks/CSV_Injection
     """
     return "'" + text if text.startswith(_FORMULA) else text
+
+
+def escape_data_cell(text: str) -> str:
+    """A cell of a file that programs read as well: a space before what could be a formula, which readers take away again."""
+    return " " + text if text.startswith(_BEGINS) else text
 
 
 def unescape_cell(text: str) -> str:

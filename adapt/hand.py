@@ -11,8 +11,10 @@ from adapt import files, models, records
 from adapt.errors import UserError
 from adapt.files.paths import refuse_inputs
 from adapt.job import Event, Job
+from adapt.networks.coverage import warnings_on
 from adapt.records import CrossEncoder, Encoder, Joined
 from adapt.running import fitting, soundness
+from adapt.running.survey import texts_of
 from adapt.stages import Stage
 from adapt.storage import atomic, digests
 from adapt.storage.faults import naming, require
@@ -58,6 +60,8 @@ def run_stage(
         _require_room(stage, inputs, out)
         try:
             job = Job(seed, making, work, tell)
+            for text in _uncovered(inputs, sources):
+                job.note(text)
             made = soundness.run(stage, inputs, job, stage.word())
             if isinstance(made, (Encoder, CrossEncoder)):
                 written = {"stage": stage.word(), "key": key, "files": digests.manifest(made.path)}
@@ -89,6 +93,18 @@ def _refuse(stage: Stage, out: Path) -> None:
         raise UserError(f"{out}: is a file, and {stage.word()} makes a folder; give another --out")
     if out.is_dir() and any(out.iterdir()) and not models.is_model(out):
         raise UserError(f"{out}: holds no model, and would be deleted with all that is in it; give another --out")
+
+
+def _uncovered(inputs: Mapping[str, Any], sources: Mapping[str, str | Sequence[str]]) -> list[str]:
+    """Warnings where the (first) model hardly covers the texts of an input, which is named by its files."""
+    folder = next((value.path for value in inputs.values() if isinstance(value, (Encoder, CrossEncoder))), None)
+    found = []
+    for name, value in inputs.items():
+        if folder and not isinstance(value, (Encoder, CrossEncoder)):
+            given = sources[name]
+            files_named = ", ".join(Path(one).name for one in ([given] if isinstance(given, str) else given))
+            found += warnings_on(files_named, folder, texts_of(value))
+    return found
 
 
 def _require_room(stage: Stage, inputs: Mapping[str, Any], out: Path) -> None:

@@ -4,6 +4,8 @@ import pytest
 
 import adapt
 from adapt.escaping import clean, escape_cell, escape_markdown, escape_terminal, markdown_code, unescape_cell
+from adapt.files import read, rows, write
+from adapt.records import Pair
 from adapt.report.found import Found
 from adapt.search import analysis
 
@@ -39,6 +41,16 @@ def test_a_cell_is_no_formula_and_comes_back_as_it_was(text):
 @pytest.mark.parametrize("text", ["", "'", "it's", "a=1", "1-1", "'quoted'", " =1"])
 def test_an_ordinary_cell_comes_back_as_it_was(text):
     assert unescape_cell(escape_cell(text)) == text
+
+
+@pytest.mark.parametrize("name", ["pairs.csv", "pairs.tsv", "pairs.csv.gz"])
+def test_records_in_a_table_are_no_formulas_and_come_back_as_they_were(tmp_path, name):
+    texts = ("=cmd|' /C calc'!A0", "+1+1", "-5 °C", "@SUM(A1)", "＝1", "'=1", "plain, a=b")
+    pairs = [Pair(text, f"{text} again", origin=text) for text in texts]
+    write(pairs, tmp_path / name)
+    table = [value for _, row in rows(tmp_path / name) for value in row.values()]
+    assert not [cell for cell in table if cell.startswith(("=", "+", "-", "@", "＝"))]
+    assert read(tmp_path / name, "pairs") == pairs
 
 
 def test_commands_print_texts_through_one_function_only():

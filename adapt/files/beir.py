@@ -94,11 +94,16 @@ def pairs(folder: str | Path) -> list[Pair]:
 
     file, path = split_file(folder, "train"), existing(folder) or Path(folder)
     if file is None:
-        there = ", ".join(sorted(p.name for p in (path / "qrels").glob("*"))) or "none"
+        named = ", ".join(sorted(p.name for p in (path / "qrels").glob("*"))) or "none"
         raise UserError(
-            f"{path}: pairs are made of qrels/train.tsv, which is not there (qrels: {there}; dev and test are for checks)"
+            f"{path}: pairs are made of qrels/train.tsv, which is not there (qrels: {named}; dev and test are for checks)"
         )
-    parts = {name: next(p for end in ("", ".gz") if (p := path / f"{name}.jsonl{end}").is_file()) for name in ("queries", "corpus")}
+    parts = {}
+    for name in ("queries", "corpus"):
+        there = [place for end in ("", ".gz") if (place := path / f"{name}.jsonl{end}").is_file()]
+        if not there:
+            raise UserError(f"{path}: has no {name}.jsonl (or {name}.jsonl.gz)")
+        parts[name] = there[0]
     queries, corpus = (read(parts[name], "texts") for name in ("queries", "corpus"))
     if problems := repeated_ids({str(parts["corpus"]): corpus, str(parts["queries"]): queries}):
         raise UserError(gathered(problems))

@@ -15,6 +15,7 @@ from adapt.files.options import MB, current, note
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 NAMES = {",": "commas", ";": "semicolons", "\t": "tabs"}
+MARK = "\ufeff"  # a byte order mark, which begins a file
 FIELD = 60  # characters of a field that a message shows
 FIELDS = 6
 # Lines that may be read a second time, after a quote that was never closed: keeps a hostile file from quadratic time.
@@ -118,6 +119,8 @@ def _records(path: Path, delimiter: str, quoted: bool) -> Iterator[tuple[int, di
         elif len(fields) != len(header):
             if any(map(str.strip, fields)):
                 yield number, BadRow(_counted(fields, header, delimiter), lines.raw)
+        elif fields and _is_header_again(fields, header):
+            yield number, BadRow("repeats the header: were two files joined? Leave this line out", lines.raw)
         elif fields:
             yield number, dict(zip(header, fields, strict=True))
 
@@ -131,6 +134,15 @@ def _header(where: str, fields: list[str], why: str) -> list[str]:
         named = ", ".join(f"'{_short(name)}'" for name in twice)
         raise UserError(f"{where}: the header names {named} more than once; give each column a name of its own")
     return header
+
+
+def _is_header_again(fields: list[str], header: list[str]) -> bool:
+    """Whether a row is the header of a second file; of one column only where its byte order mark tells, as texts may say `text`."""
+    if fields[0].startswith(MARK):
+        fields = [fields[0].removeprefix(MARK).strip('"'), *fields[1:]]
+    elif len(header) == 1:
+        return False
+    return [field.strip() for field in fields] == header
 
 
 def _quotes(error: str, lines: _Lines, cell: float) -> str:

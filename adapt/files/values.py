@@ -8,7 +8,7 @@ from typing import Any
 
 from adapt.errors import did_you_mean
 from adapt.files.options import MB, current
-from adapt.text.clean import clean
+from adapt.text.clean import is_visible
 
 Row = dict[str, Any]
 ANCHOR = ("anchor", "query", "question", "title")
@@ -53,7 +53,7 @@ def checked(value: Any, name: str) -> str:
     text = value.strip()
     if not text:
         raise Bad(f"column '{name}' is empty")
-    if not text[0].isalnum() and not clean(text):  # nearly all texts begin with a letter: only the others are looked at closely
+    if not text[0].isalnum() and not any(is_visible(letter) for letter in text):
         raise Bad(f"column '{name}' holds no visible character")
     if "\0" in text:
         raise Bad(f"column '{name}' holds a NUL character")
@@ -74,11 +74,11 @@ def texts_in(row: Row, names: Sequence[str]) -> list[str]:
 
 
 def optional_in(row: Row, *names: str) -> str:
-    """The value of the first of these columns that is not empty, as text; "" where none does."""
+    """The value of the first of these columns that is not empty, as text without spaces around it; "" where none is."""
     name = next((name for name in names if row.get(name) not in (None, "")), None)
     if name is None:
         return ""
-    if "\0" in (text := str(row[name])):
+    if "\0" in (text := str(row[name]).strip()):
         raise Bad(f"column '{name}' holds a NUL character")
     return text
 
@@ -111,7 +111,9 @@ def label_in(row: Row) -> int | None:
 
 
 def score_in(row: Row) -> float:
-    """A score in 0 to 1; of a range that is declared, its share of it."""
+    """A score in 0 to 1; of a range that is declared, its share of it. A label may be true or false."""
+    if isinstance(row.get("score"), bool):
+        raise Bad(f"score is {row['score']}, expected a number; where all rows are true or false, call the column label")
     score, declared = number_in(row, SCORE), current().options.score_range
     low, high = declared or (0.0, 1.0)
     if not low <= score <= high:

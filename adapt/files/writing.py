@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from adapt.escaping import escape_data_cell
 from adapt.files.rows import format_of
 from adapt.records import Text
 from adapt.storage.atomic import replacing
@@ -60,7 +61,9 @@ def _write_text(table: Iterator[dict[str, Any]], columns: Sequence[str], path: P
         else:
             writer = csv.DictWriter(file, columns, delimiter="\t" if suffix == ".tsv" else ",", lineterminator="\n")
             writer.writeheader()
-            writer.writerows(table)
+            writer.writerows(
+                {name: escape_data_cell(value) if isinstance(value, str) else value for name, value in row.items()} for row in table
+            )
 
 
 def _write_parquet(table: Iterator[dict[str, Any]], columns: Sequence[str], path: Path, chunk: int = 20_000) -> None:

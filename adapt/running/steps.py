@@ -164,6 +164,8 @@ class Steps:
         if log.rejections:
             job.counts["bad_rows_skipped"] = log.rejections
         job.counts.update(left_out)
+        for reason, count in left_out.items():
+            job.note(f"{self.recipe.data[name]}: {count:,} left out: {reason}")
         number = {leakage.sides(record): row for row, record in enumerate(found, 1)}
         found = list({leakage.sides(record): record for record in found}.values())
         repeats = read - len(found)

@@ -10,6 +10,7 @@ from typing import Literal
 
 from adapt.errors import UserError, gathered
 from adapt.escaping import escape_cell
+from adapt.files import BadRow, BadRows, delimited, regular
 from adapt.records import ScoredPair
 from adapt.storage.atomic import replacing, write_text
 from adapt.text.clean import clean
@@ -121,18 +122,14 @@ def _number(word: str) -> float | None:
 
 
 def _rows(sheet: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """(row number as a spreadsheet counts, {column: cell}); commas, semicolons or tabs between cells."""
-    if not sheet.is_file():
-        raise UserError(f"{sheet}: no such file")
-    try:
-        text = sheet.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{sheet}: can't be read as UTF-8 text ({error}). Save it as CSV UTF-8.") from None
-    header = text.split("\n", 1)[0]
-    between = max(",;\t", key=header.count)
-    for number, row in enumerate(csv.DictReader(text.splitlines(), delimiter=between), 2):
-        if any(row.values()):
+    """(row number as a spreadsheet counts, {column: cell}); commas, semicolons or tabs between cells. Raises UserError."""
+    bad = BadRows(sheet)
+    for number, row in delimited.rows(regular(sheet), ".csv"):
+        if isinstance(row, BadRow):
+            bad.add(f"{sheet} row {number}", row.why, row.raw)
+        elif any(row.values()):
             yield number, row
+    bad.finish()
 
 
 def _name(first: str, second: str) -> str:

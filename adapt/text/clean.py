@@ -22,6 +22,11 @@ def clean(text: str) -> str:
     return " ".join(_CONTROL.sub("", unicodedata.normalize("NFC", text)).split())
 
 
+def is_visible(letter: str) -> bool:
+    """Whether a character shows: no space, no control or format character, nothing that is not assigned."""
+    return unicodedata.category(letter) not in ("Zs", "Zl", "Zp", "Cc", "Cf", "Cn", "Cs")
+
+
 def words(text: str) -> list[str]:
     """The words of a text, case folded, with the vowel signs and tone marks that stand in them; no punctuation, no signs."""
     folded = unicodedata.normalize("NFKC", text).casefold()
