@@ -97,6 +97,7 @@ def prepare(root: Path, canary: str) -> Path:
     (base / "README.md").write_text(f"---\nlicense: {canary}\n---\n# {canary}\n", encoding="utf-8")
     tiny.cross_encoder(plain, place / "labeller")
     shown = "".join(letter for letter in canary if letter.isprintable())  # a recipe with control characters is refused
+    one_line = re.sub("[\r\n]", "", canary)  # which end a line of judgements
     home = place / f"data {re.sub('/', '', shown)[:60]}"
     home.mkdir()
     tiny_domain.domain(home)
@@ -112,13 +113,13 @@ def prepare(root: Path, canary: str) -> Path:
                 **({"title": canary} if i % 3 == 0 else {}),
             }
             if "_id" in row:
-                row["_id"] += canary
+                row["_id"] += one_line
         file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     for file in home.glob("*/qrels/*.tsv"):
         rows = [line.split("\t") for line in file.read_text().splitlines()]
         with open(file, "w", newline="", encoding="utf-8") as opened:
             writer = csv.writer(opened, delimiter="\t", lineterminator="\n")
-            writer.writerows([rows[0], *([row[0] + canary, row[1] + canary, row[2]] for row in rows[1:])])
+            writer.writerows([rows[0], *([row[0] + one_line, row[1] + one_line, row[2]] for row in rows[1:])])
     for file in home.glob("*.csv"):
         with open(file, newline="") as opened:
             rows = list(csv.reader(opened))
@@ -168,7 +169,7 @@ def carried_out(root: Path, canary: str) -> dict[str, tuple[int, str]]:
         "again": ["run", "recipe.yaml", "--out", "out/run"],
         "check": ["check", "--model", base, "--retrieval", str(home / "test"), "--sts", gold, "--clustering", texts],
         "compare": ["compare", "--model", base, "--model", "out/run/model", "--sts", gold],
-        "search": ["search", "--model", base, "--corpus", texts, canary.replace("\0", "")],
+        "search": ["search", "--model", base, "--corpus", texts, "--", canary.replace("\0", "")],
         "embed": ["embed", "--model", base, "--texts", texts, "--out", "out/vectors.npy"],
         "silver": ["silver", "--model", base, "--cross-encoder", "labeller", "--texts", texts, "--gold", gold, "--out",
                    "out/silver.csv", "--pairs", "10"],
