@@ -45,7 +45,7 @@ def test_an_ordinary_cell_comes_back_as_it_was(text):
 
 @pytest.mark.parametrize("name", ["pairs.csv", "pairs.tsv", "pairs.csv.gz"])
 def test_records_in_a_table_are_no_formulas_and_come_back_as_they_were(tmp_path, name):
-    texts = ("=cmd|' /C calc'!A0", "+1+1", "-5 °C", "@SUM(A1)", "＝1", "'=1", "plain, a=b")
+    texts = ("=cmd|' /C calc'!A0", "+1+1", "-5 °C", "@SUM(A1)", "＝1", "'=1", "plain, a=b", "two\rlines", "two\r\nlines")
     pairs = [Pair(text, f"{text} again", origin=text) for text in texts]
     write(pairs, tmp_path / name)
     table = [value for _, row in rows(tmp_path / name) for value in row.values()]

@@ -59,11 +59,14 @@ def _write_text(table: Iterator[dict[str, Any]], columns: Sequence[str], path: P
         elif suffix == ".txt":
             file.writelines(" ".join(f"{row.get('title', '')} {row['text']}".split()) + "\n" for row in table)
         else:
-            writer = csv.DictWriter(file, columns, delimiter="\t" if suffix == ".tsv" else ",", lineterminator="\n")
+            form: dict[str, Any] = {"delimiter": "\t" if suffix == ".tsv" else ",", "lineterminator": "\n"}
+            writer = csv.DictWriter(file, columns, **form)
+            quoting = csv.DictWriter(file, columns, **form, quoting=csv.QUOTE_ALL)
             writer.writeheader()
-            writer.writerows(
-                {name: escape_data_cell(value) if isinstance(value, str) else value for name, value in row.items()} for row in table
-            )
+            for row in table:
+                cells = {name: escape_data_cell(value) if isinstance(value, str) else value for name, value in row.items()}
+                # A return alone ends a line for those who read, and csv does not quote it of itself.
+                (quoting if any("\r" in str(cell) for cell in cells.values()) else writer).writerow(cells)
 
 
 def _write_parquet(table: Iterator[dict[str, Any]], columns: Sequence[str], path: Path, chunk: int = 20_000) -> None:
