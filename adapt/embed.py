@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
 from adapt import cache, files, model_folder, models
 from adapt.errors import UserError
 from adapt.files.paths import refuse_inputs
@@ -15,6 +13,7 @@ from adapt.networks import int8
 from adapt.networks.coverage import warnings_on
 from adapt.precision import InferencePrecision
 from adapt.records import Text
+from adapt.storage import arrays
 from adapt.storage.atomic import replacing, require_place
 from adapt.storage.faults import require
 
@@ -44,7 +43,7 @@ def embed_file(
     with replacing(out) as aside:
         if out.suffix == ".npy":
             with open(aside, "wb") as file:
-                np.save(file, vectors)
+                arrays.write(file, vectors)
         else:
             import pyarrow as arrow
             import pyarrow.parquet as parquet

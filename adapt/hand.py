@@ -63,16 +63,24 @@ def run_stage(
             for text in _uncovered(inputs, sources):
                 job.note(text)
             made = soundness.run(stage, inputs, job, stage.word())
+            beside = [file for file in sorted(making.iterdir()) if file.is_file()]
             if isinstance(made, (Encoder, CrossEncoder)):
-                written = {"stage": stage.word(), "key": key, "files": digests.manifest(made.path)}
-                digests.write_sealed(made.path / digests.RECEIPT, written)
-                atomic.replace_folder(made.path, out)
+                result = made.path
+                written = {"stage": stage.word(), "key": key, "files": digests.manifest(result)}
+                digests.write_sealed(result / digests.RECEIPT, written)
             else:
-                files.write(made, out)
+                result = making / "result" / out.name
+                result.parent.mkdir()
+                files.write(made, result)
                 job.counts["rows"] = len(made)
-            for file in sorted(making.iterdir()):
+            for file in beside:
                 atomic.sync(file)
                 os.replace(file, out.with_name(f"{out.name.partition('.')[0]}.{file.name}"))
+            # The result comes last: where it is, the command has done all of its work.
+            if result.is_dir():
+                atomic.replace_folder(result, out)
+            else:
+                os.replace(result, out)
             atomic.sync(out.parent)
             atomic.remove(work)
             return job.counts

@@ -15,6 +15,7 @@ import xxhash
 from adapt.errors import UserError
 from adapt.job import Job
 from adapt.models import prompt, weights_digest
+from adapt.storage import arrays
 from adapt.storage.atomic import remove
 from adapt.storage.digests import of_file, read_json
 from adapt.storage.faults import naming, said
@@ -129,7 +130,7 @@ class Vectors:
                 self.place.mkdir(parents=True, exist_ok=True)
                 _sweep(self.place)
                 with open(aside, "wb") as opened:
-                    np.save(opened, table)
+                    arrays.write(opened, table)
                 file = self.place / f"{of_file(aside)}{SUFFIX}"
                 os.replace(aside, file)  # not flushed to the disk: a segment that a loss of power cuts is found by its name
         except OSError as error:

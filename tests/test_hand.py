@@ -1,5 +1,6 @@
 """A stage by hand: whole results only, and a killed one goes on."""
 
+import errno
 import shutil
 
 import pytest
@@ -9,6 +10,8 @@ from adapt.engine import training
 from adapt.errors import UserError
 from adapt.hand import run_stage
 from adapt.job import silent
+
+from .operations import before_each
 
 
 def test_a_killed_stage_goes_on_to_the_same_weights(domain, embedder, monkeypatch):
@@ -87,3 +90,22 @@ def test_a_folder_that_only_looks_like_a_model_is_not_deleted(domain, embedder):
     with pytest.raises(UserError, match="holds no model, and would be deleted"):
         run_stage(stages.find("finetune")(max_steps=1), sources, project, 1, silent)
     assert (project / "thesis.txt").read_text() == "three weeks of work"
+
+
+def test_a_result_is_there_only_when_all_that_belongs_beside_it_is(domain, embedder):
+    stage = stages.find("mine")(negatives=1)
+    sources = {"model": str(embedder), "pairs": str(domain / "pairs.jsonl")}
+    run_stage(stage, sources, domain / "whole.jsonl", 1, silent)
+    beside = {file.name.removeprefix("whole.") for file in domain.glob("whole.*")} - {"jsonl"}
+    assert {"suspected.csv", "hardest.csv"} <= beside
+    for name in sorted(beside):
+
+        def full(operation, name=name):
+            if operation.startswith("os.rename") and operation.endswith(name):
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+        with pytest.raises(OSError, match="No space left"), before_each(domain, full):
+            run_stage(stage, sources, domain / "cut.jsonl", 1, silent)
+        assert not (domain / "cut.jsonl").exists()
+    run_stage(stage, sources, domain / "cut.jsonl", 1, silent)
+    assert {file.name.removeprefix("cut.") for file in domain.glob("cut.*")} == beside | {"jsonl"}

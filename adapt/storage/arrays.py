@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from adapt.storage.atomic import replacing
 
@@ -18,6 +18,24 @@ def save(file: Path, **arrays: np.ndarray) -> None:
 
     with replacing(file, durable=False) as aside, open(aside, "wb") as opened:
         np.savez(opened, allow_pickle=False, **arrays)
+
+
+def write(opened: IO[bytes], array: np.ndarray) -> None:
+    """Write an array as .npy. Raises OSError where the disk takes less than the whole of it.
+
+    numpy writes to a file by C's buffers and does not ask what became of the last of them: an array that a full disk cuts by less
+    than 4 KB was written without an error.
+    """
+    import numpy as np
+
+    np.lib.format.write_array(_Checked(opened), array, allow_pickle=False)
+
+
+class _Checked:
+    """A file as numpy sees it: nothing but Python's `write`."""
+
+    def __init__(self, opened: IO[bytes]):
+        self.write = opened.write
 
 
 def load(file: Path, names: Sequence[str], note: Callable[[str], None]) -> dict[str, np.ndarray] | None:
