@@ -183,7 +183,7 @@ def fit(
             whole = False
             processes.add_gradients(parameters)
             scaler.unscale_(optimizer)
-            torch.nn.utils.clip_grad_norm_(parameters, how.clip)
+            _clip(parameters, how.clip)
             scaler.step(optimizer)
             scaler.update()
             done, whole = done + 1, True
@@ -252,6 +252,16 @@ def _decayed(groups: Sequence[Group], weight_decay: float) -> Iterable[dict[str,
                     "peak": group.learning_rate,
                     "frozen": group.frozen,
                 }
+
+
+def _clip(parameters: Sequence[torch.nn.Parameter], most: float) -> None:
+    """Scale the gradients so that their norm is at most `most`.
+
+    To the bit what torch's `clip_grad_norm_` does, which also multiplies by 1: a hundredth of a cross-encoder's step.
+    """
+    norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+    if not most / (norm + 1e-6) >= 1:
+        torch.nn.utils.clip_grads_with_norm_(parameters, most, norm)
 
 
 def _rate(step: int, steps: int, warmup: float, frozen: float, scheduler: str = "linear") -> float:

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from adapt.engine.training import Group, HeldOut, Optimisation, _rate, fit, trainable
+from adapt.engine.training import Group, HeldOut, Optimisation, _clip, _rate, fit, trainable
 from adapt.errors import UserError, WorkFailed
 from adapt.job import Job
 
@@ -121,3 +121,19 @@ def test_fp16_is_refused_without_a_gpu(tmp_path):
             module, lambda *_: module.weight.sum(), [(0, [0])], [Group(trainable(module), 0.1)], Job(work=tmp_path), label="t",
             unit="rows", how=Optimisation(precision="fp16"),
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [1e-4, 0.5, 0.999999, 1.0, 1.000001, 3.0, float("nan"), float("inf")])
+def test_gradients_are_clipped_as_torch_clips_them(size):
+    rng = torch.Generator().manual_seed(0)
+    whole = torch.randn(40, generator=rng)
+    whole *= size / whole.norm()
+    found = []
+    for clip in (_clip, torch.nn.utils.clip_grad_norm_):
+        parameters = [torch.nn.Parameter(torch.zeros(20)) for _ in range(3)]  # the last has no gradient
+        for parameter, part in zip(parameters, whole.clone().split(20), strict=False):
+            parameter.grad = part.clone()
+        clip(parameters, 1.0)
+        found.append([p.grad for p in parameters[:2]])
+        assert parameters[2].grad is None
+    assert all(torch.equal(a.nan_to_num(7.0), b.nan_to_num(7.0)) for a, b in zip(*found, strict=True))
