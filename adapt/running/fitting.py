@@ -54,6 +54,8 @@ def refuse_misfits(recipe: Recipe, base: Path, named: Mapping[str, Encoder | Cro
         own, tuned = known.get(name, known["base"])
         taken = {param: known[names[0]][0] for param, names in step.inputs.items() if names[0] in known}
         widths = {param: width for param, folder in taken.items() if (width := model_folder.width(folder))}
+        hidden = architecture(own).get("hidden_size")
+        widths |= {"hidden": hidden} if isinstance(hidden, int) else {}
         wrong = [*step.stage.misfits(architecture(own), tuned), *step.stage.width_problems(widths)]
         problems += [f"{recipe.file}: step '{step.id}': {problem}" for problem in wrong]
         made = step.stage.makes()

@@ -110,7 +110,10 @@ class Stage(BaseModel):
         return []
 
     def width_problems(self, widths: Mapping[str, int]) -> list[str]:
-        """What does not fit the dimensions of the encoders among the inputs, a sentence each; `widths`: those that are known."""
+        """What does not fit the dimensions of the encoders among the inputs, a sentence each.
+
+        `widths`: those that are known, by the input's name, and of the first one's hidden states as `hidden`.
+        """
         return []
 
     def run(self, *args: Any, **kwargs: Any) -> Any:

@@ -122,6 +122,11 @@ class Tsdae(TrainingStage):
             return ["objective: vectors learns from the base's own vectors, and the base is no embedder; use objective: denoise"]
         return []
 
+    def width_problems(self, widths: Mapping[str, int]) -> list[str]:
+        width, inside = widths.get("model"), widths.get("hidden")
+        known = self.objective == "denoise" and self.pooling == "base" and width and inside
+        return [_not_read(width, inside)] if known and width != inside else []
+
     def run(self, model: EncoderFolder, texts: Texts, job: Job) -> EncoderFolder:
         """The encoder after training, in `job.out / "model"`. Raises UserError if nothing is left to read."""
         from adapt.errors import UserError
@@ -153,11 +158,7 @@ class Tsdae(TrainingStage):
             raise UserError(f"tsdae: {model.path} has static embeddings, and TSDAE is for transformers; try: adapt finetune")
         width, inside = encoder.get_embedding_dimension(), body.config.hidden_size
         if self.objective == "denoise" and width != inside:
-            raise UserError(
-                f"tsdae: {model.path} gives vectors of {width} dimensions (by its modules after the transformer, or its "
-                f"truncate_dim), and a decoder of the same architecture reads {inside}; use objective vectors, mlm or simcse, or a "
-                "base without a Dense module and with one way of pooling"
-            )
+            raise UserError(f"tsdae: {model.path}: {_not_read(width, inside)}")
 
     def _unit(self) -> str:
         return self.unit or ("text" if self.objective == "vectors" else "sentence")
@@ -298,3 +299,11 @@ class Tsdae(TrainingStage):
             return simcse(first, second, self.scale), len(batch)
 
         return encoder, objective
+
+
+def _not_read(width: int | None, inside: int | None) -> str:
+    return (
+        f"the base gives vectors of {width} dimensions (by its modules after the transformer, or its truncate_dim), and a decoder "
+        f"of the same architecture reads {inside}; use objective vectors, mlm or simcse, or a base without a Dense module and with "
+        "one way of pooling"
+    )

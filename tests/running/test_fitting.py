@@ -145,7 +145,10 @@ def test_the_width_of_a_model_is_known_by_its_files_alone(language_model, bundle
     assert width(tmp_path) is None  # no model
 
 
-@pytest.mark.parametrize("stages", ["[{finetune: {matryoshka: [16, %d]}}]", "[{tsdae: {}}, {finetune: {matryoshka: [%d]}}]"])
+AFTER_SIMCSE = "[{tsdae: {objective: simcse}}, {finetune: {matryoshka: [%d]}}]"
+
+
+@pytest.mark.parametrize("stages", ["[{finetune: {matryoshka: [16, %d]}}]", AFTER_SIMCSE])
 @pytest.mark.parametrize("kept", [None, 8, 24])
 def test_matryoshka_wider_than_the_base_is_refused_in_the_plan(recipe_file, tmp_path, domain, embedder, stages, kept):
     base = shutil.copytree(embedder, domain / "base")
@@ -176,3 +179,12 @@ def test_a_teacher_of_another_width_is_refused_in_the_plan(recipe_file, tmp_path
     assert planned(recipe_file, tmp_path, change[0], change[1] % teachers[32])
     with pytest.raises(UserError, match="step 'align': the teacher's vectors have 24 dimensions, the model's 32"):
         planned(recipe_file, tmp_path, change[0], change[1] % teachers[24])
+
+
+def test_a_base_whose_vectors_no_decoder_reads_is_refused_in_the_plan(recipe_file, tmp_path, domain, language_model):
+    bases = {dense: tiny.embedder(language_model, domain / f"base-{dense}", dense=dense) for dense in (24, 32)}
+    change = "stages=[{tsdae: {%s}}]"
+    assert planned(recipe_file, tmp_path, f"model={bases[32]}", change % "")
+    with pytest.raises(UserError, match=r"step 'tsdae': the base gives vectors of 24 .* reads 32; use objective"):
+        planned(recipe_file, tmp_path, f"model={bases[24]}", change % "")
+    assert planned(recipe_file, tmp_path, f"model={bases[24]}", change % "objective: simcse")
