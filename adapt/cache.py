@@ -28,20 +28,12 @@ def vectors() -> Path | None:
     root = folder()
     if root is None:
         return None
-    place = root / "vectors" / f"{_device()}-{resolve()}"
+    place = root / "vectors" / f"{hardware.device_type()}-{resolve()}"
     try:
         place.mkdir(parents=True, exist_ok=True)
     except OSError:
         return None
     return place if os.access(place, os.W_OK) else None
-
-
-def _device() -> str:
-    if hardware.cpu_only():
-        return "cpu"
-    from adapt.device import device
-
-    return device().type
 
 
 def tell_size(job: Job, before: int) -> None:

@@ -12,9 +12,8 @@ _CONTROLS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff\ud800-\udfff\U000e0000-\U000e007f]"
 )
 _MARKS = re.compile(r"([\\`*_\[\]#|~$]|:(?=//)|^[-+=](?=\s|$|-))")
-_FORMULA = tuple("=+-@\t\r'\uff1d\uff0b\uff0d\uff20")  # begins a formula in a spreadsheet, or is the apostrophe that hides one
-
-_BEGINS = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
+_BEGINS = tuple("=+-@\uff1d\uff0b\uff0d\uff20")  # begins a formula in a spreadsheet
+_FORMULA = (*_BEGINS, "\t", "\r", "'")  # or is what may come before one, or the apostrophe that hides one
 
 
 def clean(text: str, longest: int = LONGEST) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from adapt import files, models, records
+from adapt import files, model_folder, models, records
 from adapt.errors import UserError
 from adapt.files.paths import refuse_inputs
 from adapt.job import Event, Job
@@ -46,7 +46,7 @@ def run_stage(
     problems = stage.problems(kinds)
     read_by = inputs.get("cross_encoder") or inputs.get("model")
     if isinstance(read_by, (Encoder, CrossEncoder)):
-        problems = [*problems, *stage.misfits(fitting.architecture(read_by.path), fitting.is_embedder(read_by.path))]
+        problems = [*problems, *stage.misfits(fitting.architecture(read_by.path), model_folder.is_embedder(read_by.path))]
     if problems:
         raise UserError(problems)
     _refuse(stage, out)

@@ -20,6 +20,15 @@ def cpu_only() -> bool:
     return sys.platform == "linux" and not any(os.path.exists(path) for path in ACCELERATORS)
 
 
+def device_type() -> str:
+    """cpu, cuda or mps: what `adapt.device.device` is; torch is loaded only where an accelerator may be there."""
+    if cpu_only():
+        return "cpu"
+    from adapt.device import device
+
+    return device().type
+
+
 @lru_cache
 def cpu_multiplies_bf16() -> bool:
     """Whether the processor has instructions that multiply in bf16; without them it is emulated, several times slower."""

@@ -39,11 +39,16 @@ def check(folder: Path) -> None:
         raise UserError(found)
 
 
+def is_embedder(folder: Path) -> bool:
+    """Whether a folder holds a finished embedder, which says how to pool, and no plain language model."""
+    return (folder / "modules.json").is_file()
+
+
 def problems(folder: Path) -> list[str]:
     """What is wrong with a model's folder, a sentence each; empty where nothing is."""
     found: list[str] = []
     _settings(folder, found)
-    if not (folder / "modules.json").is_file():
+    if not is_embedder(folder):
         _transformer(folder, found)
         return found
     modules = _modules(folder, found)
@@ -92,7 +97,7 @@ def truncation(folder: Path) -> str:
 
 def width(folder: Path) -> int | None:
     """Dimensions of an embedder's vectors, or of a plain language model's hidden states, by its files alone; None if unknown."""
-    modules = _modules(folder, []) if (folder / "modules.json").is_file() else [("Transformer", folder)]
+    modules = _modules(folder, []) if is_embedder(folder) else [("Transformer", folder)]
     found: int | None = None
     for name, place in modules:
         config = _json(place / "config.json", [])

@@ -28,7 +28,7 @@ def locate(name: str, beside: Path | None = None, download: bool = True) -> Path
     """
     tried = []
     for folder in [Path(name).expanduser(), *([beside / name] if beside else [])]:
-        if (folder / "config.json").is_file() or (folder / "modules.json").is_file():
+        if (folder / "config.json").is_file() or model_folder.is_embedder(folder):
             return folder.resolve()
         tried.append(f"local folder {folder}" + (" (there, but without config.json)" if folder.is_dir() else " (not there)"))
     cached = _hub_cache(name)
@@ -116,7 +116,7 @@ def verify(folder: Path) -> None:
 
 def is_model(folder: Path) -> bool:
     """Whether a folder is a model's: it lists modules, or weights lie beside a configuration (config.json alone is anybody's)."""
-    if (folder / "modules.json").is_file():
+    if model_folder.is_embedder(folder):
         return True
     return (folder / "config.json").is_file() and any((folder / name).is_file() for name in model_folder.WEIGHTS)
 

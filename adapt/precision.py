@@ -40,11 +40,8 @@ def resolve(precision: str = "auto") -> str:
     needs loss scaling and is slower than fp32 on a CPU.
     """
     asked = precision if precision != "auto" else default()
-    if asked == "fp16":
-        from adapt.device import device
-
-        if device().type != "cuda":
-            raise UserError(f"precision fp16 needs a GPU (the device is {device().type}); use auto, bf16 or fp32")
+    if asked == "fp16" and (kind := hardware.device_type()) != "cuda":
+        raise UserError(f"precision fp16 needs a GPU (the device is {kind}); use auto, bf16 or fp32")
     if asked == "auto":
         return "bf16" if fast_bfloat16() else "fp32"
     return asked
@@ -53,13 +50,10 @@ def resolve(precision: str = "auto") -> str:
 @lru_cache
 def fast_bfloat16() -> bool:
     """Whether the processor or GPU multiplies in bf16 itself; where it does not, bf16 is emulated, several times slower."""
-    if hardware.cpu_only():
-        return hardware.cpu_multiplies_bf16()
-    from adapt.device import device
-
-    if device().type == "cuda":
+    kind = hardware.device_type()
+    if kind == "cuda":
         import torch
 
         return torch.cuda.is_bf16_supported(including_emulation=False)
     # On Apple's GPUs bf16 is not measured: fp32 unless asked for.
-    return device().type == "cpu" and hardware.cpu_multiplies_bf16()
+    return kind == "cpu" and hardware.cpu_multiplies_bf16()

@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parent.parent / "adapt"
 # Lower numbers may be imported by higher ones; equals may import each other only inside one room.
 LEVELS = {
     "errors": 0, "escaping": 0, "interruption": 0.5, "storage": 0.5,
-    "hardware": 1, "device": 1.2, "precision": 1.5, "environment": 2, "text": 1, "job": 1, "records": 1,
+    "device": 1, "hardware": 1.2, "precision": 1.5, "environment": 2, "text": 1, "job": 1, "records": 1,
     "model_folder": 1, "files": 2, "models": 2, "vectors": 2.5,
     "calibration": 2, "networks": 2.5, "engine": 3, "examples": 3.2, "search": 3.5,
     "losses": 4, "crew": 4, "cache": 4, "stages": 5, "checks": 5, "store": 5, "recipe": 6, "report": 8, "running": 9, "embed": 10,

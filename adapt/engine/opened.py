@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,12 +18,12 @@ from adapt.precision import resolve
 
 def encoder(folder: Path, precision: str = "auto") -> SentenceTransformer:
     """The bi-encoder in `folder`, for inference alone; the last two are held open. Raises UserError where it is not sound."""
-    return _encoder(_Model(folder), resolve(precision))
+    return _encoder(_Model(weights_digest(folder), folder), resolve(precision))
 
 
 def cross_encoder(folder: Path, precision: str = "auto") -> Reader:
     """The cross-encoder in `folder`, for inference alone; the last one is held open. Raises UserError where it is not sound."""
-    return _cross_encoder(_Model(folder), resolve(precision))
+    return _cross_encoder(_Model(weights_digest(folder), folder), resolve(precision))
 
 
 def close() -> None:
@@ -32,17 +33,12 @@ def close() -> None:
     memory.release()
 
 
+@dataclass(frozen=True)
 class _Model:
-    """A model's folder, equal to any with the same content: what a step has made is moved to its place after it was examined."""
+    """A model by its content, wherever it is: what a step has made is moved to its place after it was examined."""
 
-    def __init__(self, folder: Path):
-        self.folder, self.digest = folder, weights_digest(folder)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Model) and self.digest == other.digest
-
-    def __hash__(self) -> int:
-        return hash(self.digest)
+    digest: str
+    folder: Path = field(compare=False)
 
 
 @lru_cache(maxsize=2)

@@ -1,4 +1,4 @@
-"""Texts as denoising objectives see them: token ids, whole, with words deleted or with words masked."""
+"""Texts as denoising objectives see them: which are read; as token ids whole, with words deleted or with words masked."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ import numpy as np
 from sentence_transformers import SentenceTransformer
 
 from adapt.networks.encoder import prompt_of
+from adapt.records import Text
+from adapt.text.clean import clean
+from adapt.text.near import first_of_each
 from adapt.text.noise import delete_words, mask_words, word_units
+from adapt.text.scripts import count_words
+from adapt.text.sentences import sentences
 
 
 @dataclass(frozen=True)
@@ -43,3 +48,16 @@ def noisy_texts(encoder: SentenceTransformer, texts: Sequence[str], max_length: 
     tokens = encoder.tokenizer(given, truncation=True, max_length=limit, return_offsets_mapping=True)
     units = [word_units(text, tokens.word_ids(i), tokens["offset_mapping"][i], len(prompt)) for i, text in enumerate(given)]
     return NoisyTexts([np.asarray(ids) for ids in tokens["input_ids"]], units)
+
+
+def worth_reading(texts: Sequence[Text], split: bool, min_words: int, max_words: int) -> tuple[list[str], int]:
+    """(what training reads, how many near-copies were left out of it).
+
+    Read are sentences of `min_words` to `max_words` words or, where not `split`, whole texts of `min_words` words or more.
+    """
+    if split:
+        found = [sentence for _, sentence in sentences([text.text for text in texts], min_words, max_words)]
+    else:
+        found = [text for text in (clean(each.text) for each in texts) if count_words(text) >= min_words]
+    kept = [found[i] for i in first_of_each(found)]
+    return kept, len(found) - len(kept)

@@ -63,11 +63,6 @@ def quiet():
             chatter.enable_progress_bar()
 
 
-def is_tuned(folder: Path) -> bool:
-    """Whether a model folder is a finished embedder (it says how to pool) and not a plain language model."""
-    return (folder / "modules.json").is_file()
-
-
 def open_encoder(folder: Path, precision: str = "auto") -> SentenceTransformer:
     """The model in `folder`, on this machine's device, in evaluation mode, its weights in fp32 whatever type they are stored in.
 
@@ -80,7 +75,7 @@ def open_encoder(folder: Path, precision: str = "auto") -> SentenceTransformer:
     model_folder.check(folder)
     with quiet(), soundness.recorded() as loaded:
         try:
-            if is_tuned(folder):
+            if model_folder.is_embedder(folder):
                 model = SentenceTransformer(str(folder), device="cpu", trust_remote_code=False, local_files_only=True)
             else:
                 from sentence_transformers.base.modules.transformer import Transformer

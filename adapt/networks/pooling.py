@@ -32,7 +32,7 @@ POOLED = {"cls": "that of its first token (CLS)", "lasttoken": "that of its last
 def chosen(folder: Path, name: str) -> list[str]:
     """Sentences on what was chosen for a model: the pooling that its folder does not name, the prompts in use, or that none are."""
     found = []
-    if not (folder / "modules.json").is_file():
+    if not model_folder.is_embedder(folder):
         words = POOLED[default_pooling(folder)]
         found.append(f"{name}: a plain language model, which names no pooling: a text's vector is {words}")
     settings = model_folder.settings(folder)

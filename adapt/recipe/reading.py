@@ -137,7 +137,7 @@ class _Reader:
             return None
         if step_id in used:
             self.problems.say(path, f"two steps are called '{step_id}'; give one an id of its own: {{id: ...}}")
-        before = len(self.problems.found)  # of this step there are none yet, but that its id stands twice
+        before = len(self.problems.found)  # of this step none yet, except that its id is taken
         known = [*names, *stage_class.model_fields, "id"]
         unknown = [key for key in settings if key.replace("-", "_") not in known]
         for key in unknown:

@@ -67,7 +67,7 @@ def read_settings(raw: Mapping[str, Any], problems: Problems) -> dict[str, Any]:
         return settings
     for name, names in columns.items():
         if name not in DATA and name in given:
-            continue  # its problem is told already
+            continue  # reported above
         if name not in DATA or given.get(name) is None:
             there = [known for known in DATA if given.get(known) is not None]
             problems.say((*path, name), f"'{name}' is none of the data.{did_you_mean(str(name), there)}")
@@ -109,7 +109,7 @@ def check_specs(raw: Mapping[str, Any], file: Path, problems: Problems) -> dict[
             problems.say(path, f"check '{name}' has no data: give dev, test or both")
             continue
         if any(value.get(split) is not None and spec[split] is None for split in ("dev", "test")):
-            continue  # its problem is told already
+            continue  # reported above
         try:
             found[name] = validated(CheckSpec, spec)
         except ValidationError as error:

@@ -33,11 +33,6 @@ def named_models(recipe: Recipe, download: bool) -> dict[str, Encoder | CrossEnc
     return found
 
 
-def is_embedder(folder: Path) -> bool:
-    """Whether a folder holds an embedder, and no plain language model."""
-    return (folder / "modules.json").is_file()
-
-
 def architecture(folder: Path) -> Mapping[str, Any]:
     """config.json of a model's transformer; empty where there is none."""
     return models.configuration(folder) or models.configuration(folder / "0_Transformer")
@@ -46,20 +41,23 @@ def architecture(folder: Path) -> Mapping[str, Any]:
 def refuse_misfits(recipe: Recipe, base: Path, named: Mapping[str, Encoder | CrossEncoder]) -> None:
     """Raise UserError with every step that its model can't do: its architecture lacks a part, or has too few positions."""
     problems = []
-    # Whatever a model was made by, it has the architecture of what it started from: (its folder, whether it is an embedder).
-    known = {name: (model.path, is_embedder(model.path)) for name, model in named.items()}
-    known |= {"model": (base, is_embedder(base)), "base": (base, is_embedder(base))}
+    # Whatever a model was made by, it has the architecture of what it started from; its width, unless a step pools in another way.
+    folders = {name: model.path for name, model in named.items()} | {"model": base, "base": base}
+    known = {name: (folder, model_folder.is_embedder(folder), model_folder.width(folder)) for name, folder in folders.items()}
     for step in recipe.steps:
         name = next((step.inputs[param][0] for param in ("cross_encoder", "model") if param in step.inputs), "model")
-        own, tuned = known.get(name, known["base"])
-        taken = {param: known[names[0]][0] for param, names in step.inputs.items() if names[0] in known}
-        widths = {param: width for param, folder in taken.items() if (width := model_folder.width(folder))}
-        hidden = architecture(own).get("hidden_size")
-        widths |= {"hidden": hidden} if isinstance(hidden, int) else {}
-        wrong = [*step.stage.misfits(architecture(own), tuned), *step.stage.width_problems(widths)]
+        own, tuned, width = known.get(name, known["base"])
+        config = architecture(own)
+        widths = {param: of for param, names in step.inputs.items() if names[0] in known and (of := known[names[0]][2])}
+        if not step.stage.keeps_width():
+            widths.pop("model", None)
+        if isinstance(hidden := config.get("hidden_size"), int):
+            widths["hidden"] = hidden
+        wrong = [*step.stage.misfits(config, tuned), *step.stage.width_problems(widths)]
         problems += [f"{recipe.file}: step '{step.id}': {problem}" for problem in wrong]
         made = step.stage.makes()
         if made in ("encoder", "cross-encoder"):
-            known |= dict.fromkeys((step.id, "model" if made == "encoder" else step.stage.product), (own, made == "encoder"))
+            names = (step.id, "model" if made == "encoder" else step.stage.product)
+            known |= dict.fromkeys(names, (own, made == "encoder", width if step.stage.keeps_width() else None))
     if problems:
         raise UserError(problems)

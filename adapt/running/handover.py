@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from adapt import files
+from adapt import files, model_folder
 from adapt.checks import leakage, speed
 from adapt.errors import UserError
 from adapt.job import Job
@@ -61,7 +61,7 @@ def hand_over(steps: Steps, folder: Path, found: Mapping[str, Any]) -> None:
 def _copy(folder: Path, making: Path) -> None:
     """A model's folder without its old card and receipt, and without pickles: weights that are pickled only become safetensors."""
     pickled = {file.parent for file in folder.rglob("*.bin")} - {file.parent for file in folder.rglob("*.safetensors")}
-    if (folder / "modules.json").is_file() and not pickled:
+    if model_folder.is_embedder(folder) and not pickled:
         shutil.copytree(folder, making, ignore=shutil.ignore_patterns(*NOT_COPIED))
         copied = {file: (making / file.relative_to(folder)) for file in folder.rglob("*.safetensors")}
         if bad := [str(other) for file, other in copied.items() if digests.of_file(file) != digests.of_file(other)]:

@@ -26,7 +26,7 @@ def run(stage: Stage, inputs: Mapping[str, Any], job: Job, name: str) -> Any:
     for given in inputs.values():
         if isinstance(given, (Encoder, CrossEncoder)):
             model_folder.check(given.path)
-        if isinstance(given, Encoder) and isinstance(stage, TrainingStage) and not (given.path / "modules.json").is_file():
+        if isinstance(given, Encoder) and isinstance(stage, TrainingStage) and not model_folder.is_embedder(given.path):
             for sentence in pooling.chosen(given.path, given.path.name):
                 job.note(sentence)
     try:

@@ -116,6 +116,10 @@ class Stage(BaseModel):
         """
         return []
 
+    def keeps_width(self) -> bool:
+        """Whether a model that it makes has the dimensions of the one that it starts from."""
+        return True
+
     def run(self, *args: Any, **kwargs: Any) -> Any:
         """Do the work. Each stage names its own inputs."""
         raise NotImplementedError

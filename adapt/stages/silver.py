@@ -26,8 +26,8 @@ class Silver(Stage):
     """Find candidate pairs among texts and have a cross-encoder score them.
 
     Augmented SBERT's silver data (Thakur et al. 2021, https://arxiv.org/abs/2010.08240). Three uses: a labeller trained on the
-    domain's own gold; one trained on gold from elsewhere, for the domain's texts alone; or, without any gold, a cross-encoder
-    off the shelf, by name or path. Pairs of gold, in either order, are left out, and so are repeats; every row says
+    domain's own gold; one trained on gold from elsewhere, for the domain's texts alone; or, without any gold, a published
+    cross-encoder, by name or path. Pairs of gold, in either order, are left out, and so are repeats; every row says
     which sampler found it, at which rank, and what the labeller said before and after calibration. `summary.json` beside the
     pairs holds the histogram of their scores. A run that was killed goes on with the first part that is not scored yet.
     """

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from adapt import model_folder
 from adapt.job import Job
 from adapt.records import Encoder, EncoderFolder, Texts
 from adapt.stages import Length, NonNegativeFloat, PositiveFloat, PositiveInt, Share, TrainingStage
@@ -124,16 +125,23 @@ class Tsdae(TrainingStage):
 
     def width_problems(self, widths: Mapping[str, int]) -> list[str]:
         width, inside = widths.get("model"), widths.get("hidden")
-        known = self.objective == "denoise" and self.pooling == "base" and width and inside
-        return [_not_read(width, inside)] if known and width != inside else []
+        if self.objective != "denoise" or not width or not inside or width == inside:
+            return []
+        return [
+            f"the base gives vectors of {width} dimensions (by modules after the transformer, or truncate_dim), and its decoder reads "
+            f"{inside}; use objective vectors, mlm or simcse, or another base"
+        ]
+
+    def keeps_width(self) -> bool:
+        return self.pooling == "base"
 
     def run(self, model: EncoderFolder, texts: Texts, job: Job) -> EncoderFolder:
         """The encoder after training, in `job.out / "model"`. Raises UserError if nothing is left to read."""
         from adapt.errors import UserError
         from adapt.examples.noisy import noisy_texts
-        from adapt.networks.encoder import is_tuned, open_encoder, save_encoder, set_pooling
+        from adapt.networks.encoder import open_encoder, save_encoder, set_pooling
 
-        tuned = self.start == "tuned" or (self.start == "auto" and is_tuned(model.path))
+        tuned = self.start == "tuned" or (self.start == "auto" and model_folder.is_embedder(model.path))
         if self.objective == "vectors" and not tuned:
             raise UserError(
                 f"tsdae: objective vectors learns from the base's own vectors, and {model.path} is a plain language model, "
@@ -156,9 +164,9 @@ class Tsdae(TrainingStage):
         body = getattr(encoder[0], "auto_model", None)
         if body is None:
             raise UserError(f"tsdae: {model.path} has static embeddings, and TSDAE is for transformers; try: adapt finetune")
-        width, inside = encoder.get_embedding_dimension(), body.config.hidden_size
-        if self.objective == "denoise" and width != inside:
-            raise UserError(f"tsdae: {model.path}: {_not_read(width, inside)}")
+        widths = {"model": encoder.get_embedding_dimension(), "hidden": body.config.hidden_size}
+        if wrong := self.width_problems(widths):
+            raise UserError([f"tsdae: {model.path}: {problem}" for problem in wrong])
 
     def _unit(self) -> str:
         return self.unit or ("text" if self.objective == "vectors" else "sentence")
@@ -166,20 +174,14 @@ class Tsdae(TrainingStage):
     def _rows(self, texts: Texts, job: Job) -> list[str]:
         """What is read: sentences or whole texts, long enough, without near-duplicates."""
         from adapt.errors import UserError
-        from adapt.text.clean import clean
-        from adapt.text.near import first_of_each
-        from adapt.text.scripts import count_words
-        from adapt.text.sentences import sentences
+        from adapt.examples.noisy import worth_reading
 
-        if self._unit() == "text":
-            found = [text for text in (clean(t.text) for t in texts) if count_words(text) >= self.min_words]
-            lengths, remedy = f"texts of {self.min_words} words or more", "lower min_words"
-        else:
-            found = [s for _, s in sentences([t.text for t in texts], self.min_words, self.max_words)]
-            lengths, remedy = f"sentences of {self.min_words} to {self.max_words} words", "widen min_words and max_words"
-        kept = [found[i] for i in first_of_each(found)]
-        job.counts.update(duplicates=len(found) - len(kept))
+        kept, repeats = worth_reading(texts, self._unit() == "sentence", self.min_words, self.max_words)
+        job.counts.update(duplicates=repeats)
         if len(kept) < 2:
+            lengths, remedy = f"texts of {self.min_words} words or more", "lower min_words"
+            if self._unit() == "sentence":
+                lengths, remedy = f"sentences of {self.min_words} to {self.max_words} words", "widen min_words and max_words"
             raise UserError(f"tsdae: the texts hold {len(kept)} {lengths}; give more text, or {remedy}")
         return kept
 
@@ -299,11 +301,3 @@ class Tsdae(TrainingStage):
             return simcse(first, second, self.scale), len(batch)
 
         return encoder, objective
-
-
-def _not_read(width: int | None, inside: int | None) -> str:
-    return (
-        f"the base gives vectors of {width} dimensions (by its modules after the transformer, or its truncate_dim), and a decoder "
-        f"of the same architecture reads {inside}; use objective vectors, mlm or simcse, or a base without a Dense module and with "
-        "one way of pooling"
-    )

@@ -72,7 +72,7 @@ def _refuse_place(folder: Path) -> None:
     if folder.resolve() in (Path.cwd(), *Path.cwd().parents):
         raise UserError(f"{folder}: is the working directory or one above it; give a name for a folder of its own")
     if folder.exists() and any(folder.iterdir()):
-        raise UserError(f"{folder}: is there already, with files in it; give another name, or remove it")
+        raise UserError(f"{folder}: already exists and is not empty; give another name, or remove it")
 
 
 def _fill(

@@ -60,7 +60,7 @@ def main() -> int:
     wanted = weights(later / "run")
     files = sorted(str(file.relative_to(ground.whole)) for file in (ground.whole / "run").rglob("*") if file.is_file())
     quiet = command(ground.run, ground.fresh(ground.whole)).said
-    assert not [name for name in files if named(name, quiet)], quiet  # else every trial would count as told
+    assert not [name for name in files if named(name, quiet)], quiet  # else every trial would pass
     trials = [f"{way} {file}" for file in files for way in WAYS]
     tally = dict.fromkeys(("trials", "to tell", "told", "refused", "tracebacks", "other result"), 0)
     silent: dict[str, int] = {}

@@ -188,3 +188,11 @@ def test_a_base_whose_vectors_no_decoder_reads_is_refused_in_the_plan(recipe_fil
     with pytest.raises(UserError, match=r"step 'tsdae': the base gives vectors of 24 .* reads 32; use objective"):
         planned(recipe_file, tmp_path, f"model={bases[24]}", change % "")
     assert planned(recipe_file, tmp_path, f"model={bases[24]}", change % "objective: simcse")
+
+
+def test_a_width_is_not_taken_for_known_after_a_step_that_pools_in_another_way(recipe_file, tmp_path, domain, language_model):
+    base = tiny.embedder(language_model, domain / "base-24", dense=24)
+    steps = "stages=[{tsdae: {id: first, objective: simcse, pooling: %s}}, {finetune: {examples: pairs, matryoshka: [30]}}]"
+    assert planned(recipe_file, tmp_path, f"model={base}", steps % "max")
+    with pytest.raises(UserError, match="matryoshka 30 is more"):
+        planned(recipe_file, tmp_path, f"model={base}", steps % "base")

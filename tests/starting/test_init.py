@@ -77,7 +77,7 @@ def test_without_labels_the_check_is_synthetic_and_says_so(domain, embedder):
 
 def test_init_does_not_write_over_a_recipe(domain):
     init(domain / "mine", texts=str(domain / "texts.jsonl"), pairs=None, gold=None)
-    with pytest.raises(UserError, match="is there already"):
+    with pytest.raises(UserError, match="already exists"):
         init(domain / "mine", texts=str(domain / "texts.jsonl"), pairs=None, gold=None)
 
 
@@ -102,7 +102,7 @@ def test_a_folder_with_a_users_files_is_left_alone(domain):
     mine = domain / "mine"
     mine.mkdir()
     (mine / "pairs.jsonl").write_bytes((domain / "pairs.jsonl").read_bytes())
-    with pytest.raises(UserError, match="is there already, with files in it"):
+    with pytest.raises(UserError, match="already exists and is not empty"):
         init(mine, texts=None, pairs=str(mine / "pairs.jsonl"), gold=None)
     assert [f.name for f in mine.iterdir()] == ["pairs.jsonl"]
     assert (mine / "pairs.jsonl").read_bytes() == (domain / "pairs.jsonl").read_bytes()
