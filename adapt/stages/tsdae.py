@@ -128,8 +128,8 @@ class Tsdae(TrainingStage):
         if self.objective != "denoise" or not width or not inside or width == inside:
             return []
         return [
-            f"the base gives vectors of {width} dimensions (by modules after the transformer, or truncate_dim), and its decoder reads "
-            f"{inside}; use objective vectors, mlm or simcse, or another base"
+            f"the base gives vectors of {width} dimensions (by modules after the transformer, or truncate_dim), and its "
+            f"decoder reads {inside}; use objective vectors, mlm or simcse, or another base"
         ]
 
     def keeps_width(self) -> bool:
