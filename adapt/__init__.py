@@ -28,21 +28,21 @@ __all__ = ["__version__", "compare", "load_recipe", "run"]
 
 def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     """A recipe by path or shipped name, with `path.to.setting=value` overrides; raises UserError with all its problems."""
-    from adapt.recipe import reading
+    from adapt.recipe import loading
 
-    return reading.load(name, overrides)
+    return loading.load(name, overrides)
 
 
 def run(recipe: Recipe, out: str | Path, **options: Any) -> dict[str, Any]:
-    """Carry out a recipe in a folder; see `adapt.running.runner.run`."""
-    from adapt.running.runner import run as carry_out
+    """Carry out a recipe in a folder; see `adapt.pipeline.runner.run`."""
+    from adapt.pipeline.runner import run as carry_out
 
     return carry_out(recipe, Path(out), **options)
 
 
 def compare(first: str, second: str, kind: str, data: str, seed: int = 0) -> dict[str, Any]:
     """{metric: paired difference second - first with its interval} of two models on one check's data."""
-    from adapt.running.measure import deltas, measure_each
+    from adapt.pipeline.measurements import deltas, measure_each
 
     before, after = measure_each((first, second), {kind: (kind, data)}, "test")
     return {metric.partition(".")[2]: delta for metric, delta in deltas(before, after, seed).items()}

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from adapt.interruption import stop_if_asked
+from adapt.runtime.interruption import stop_if_asked
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ def tolerance(fp32: float, bf16: float) -> float:
 
     In bf16 every product of a layer is rounded by up to 2^-9 of its size, in fp32 by 2^-24; what else is computed stays in fp32.
     """
-    from adapt.precision import resolve
+    from adapt.runtime.precision import resolve
 
     return bf16 if resolve() == "bf16" else fp32
 
@@ -51,7 +51,7 @@ def assert_alike(found, wanted, bf16: float, **fp32: float) -> None:
             torch.testing.assert_close(a, b, **fp32)
 
 
-NUMERIC = {"engine", "examples", "losses", "networks", "search", "stages"}
+NUMERIC = {"inference", "losses", "models", "retrieval", "stages", "training"}
 
 
 def pytest_collection_modifyitems(items):
@@ -76,9 +76,9 @@ def embedder(tmp_path_factory, language_model) -> Path:
 @pytest.fixture(scope="session")
 def bundled() -> Path:
     """The folder of all-MiniLM-L6-v2, from the extra that the tests install."""
-    from adapt import models
+    from adapt.models import lookup
 
-    return models.locate("all-MiniLM-L6-v2", download=False)
+    return lookup.locate("all-MiniLM-L6-v2", download=False)
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def command(monkeypatch, capsys):
 
     def command(*args, exits=0, **env):
         from adapt import cli
-        from adapt.precision import VARIABLE
+        from adapt.runtime.precision import VARIABLE
 
         with monkeypatch.context() as patch:
             patch.setattr(sys, "argv", ["adapt", *map(str, args)])

@@ -8,17 +8,15 @@ from adapt import checks
 PACKAGE = Path(__file__).parent.parent / "adapt"
 # Lower numbers may be imported by higher ones; equals may import each other only inside one room.
 LEVELS = {
-    "errors": 0, "escaping": 0, "interruption": 0.5, "storage": 0.5,
-    "device": 1, "hardware": 1.2, "precision": 1.5, "environment": 2, "text": 1, "job": 1, "records": 1,
-    "model_folder": 1, "files": 2, "models": 2, "vectors": 2.5,
-    "calibration": 2, "networks": 2.5, "engine": 3, "examples": 3.2, "search": 3.5,
-    "losses": 4, "crew": 4, "cache": 4, "stages": 5, "checks": 5, "store": 5, "recipe": 6, "report": 8, "running": 9, "embed": 10,
-    "hand": 10, "mteb": 10, "starting": 10, "console": 10, "cli": 12, "__init__": 12, "__main__": 13,
+    "errors": 0, "escaping": 0, "runtime": 1, "storage": 1.5, "job": 2, "text": 2, "records": 2, "files": 3, "models": 4,
+    "inference": 5, "retrieval": 6, "training": 7, "losses": 8, "stages": 9, "checks": 9, "recipe": 10, "report": 11,
+    "pipeline": 12, "prepare": 13, "console": 13, "cli": 14, "__init__": 14, "__main__": 15,
 }  # fmt: skip
 HEAVY = {
-    "torch": {"hardware", "device", "precision", "environment", "networks", "engine", "examples", "losses", "search", "stages"},
-    "transformers": {"networks", "engine", "losses"}, "sentence_transformers": {"networks", "engine", "examples", "losses"},
-    "nltk": {"text"}, "bm25s": {"search"}, "jinja2": {"report"}, "rich": {"console"}, "click": {"cli"},
+    "torch": {"runtime", "models", "inference", "training", "losses", "retrieval", "stages"},
+    "transformers": {"models", "inference", "training", "losses"},
+    "sentence_transformers": {"models", "inference", "training", "losses"},
+    "nltk": {"text"}, "bm25s": {"retrieval"}, "jinja2": {"report"}, "rich": {"console"}, "click": {"cli"},
 }  # fmt: skip
 
 

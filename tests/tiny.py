@@ -60,7 +60,7 @@ def embedder(base: Path, folder: Path, pooling: str = "mean", dense: int | None 
     from sentence_transformers.base.modules.transformer import Transformer
     from sentence_transformers.sentence_transformer.modules.pooling import Pooling
 
-    from adapt.networks.encoder import save_encoder
+    from adapt.models.bi_encoder import save_encoder
 
     body = Transformer(str(base))
     width = body.get_embedding_dimension()
@@ -83,7 +83,7 @@ def static(folder: Path, width: int = 32) -> Path:
 
 def cross_encoder(base: Path, folder: Path) -> Path:
     """A cross-encoder with a random head on a plain language model."""
-    from adapt.networks.reader import Reader
+    from adapt.models.cross_encoder import Reader
 
     Reader(base, new_head_seed=1).save(folder)
     return folder

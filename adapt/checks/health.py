@@ -151,7 +151,7 @@ def _pairs(space: Space, chosen: np.ndarray, asked: np.ndarray, vectors: np.ndar
 
 def _hardest(space: Space, chosen: np.ndarray, asked: np.ndarray, vectors: np.ndarray, out: list[set[int]]) -> np.ndarray:
     """Each anchor's cosine with its highest wrong text; anchors that have none are left out."""
-    from adapt.search import dense
+    from adapt.retrieval import dense
 
     if space.wrong is not None:
         lists = [list(space.wrong[i]) for i in chosen]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from adapt.search.dense import TIE
+from adapt.retrieval.dense import TIE
 
 BLOCK = 1 << 24  # scores held at once: 64 MiB
 FEW = 64  # places up to which counting is quicker than sorting

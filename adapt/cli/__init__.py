@@ -9,10 +9,11 @@ from typing import Any
 
 import click
 
-from adapt import __version__, interruption, stages
-from adapt.cli import data, failures, measuring, running, using
-from adapt.cli.by_hand import stage_command
-from adapt.precision import PRECISIONS, set_default
+from adapt import __version__, stages
+from adapt.cli import data, evaluation, failures, inference, recipes
+from adapt.cli.stages import stage_command
+from adapt.runtime import interruption
+from adapt.runtime.precision import PRECISIONS, set_default
 
 QUIET = {
     "TRANSFORMERS_VERBOSITY": "error",
@@ -74,7 +75,7 @@ def cli() -> None:
     """
 
 
-for module in (running, data, measuring, using):
+for module in (recipes, data, evaluation, inference):
     for command in module.COMMANDS:
         cli.add_command(command)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from adapt.cli.reading import reads_data
-from adapt.cli.voice import SEED, say, voice
+from adapt.cli.output import SEED, say, voice
+from adapt.cli.read_options import reads_data
 from adapt.errors import UserError
 
 
@@ -29,7 +29,7 @@ def hold_out_command(texts: str, out: Path, queries: int, forms: tuple[str, ...]
     \b
     adapt hold-out --texts passages.jsonl --out held-out
     """
-    from adapt.starting.synthetic import FORMS, hold_out_file
+    from adapt.prepare.synthetic import FORMS, hold_out_file
 
     chosen = tuple(form for form in FORMS if not forms or form in forms)
     for line in hold_out_file(texts, out, queries=queries, forms=chosen, seed=seed):
@@ -62,7 +62,7 @@ def label_command(
     adapt label --texts passages.jsonl --out sheet.csv
     adapt label --read sheet.csv --out gold.csv
     """
-    from adapt.starting.label import gold_file, sheet_file
+    from adapt.prepare.labelling import gold_file, sheet_file
 
     if (texts is None) == (sheet is None):
         raise UserError("label writes a sheet (--texts FILE --out sheet.csv) or reads one back (--read sheet.csv --out gold.csv)")

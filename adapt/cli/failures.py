@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from adapt.cli.voice import say
+from adapt.cli.output import say
 from adapt.errors import UserError, WorkFailed
 from adapt.storage.faults import said
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapt.errors import did_you_mean
-from adapt.files.conversions import (
+from adapt.files.conversions import (  # fmt: skip
     CLICKED,
     CLICKS,
     click,
@@ -24,7 +24,7 @@ from adapt.files.conversions import (
     member,
     nli_triplets,
     rated,
-)  # fmt: skip
+)
 from adapt.files.plain import as_labelled, as_pairs, as_parallel, as_scored, as_text, as_triplets, one_list
 from adapt.files.values import ANCHOR, HYPOTHESIS, LABEL, MATCH, NEGATIVE, POSITIVE, PREMISE, SCORE, Row
 

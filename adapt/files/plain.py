@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from adapt.errors import did_you_mean
-from adapt.files.values import (
+from adapt.files.values import (  # fmt: skip
     ANCHOR,
     EXTRAS,
     GROUP,
@@ -23,7 +23,7 @@ from adapt.files.values import (
     score_in,
     string_in,
     texts_in,
-)  # fmt: skip
+)
 from adapt.records import Labelled, Pair, Parallel, ScoredPair, Text, Triplet
 
 

@@ -10,13 +10,13 @@ import torch
 from sentence_transformers import SentenceTransformer
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from adapt.device import device, seed_all
-from adapt.engine import cores, memory
-from adapt.engine.encoder import forward
 from adapt.errors import UserError
+from adapt.inference import parallel, token_budget
+from adapt.inference.encoding import forward
 from adapt.losses.linear_cross_entropy import linear_cross_entropy
-from adapt.networks.encoder import padded, quiet
-from adapt.networks.precision import dtype_of
+from adapt.models.bi_encoder import padded, quiet
+from adapt.models.mixed_precision import dtype_of
+from adapt.runtime.device import device, seed_all
 
 INSTEAD = (
     "Use objective: mlm (any encoder with a masked-language head) or objective: simcse (any encoder) in the same stage; "
@@ -74,10 +74,10 @@ class Denoising(torch.nn.Module):
             )[0]
             return hidden[features["attention_mask"].bool()]  # the vocabulary head is most of the work: never spend it on padding
 
-        shares = cores.shares(body, [len(ids) for ids in originals], memory.tokens_at_once())
+        shares = parallel.shares(body, [len(ids) for ids in originals], token_budget.tokens_at_once())
         rows = [row for share in shares for group in share for row in group]
         wanted = torch.tensor([token for row in rows for token in originals[row][1:]], device=vectors.device)
-        given, words = _before_words(self.decoder, cores.joined(body, states, shares, vectors))
+        given, words = _before_words(self.decoder, parallel.joined(body, states, shares, vectors))
         return linear_cross_entropy(given, words.weight, words.bias, wanted, dtype_of(self.decoder))
 
     def check_that_it_sees_its_input(self, ids: Sequence[Sequence[int]]) -> None:

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from adapt.engine.encoder import forward
+from adapt.inference.encoding import forward
 from adapt.job import Job
-from adapt.networks.encoder import open_encoder
+from adapt.models.bi_encoder import open_encoder
 
 TRUSTED = 10  # texts to each of a vector's numbers; with fewer a map of d · d numbers is mostly chance
 AT_ONCE = 256  # texts between two words of progress

@@ -12,10 +12,10 @@ from sentence_transformers import SentenceTransformer
 from transformers import AutoConfig, AutoModelForMaskedLM
 from transformers.modeling_outputs import BaseModelOutput
 
-from adapt.device import device, seed_all
 from adapt.errors import UserError
-from adapt.networks.encoder import padded, quiet
-from adapt.networks.precision import dtype_of
+from adapt.models.bi_encoder import padded, quiet
+from adapt.models.mixed_precision import dtype_of
+from adapt.runtime.device import device, seed_all
 
 
 def has_head(model_type: str) -> bool:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import torch
 
-from adapt.examples.ranked import RankedBatch
-from adapt.examples.rated import RatedBatch
 from adapt.losses import classification, ranking, similarity, triplets
+from adapt.training.ranking_data import RankedBatch
+from adapt.training.scored_data import RatedBatch
 
 
 @dataclass(frozen=True)

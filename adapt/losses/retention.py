@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from adapt.engine.encoder import forward
-from adapt.networks.encoder import open_encoder
+from adapt.inference.encoding import forward
+from adapt.models.bi_encoder import open_encoder
 
 
 def cosine_distance(vectors: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:

@@ -15,9 +15,9 @@ def write_report(run: Path) -> Path:
 
     Raises UserError where the folder holds no `results.json`.
     """
-    from adapt.report import found, html, markdown
+    from adapt.report import html, markdown, run_folder
 
-    known = found.read(run)
+    known = run_folder.read(run)
     for name, text in (("report.md", markdown.page(known)), ("report.html", html.page(known))):
         atomic.write_text(run / name, text)
     published.record(run)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from adapt.escaping import clean, escape_markdown, markdown_code
-from adapt.report.words import chance, interval, metric, model_name, points
+from adapt.report.formatting import chance, interval, metric, model_name, points
 
 UNKNOWN = "not stated"
 _LICENCE = re.compile(r"^\**licen[cs]e\**\s*:?\**\s*:?\s*([^\n]{1,80})", re.IGNORECASE | re.MULTILINE)

@@ -9,8 +9,8 @@ from typing import Any
 from markupsafe import Markup
 
 from adapt.escaping import clean
-from adapt.report import plots, sections, words
-from adapt.report.found import Found
+from adapt.report import formatting, plots, sections
+from adapt.report.run_folder import Found
 
 
 def page(found: Found) -> str:
@@ -23,8 +23,9 @@ def page(found: Found) -> str:
         undefined=jinja2.StrictUndefined, finalize=_harmless,
     )  # fmt: skip
     environment.filters.update(
-        points=words.points, metric=words.metric, chance=words.chance, seconds=words.seconds, shown=words.shown,
-        interval=words.interval, colour=lambda word: word if word in sections.WORDS else "plain", bar=plots.bar,
+        points=formatting.points, metric=formatting.metric, chance=formatting.chance, seconds=formatting.seconds,
+        shown=formatting.shown,
+        interval=formatting.interval, colour=lambda word: word if word in sections.WORDS else "plain", bar=plots.bar,
         spaced=lambda name: str(name).replace("_", " "),
     )  # fmt: skip
     results = found.results

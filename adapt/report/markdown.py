@@ -7,8 +7,8 @@ from typing import Any
 
 from adapt.escaping import escape_markdown, markdown_code
 from adapt.report import sections
-from adapt.report.found import Found
-from adapt.report.words import chance, interval, metric, model_name, points, seconds, shown
+from adapt.report.formatting import chance, interval, metric, model_name, points, seconds, shown
+from adapt.report.run_folder import Found
 
 SHOWN = 3  # of each kind of thing that a page shows in full
 

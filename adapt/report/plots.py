@@ -10,8 +10,8 @@ from typing import Any
 from markupsafe import Markup
 
 from adapt.escaping import clean
+from adapt.report.formatting import interval, points
 from adapt.report.svg import WIDTH, Scale, around, below, beside, dot, drawing, line, path, tag, text, ticks
-from adapt.report.words import interval, points
 
 ROW = 38  # a label above, its interval below
 LABEL = 36  # characters of a label that leave room for the numbers at the end of its line

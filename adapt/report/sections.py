@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from adapt.report import lengths
-from adapt.report.found import Found
+from adapt.report.formatting import interval, points
 from adapt.report.plots import Stop
-from adapt.report.words import interval, points
+from adapt.report.run_folder import Found
 
 WORDS = ("better", "same", "worse", "forgetting")  # verdicts that have a colour
 LEAKED = ("held_out_", "allowed_", "transductive_")  # how the counts of leaking rows begin

@@ -10,7 +10,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from adapt.escaping import clean
-from adapt.report.words import MINUS
+from adapt.report.formatting import MINUS
 
 WIDTH = 360  # of every plot: readable as it is on a phone, and enlarged by at most a third elsewhere
 

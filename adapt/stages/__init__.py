@@ -17,7 +17,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator
 
-from adapt.precision import Precision
+from adapt.runtime.precision import Precision
 
 LARGEST_INT = 2**31 - 1
 # Architectures whose positions begin behind the padding token's number.
@@ -143,8 +143,8 @@ class TrainingStage(Stage):
     gradient_checkpointing: bool = Field(False, description="less memory for about a third more time")
 
     def optimisation(self) -> Any:
-        """These settings as `adapt.engine.training.fit` takes them."""
-        from adapt.engine.training import Optimisation
+        """These settings as `adapt.training.loop.fit` takes them."""
+        from adapt.training.loop import Optimisation
 
         return Optimisation(self.warmup, self.weight_decay, self.scheduler, self.precision, self.gradient_checkpointing)
 

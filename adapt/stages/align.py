@@ -50,16 +50,16 @@ class Align(TrainingStage):
         """The encoder after training, in `job.out / "model"`. Raises UserError where teacher and model differ in width."""
         import torch
 
-        from adapt.engine.batches import without_repeats
-        from adapt.engine.dropout import set_dropout
-        from adapt.engine.encoder import embed, forward
-        from adapt.engine.training import Group, epochs_of, fit, trainable
         from adapt.errors import UserError
+        from adapt.inference.batching import without_repeats
+        from adapt.inference.encoding import embed, forward
         from adapt.losses.alignment import to_teacher
         from adapt.losses.ranking import multiple_negatives
         from adapt.losses.retention import Retention
-        from adapt.networks.encoder import open_encoder, save_encoder, token_ids
+        from adapt.models.bi_encoder import open_encoder, save_encoder, token_ids
+        from adapt.models.dropout import set_dropout
         from adapt.text.clean import normalised
+        from adapt.training.loop import Group, epochs_of, fit, trainable
 
         sources, targets = [row.source for row in parallel], [row.target for row in parallel]
         wanted = torch.from_numpy(embed((teacher or model).path, sources, job, label="teacher"))

@@ -63,8 +63,8 @@ class CrossEncoderStage(TrainingStage):
         """The trained cross-encoder, in `job.out / "model"`; sentence-transformers' CrossEncoder loads it."""
         import numpy as np
 
-        from adapt import calibration
-        from adapt.engine.cross_encoder import Truncation, predict
+        from adapt.inference.scoring import Truncation, predict
+        from adapt.models import calibration
 
         train, held = _split(pairs, self.held_out, job.seed)
         asked, gold = [(p.sentence1, p.sentence2) for p in held], [p.score for p in held]
@@ -104,12 +104,12 @@ class CrossEncoderStage(TrainingStage):
         import numpy as np
         import torch
 
-        from adapt.engine import checkpoint
-        from adapt.engine.batches import by_like_length
-        from adapt.engine.cross_encoder import Truncation, logits
-        from adapt.engine.dropout import set_dropout
-        from adapt.engine.training import Group, HeldOut, epochs_of, fit, trainable
-        from adapt.networks.reader import Reader
+        from adapt.inference.batching import by_like_length
+        from adapt.inference.scoring import Truncation, logits
+        from adapt.models.cross_encoder import Reader
+        from adapt.models.dropout import set_dropout
+        from adapt.training import checkpoint
+        from adapt.training.loop import Group, HeldOut, epochs_of, fit, trainable
 
         atomic.remove(place / FITTED)
         place.mkdir(exist_ok=True)
@@ -158,7 +158,7 @@ class CrossEncoderStage(TrainingStage):
         """Mean binary cross-entropy over the held-out pairs in both orders."""
         import torch
 
-        from adapt.engine.cross_encoder import logits
+        from adapt.inference.scoring import logits
 
         found = torch.cat([logits(reader, ids) for ids in self._both_orders(reader, held)[0]])
         wanted = torch.tensor([pair.score for pair in held] * 2, device=found.device)

@@ -168,28 +168,28 @@ class Finetune(TrainingStage):
         """The encoder after training, in `job.out / "model"`. Raises UserError where settings and examples do not fit."""
         import torch
 
-        from adapt.device import seed_all
-        from adapt.engine.dropout import set_dropout
-        from adapt.engine.encoder import forward
-        from adapt.engine.gradient_cache import forward_cached
-        from adapt.engine.training import Group, HeldOut, epochs_of, fit, trainable
         from adapt.errors import UserError
-        from adapt.examples import sources
-        from adapt.examples.ranked import Ranked
-        from adapt.examples.rated import Rated
+        from adapt.inference.encoding import forward
         from adapt.losses.classification import Classifier
         from adapt.losses.matryoshka import matryoshka
         from adapt.losses.retention import Retention
-        from adapt.networks import lora
-        from adapt.networks.encoder import open_encoder, save_encoder
+        from adapt.models import lora
+        from adapt.models.bi_encoder import open_encoder, save_encoder
+        from adapt.models.dropout import set_dropout
+        from adapt.runtime.device import seed_all
+        from adapt.training import mixing
+        from adapt.training.gradient_cache import forward_cached
+        from adapt.training.loop import Group, HeldOut, epochs_of, fit, trainable
+        from adapt.training.ranking_data import Ranked
+        from adapt.training.scored_data import Rated
 
-        parts, kind = sources.split(examples), kind_of_records(examples)
+        parts, kind = mixing.split(examples), kind_of_records(examples)
         given = {"guide": guide, "teacher": teacher}
         wrong = self.problems({"examples": kind} | {name: "" for name, folder in given.items() if folder})
         if self.shares and len(self.shares) != len(parts):
             wrong.append(f"{len(self.shares)} shares for {len(parts)} sources of examples; give one for each")
         if kind == "scored" and self.loss in RANKS and self.positives_from is not None and not wrong:
-            parts = sources.pairs_from(self.positives_from, parts)
+            parts = mixing.pairs_from(self.positives_from, parts)
             if not all(parts):
                 wrong.append(f"a source of examples has no row that scores {self.positives_from} or more; lower positives_from")
         encoder = open_encoder(model.path)
@@ -231,8 +231,8 @@ class Finetune(TrainingStage):
             batch, vectors = encoded(epoch, rows)
             return task(batch, vectors) + retained(batch.ids, vectors)
 
-        kept, aside = sources.set_aside(data.first, self.held_out, job.seed)
-        epochs = sources.Epochs(sources.numbered(parts, kept), self.shares, self.mixing == "apart", job.seed)
+        kept, aside = mixing.set_aside(data.first, self.held_out, job.seed)
+        epochs = mixing.Epochs(mixing.numbered(parts, kept), self.shares, self.mixing == "apart", job.seed)
         first = epochs.batches(data, self.batch_size, 0)
         plan = epochs_of(
             lambda epoch: epochs.batches(data, self.batch_size, epoch) if epoch else first, self.epochs, self.max_steps

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from adapt.job import Job
-from adapt.networks import int8
-from adapt.precision import InferencePrecision
+from adapt.models import int8
 from adapt.records import CrossEncoder, CrossEncoderFolder, Encoder, EncoderFolder, Pairs, Texts, Triplet, Triplets
+from adapt.runtime.precision import InferencePrecision
 from adapt.stages import NonNegativeFloat, PositiveInt, Share, Stage
 from adapt.text.stems import Language
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from adapt.search.analysis import Suspects
-    from adapt.search.hits import Hits
+    from adapt.retrieval.hits import Hits
+    from adapt.retrieval.mining_report import Suspects
 
 Finder = Literal["bm25", "dense"]
 
@@ -98,12 +98,12 @@ class Mine(Stage):
     ) -> Triplets:
         """A triplet for every pair; those without a fair hit get a random passage, and are counted. Raises UserError."""
         from adapt.errors import UserError
-        from adapt.search import analysis
+        from adapt.retrieval import mining_report
 
         wrong = self.problems({"cross_encoder": "cross-encoder"} if cross_encoder else {})
         if wrong:
             raise UserError(wrong)
-        hits, suspects = self._search(pairs, corpus, miner or model, job), analysis.Suspects()
+        hits, suspects = self._search(pairs, corpus, miner or model, job), mining_report.Suspects()
         lists = [self._fair(hits, pair, suspects, job.seed) for pair in range(len(pairs))]
         chosen, judged = self._chosen(hits, lists, cross_encoder, suspects, job)
         origins = [[hits.origin(pair, place) for place in own] for pair, own in enumerate(chosen)]
@@ -120,7 +120,7 @@ class Mine(Stage):
         ]
         if not triplets:
             raise UserError(f"mine: all {len(hits.pool)} passages belong with every query; give a corpus with other passages")
-        seen = analysis.write(job.out, hits, chosen, origins, suspects, judged, job.seed)
+        seen = mining_report.write(job.out, hits, chosen, origins, suspects, judged, job.seed)
         job.counts.update(
             pairs=len(pairs), pool=len(hits.pool), near_copies=hits.known.near_copies, suspected_positives=len(suspects),
             short=short, random=random, left_out=len(pairs) - len(triplets), overlap=seen["overlap with positives"]["negatives"],
@@ -135,10 +135,10 @@ class Mine(Stage):
         """What each finder has found, up to rank `range_max`. The pool is the corpus and all positives, each text once."""
         import numpy as np
 
-        from adapt.engine.encoder import embed
-        from adapt.search import bm25, dense
-        from adapt.search.hits import Hits
-        from adapt.search.known import Known
+        from adapt.inference.encoding import embed
+        from adapt.retrieval import bm25, dense
+        from adapt.retrieval.exclusions import Known
+        from adapt.retrieval.hits import Hits
         from adapt.text.clean import normalised
 
         pool = list({normalised(text): text for text in [*(t.text for t in corpus), *(p.positive for p in pairs)]}.values())
@@ -166,7 +166,7 @@ class Mine(Stage):
         """The hits whose cosine is within bounds, in the order of choice: one list for each quota."""
         import numpy as np
 
-        from adapt.search.fusion import reciprocal_rank
+        from adapt.retrieval.fusion import reciprocal_rank
 
         positive = float(hits.cosines(pair, [hits.positive(pair)])[0])
         highest = self._bound(positive, self.max_score)
@@ -189,14 +189,14 @@ class Mine(Stage):
         self, hits: Hits, lists: list[list[np.ndarray]], cross_encoder: CrossEncoder | None, suspects: Suspects, job: Job
     ) -> tuple[list[list[int]], dict[tuple[int, int], float]]:
         """Each pair's negatives, and the cross-encoder's scores of (query, place)."""
-        from adapt.search.fusion import by_quota
-        from adapt.search.judge import judged
+        from adapt.retrieval.false_negatives import judged
+        from adapt.retrieval.fusion import by_quota
 
         each, more = divmod(self.negatives, len(lists[0]))
         quotas = self.quotas or [each + (number < more) for number in range(len(lists[0]))]
         if cross_encoder is None:
             return [by_quota(own, quotas) for own in lists], {}
-        from adapt.engine.cross_encoder import Truncation, predict
+        from adapt.inference.scoring import Truncation, predict
 
         truncation = Truncation()
 

@@ -11,9 +11,9 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from adapt.job import Job
-from adapt.networks import int8
-from adapt.precision import InferencePrecision
+from adapt.models import int8
 from adapt.records import CrossEncoderFolder, Encoder, EncoderFolder, OnDemand, Scored, SilverPair, Texts
+from adapt.runtime.precision import InferencePrecision
 from adapt.stages import PairLength, PositiveFloat, PositiveInt, Share, Stage, too_long
 from adapt.storage import arrays
 from adapt.text.stems import Language
@@ -107,9 +107,9 @@ class Silver(Stage):
         import numpy as np
 
         from adapt.errors import UserError
-        from adapt.models import weights_digest
-        from adapt.search.candidates import counts
-        from adapt.search.sampling import units_of
+        from adapt.models.lookup import weights_digest
+        from adapt.retrieval.candidates import counts
+        from adapt.retrieval.sampling import units_of
 
         curve, agreed = self._labeller(cross_encoder.path, gold or (), job)
         units = units_of(texts, gold or (), self.unit == "sentence", self.min_words, self.max_words)
@@ -146,9 +146,9 @@ class Silver(Stage):
 
     def _labeller(self, folder: Path, gold: Scored, job: Job) -> tuple[Any, dict[str, Any]]:
         """(its calibration, its agreement with gold): as training here saved them, or measured on gold that it never saw."""
-        from adapt import calibration
-        from adapt.engine.cross_encoder import predict
         from adapt.errors import UserError, WorkFailed
+        from adapt.inference.scoring import predict
+        from adapt.models import calibration
 
         saved = calibration.load(folder)
         curve, agreed = saved or (calibration.Calibration(), {})
@@ -175,7 +175,7 @@ class Silver(Stage):
         """Raw scores of the pool, [n]; parts that an earlier, killed run has scored are read from `job.work`."""
         import numpy as np
 
-        from adapt.engine.cross_encoder import Truncation, predict
+        from adapt.inference.scoring import Truncation, predict
 
         parts: list[np.ndarray] = []
         whole = Truncation()
@@ -204,7 +204,7 @@ class Silver(Stage):
         """The labeller in int8, judged on pairs of the pool; None for fp32."""
         import numpy as np
 
-        from adapt.engine.cross_encoder import in_int8
+        from adapt.inference.scoring import in_int8
 
         if self.precision != "int8":
             return None
@@ -217,7 +217,7 @@ class Silver(Stage):
 
     def _pool(self, units: Sequence[str], gold: Scored, model: Encoder | None, job: Job) -> Any:
         """The candidates to score, each sampler's share of them."""
-        from adapt.search import sampling
+        from adapt.retrieval import sampling
 
         sizes: dict[str, int] = {
             sampler: quota * (self.oversample if sampler == "kde" or self.target != "none" else 1)
@@ -232,7 +232,7 @@ class Silver(Stage):
     # ------------------------------------------------------------------------------------------ label distribution
 
     def _quotas(self) -> list[int]:
-        from adapt.search.candidates import quotas
+        from adapt.retrieval.candidates import quotas
 
         return quotas(self.pairs, self.shares or [1.0] * len(self.sampling))
 
@@ -240,7 +240,7 @@ class Silver(Stage):
         """The histogram that the scores are to have, or are compared with; None where there is neither target nor gold."""
         import numpy as np
 
-        from adapt.search.matching import BINS, histogram
+        from adapt.retrieval.matching import BINS, histogram
 
         return np.ones(BINS) if self.target == "uniform" else histogram(gold) if len(gold) else None
 
@@ -248,7 +248,7 @@ class Silver(Stage):
         """Which candidates stay, by row number, in order."""
         import numpy as np
 
-        from adapt.search.matching import by_density, by_histogram
+        from adapt.retrieval.matching import by_density, by_histogram
 
         rng = np.random.default_rng([seed, 2])
         if self.target != "none" and not self.shares:
@@ -267,7 +267,7 @@ class Silver(Stage):
         """Counts, `summary.json`, and a note with the histogram of candidates, silver and gold."""
         import numpy as np
 
-        from adapt.search.matching import distance, drawn, histogram
+        from adapt.retrieval.matching import distance, drawn, histogram
 
         shown = {"candidates": histogram(scores), "silver": histogram(scores[rows])}
         if len(gold):

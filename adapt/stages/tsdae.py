@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from adapt import model_folder
 from adapt.job import Job
+from adapt.models import model_folder
 from adapt.records import Encoder, EncoderFolder, Texts
 from adapt.stages import Length, NonNegativeFloat, PositiveFloat, PositiveInt, Share, TrainingStage
 
 if TYPE_CHECKING:
     import torch
 
-    from adapt.examples.noisy import NoisyTexts
+    from adapt.training.denoising_data import NoisyTexts
 
 Objective = Callable[[int, list[int]], tuple["torch.Tensor", int]]  # (epoch, rows) → (mean loss, over how many things)
 Lesson = tuple["torch.nn.Module", Objective]
@@ -138,8 +138,8 @@ class Tsdae(TrainingStage):
     def run(self, model: EncoderFolder, texts: Texts, job: Job) -> EncoderFolder:
         """The encoder after training, in `job.out / "model"`. Raises UserError if nothing is left to read."""
         from adapt.errors import UserError
-        from adapt.examples.noisy import noisy_texts
-        from adapt.networks.encoder import open_encoder, save_encoder, set_pooling
+        from adapt.models.bi_encoder import open_encoder, save_encoder, set_pooling
+        from adapt.training.denoising_data import noisy_texts
 
         tuned = self.start == "tuned" or (self.start == "auto" and model_folder.is_embedder(model.path))
         if self.objective == "vectors" and not tuned:
@@ -174,7 +174,7 @@ class Tsdae(TrainingStage):
     def _rows(self, texts: Texts, job: Job) -> list[str]:
         """What is read: sentences or whole texts, long enough, without near-duplicates."""
         from adapt.errors import UserError
-        from adapt.examples.noisy import worth_reading
+        from adapt.training.denoising_data import worth_reading
 
         kept, repeats = worth_reading(texts, self._unit() == "sentence", self.min_words, self.max_words)
         job.counts.update(duplicates=repeats)
@@ -188,12 +188,12 @@ class Tsdae(TrainingStage):
     def _train(self, encoder, model: Encoder, read: NoisyTexts, tuned: bool, job: Job):
         import numpy as np
 
-        from adapt.engine import processes
-        from adapt.engine.batches import by_like_length
-        from adapt.engine.dropout import set_dropout
-        from adapt.engine.encoder import forward
-        from adapt.engine.training import Group, epochs_of, fit, trainable
+        from adapt.inference.batching import by_like_length
+        from adapt.inference.encoding import forward
         from adapt.losses.retention import Retention
+        from adapt.models.dropout import set_dropout
+        from adapt.runtime import collectives
+        from adapt.training.loop import Group, epochs_of, fit, trainable
 
         lessons = {"denoise": self._denoise, "vectors": self._restore_vectors, "mlm": self._mask, "simcse": self._distinguish}
         module, objective = lessons[self.objective](encoder, model, read, tuned, job)
@@ -219,8 +219,8 @@ class Tsdae(TrainingStage):
             if retained.weight and done >= frozen:
                 clean = read.clean(batch)
                 # A mean over texts beside one over tokens: scaled so that several processes add both up right.
-                texts, tokens = len(batch) / processes.total(len(batch)), weight / processes.total(weight)
-                value = value + retained(clean, forward(encoder, clean)) * (texts / tokens if processes.count() > 1 else 1.0)
+                texts, tokens = len(batch) / collectives.total(len(batch)), weight / collectives.total(weight)
+                value = value + retained(clean, forward(encoder, clean)) * (texts / tokens if collectives.count() > 1 else 1.0)
             return value, weight
 
         rate = self.learning_rate or (1e-4 if self.objective == "vectors" else 1e-5 if tuned else 3e-5)
@@ -233,7 +233,7 @@ class Tsdae(TrainingStage):
 
     def _held_out(self, objective: Objective, apart: list[int], steps: int):
         """The objective on sentences that are not trained on; their noise is that of epoch 0, each time the same."""
-        from adapt.engine.training import HeldOut
+        from adapt.training.loop import HeldOut
 
         if not apart:
             return None
@@ -263,7 +263,7 @@ class Tsdae(TrainingStage):
     def _restore_vectors(self, encoder, model: Encoder, read: NoisyTexts, tuned: bool, job: Job) -> Lesson:
         import numpy as np
 
-        from adapt.engine.encoder import forward
+        from adapt.inference.encoding import forward
         from adapt.losses.linear_denoiser import DenoisedBase
         from adapt.losses.retention import cosine_distance
 
@@ -293,7 +293,7 @@ class Tsdae(TrainingStage):
         return module, objective
 
     def _distinguish(self, encoder, model: Encoder, read: NoisyTexts, tuned: bool, job: Job) -> Lesson:
-        from adapt.engine.encoder import forward
+        from adapt.inference.encoding import forward
         from adapt.losses.simcse import simcse
 
         def objective(epoch: int, batch: list[int]) -> tuple[torch.Tensor, int]:

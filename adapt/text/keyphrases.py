@@ -12,7 +12,7 @@ from adapt.text.clean import clean
 
 LENGTHS = (2, 3, 4)
 COMMON = 0.1  # a word of more than this share of the texts says little of any, and stands in no keyphrase
-K1, B = 1.5, 0.75  # as in `adapt.search.bm25`
+K1, B = 1.5, 0.75  # as in `adapt.retrieval.bm25`
 _TOKEN = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*|[^\w\s]+")
 
 

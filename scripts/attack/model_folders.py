@@ -14,7 +14,7 @@ from pathlib import Path
 from trials import command, remove, small_data
 
 from tests import tiny
-from tests.networks import damages
+from tests.models import damages
 
 TIMEOUT = 60  # seconds for one command
 

@@ -18,10 +18,10 @@ import torch
 from trials import remove, small_data
 
 from adapt import stages
-from adapt.engine import training
 from adapt.errors import UserError, WorkFailed
-from adapt.hand import run_stage
 from adapt.job import silent
+from adapt.pipeline.single_stage import run_stage
+from adapt.training import loop
 from tests import tiny
 
 STEPS = 5
@@ -39,7 +39,7 @@ WHERE = ("loss", "gradient", "weights", "infinite weights", "label")
 @contextmanager
 def poisoned(where: str, at: int) -> Iterator[None]:
     """Every training within has a NaN there, in its step number `at`."""
-    fit = training.fit
+    fit = loop.fit
 
     def spoiled(module: Any, loss: Any, plan: Any, groups: Any, job: Any, **more: Any) -> Any:
         now = -1
@@ -62,11 +62,11 @@ def poisoned(where: str, at: int) -> Iterator[None]:
 
         return fit(module, changed, plan, groups, job, **more)
 
-    training.fit = spoiled
+    loop.fit = spoiled
     try:
         yield
     finally:
-        training.fit = fit
+        loop.fit = fit
 
 
 def labelled(place: Path, at: int) -> Path:

@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT))
 from adapt import checks, stages  # noqa: E402
 from adapt.cli import main  # noqa: E402
 from adapt.errors import UserError  # noqa: E402
-from adapt.recipe import reading, shipped  # noqa: E402
+from adapt.recipe import loading, shipped  # noqa: E402
 from tests.recipe.mutations import attack  # noqa: E402
 
 NUMBERS = ("true", "'3'", ".nan", "-.inf", "1e999", "9" * 40, "{a: 1}", "[[1]]", "[a, b]", "yes")
@@ -64,7 +64,7 @@ FILES = {
 
 def settings() -> Iterator[tuple[str, str]]:
     """(key, value) for every setting of every step of the smoke recipe, with values that its type does not allow."""
-    for step in reading.load("smoke").steps:
+    for step in loading.load("smoke").steps:
         for name, info in type(step.stage).model_fields.items():
             text = str(info.annotation)
             values: tuple[str, ...]
@@ -155,7 +155,7 @@ def drawn(count: int, seed: int = 0) -> int:
             data, overrides = attack(text, rng)
             Path("r.yaml").write_bytes(data)
             try:
-                reading.load("r.yaml", overrides)
+                loading.load("r.yaml", overrides)
                 counts["loaded"] += 1
             except UserError:
                 counts["refused"] += 1

@@ -27,11 +27,11 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 import torch
 
 import adapt.cli
-import adapt.engine.cross_encoder
-import adapt.engine.encoder
+import adapt.inference.encoding
+import adapt.inference.scoring
+import adapt.pipeline.runner
 import adapt.report
-import adapt.running.runner
-from adapt.engine import training
+from adapt.training import loop
 from tests import tiny, tiny_domain
 
 torch.set_num_threads(1)  # a forked process can't take over a pool of threads
@@ -91,7 +91,7 @@ def command(words: Sequence[str], place: Path, hook: Hook | None = None, prepare
             os.close(reads), os.dup2(writes, 1), os.dup2(writes, 2), os.close(writes)
             sys.stdout, sys.stderr = os.fdopen(1, "w", buffering=1), os.fdopen(2, "w", buffering=1)
             os.chdir(place)
-            training.CHECKPOINT_SECONDS = -1.0  # a checkpoint at every step
+            loop.CHECKPOINT_SECONDS = -1.0  # a checkpoint at every step
             sys.argv = ["adapt", *words]
             if prepare:
                 prepare()

@@ -18,14 +18,14 @@ import numpy as np
 import yaml
 
 import adapt
-from adapt import models
 from adapt.checks import Measurement
 from adapt.checks.statistics import compare
 from adapt.files import read, rows
 from adapt.job import Job
+from adapt.models import lookup
+from adapt.pipeline import plan
+from adapt.pipeline.measurements import Measures
 from adapt.records import Encoder
-from adapt.running import plan
-from adapt.running.measure import Measures
 
 ARMS = Path(__file__).with_suffix(".yaml")
 WORDS, PAIRS, OTHERS = 48, 1_000, 700  # words of a text, training pairs, passages searched beside the judged ones
@@ -118,7 +118,7 @@ def run_arm(study: str, arm: str | None, seed: int, folder: Path) -> dict[str, M
     print(f"{study} / {arm or 'base'} / seed {seed}: {time.monotonic() - began:.0f} s", flush=True)
     measures = Measures(Job(seed, vectors=out / "vectors"), out / "measurements")
     digests = plan.check_digests(recipe)
-    model = Encoder(models.locate(spec["base"]["model"]) if arm is None else out / "model")
+    model = Encoder(lookup.locate(spec["base"]["model"]) if arm is None else out / "model")
     assert results["test"]
     return {
         name: measures.of(model, check.kind, check.test, "test", digests[name]["test"]) for name, check in recipe.checks.items()

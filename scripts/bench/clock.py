@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from adapt.device import device
-from adapt.environment import environment
-from adapt.precision import fast_bfloat16
+from adapt.runtime.device import device
+from adapt.runtime.environment import environment
+from adapt.runtime.precision import fast_bfloat16
 
 Side = Callable[[], float]  # does the work once and says how many seconds counted
 

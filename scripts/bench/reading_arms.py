@@ -12,21 +12,20 @@ import torch
 from clock import Arm, timed
 from scipy.stats import spearmanr
 
-from adapt import models
-from adapt.device import device
-from adapt.engine.batches import by_length
-from adapt.engine.cross_encoder import in_int8, predict
-from adapt.engine.encoder import embed
-from adapt.engine.memory import tokens_at_once
+from adapt.inference.batching import by_length
+from adapt.inference.encoding import embed
+from adapt.inference.scoring import in_int8, predict
+from adapt.inference.token_budget import tokens_at_once
 from adapt.job import Job
-from adapt.networks import int8
-from adapt.networks.encoder import open_encoder, quiet, token_ids
-from adapt.networks.reader import Reader
-from adapt.precision import InferencePrecision, fast_bfloat16
+from adapt.models import int8, lookup
+from adapt.models.bi_encoder import open_encoder, quiet, token_ids
+from adapt.models.cross_encoder import Reader
 from adapt.records import Encoder
+from adapt.runtime.device import device
+from adapt.runtime.precision import InferencePrecision, fast_bfloat16
 from adapt.stages.cross_encoder import CrossEncoderStage
 
-BASE = models.locate("all-MiniLM-L6-v2")
+BASE = lookup.locate("all-MiniLM-L6-v2")
 SIZES = (16, 32, 64, 128)
 
 
@@ -41,12 +40,12 @@ def real_share(lengths: list[int]) -> float:
 
 
 def encode_int8(size: float) -> Arm:
-    from adapt.engine import encoder
+    from adapt.inference import encoding
 
     int8.FEWEST = 0
     sample = texts.of_words(300, 5, 180, seed=77, typical=45)
-    small = encoder._in_int8(BASE, sample, Job())
-    encoder._in_int8 = lambda *_: small
+    small = encoding._in_int8(BASE, sample, Job())
+    encoding._in_int8 = lambda *_: small
     return encode(size, "int8")
 
 

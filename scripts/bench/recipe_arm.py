@@ -21,10 +21,10 @@ from datasets import Dataset
 from training_arms import BASE, BATCH, BEST, stock_encoder, trainer_seconds
 
 import adapt
-from adapt.device import device
 from adapt.files import read
-from adapt.networks.encoder import quiet, set_pooling
-from adapt.running.measure import measure_all
+from adapt.models.bi_encoder import quiet, set_pooling
+from adapt.pipeline.measurements import measure_all
+from adapt.runtime.device import device
 
 CORPORA = texts.MEDICAL.parent
 POOL = 200  # passages searched beside the judged ones: enough to rank, and the clock is for the stages more than for checks

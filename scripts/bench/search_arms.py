@@ -8,9 +8,9 @@ import torch
 from clock import Arm, timed
 
 from adapt.checks.retrieval import CHECK, Judged
-from adapt.device import device
 from adapt.records import Text
-from adapt.search import bm25, dense, topk
+from adapt.retrieval import bm25, dense, topk
+from adapt.runtime.device import device
 
 K = 50
 

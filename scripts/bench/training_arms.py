@@ -19,22 +19,22 @@ from clock import Arm, now, timed
 from datasets import Dataset
 from transformers import TrainerCallback
 
-from adapt import models
-from adapt.device import device
-from adapt.engine import training
-from adapt.engine.encoder import forward
-from adapt.examples.noisy import noisy_texts
+from adapt.inference.encoding import forward
 from adapt.job import Job
-from adapt.networks.encoder import open_encoder, padded, quiet, token_ids
-from adapt.networks.precision import set_precision
-from adapt.networks.reader import Reader
-from adapt.precision import fast_bfloat16
+from adapt.models import lookup
+from adapt.models.bi_encoder import open_encoder, padded, quiet, token_ids
+from adapt.models.cross_encoder import Reader
+from adapt.models.mixed_precision import set_precision
 from adapt.records import Encoder
+from adapt.runtime.device import device
+from adapt.runtime.precision import fast_bfloat16
 from adapt.stages.cross_encoder import CrossEncoderStage
 from adapt.stages.finetune import Finetune
 from adapt.stages.tsdae import Tsdae
+from adapt.training import loop
+from adapt.training.denoising_data import noisy_texts
 
-BASE = models.locate("all-MiniLM-L6-v2")
+BASE = lookup.locate("all-MiniLM-L6-v2")
 BATCH = 32
 BEST = "dropout 0" + (", bf16=True" if fast_bfloat16() else "")
 
@@ -83,11 +83,11 @@ def stage_seconds(run: Callable[[], Any], tokenise: Callable[[], Any]) -> float:
         took.append(now() - began)
         return found
 
-    fit, training.fit = training.fit, clocked
+    fit, loop.fit = loop.fit, clocked
     try:
         run()
     finally:
-        training.fit = fit
+        loop.fit = fit
     return sum(took) + timed(tokenise)
 
 
@@ -99,7 +99,7 @@ def stock_encoder(best: bool, pooling: str | None = None) -> Any:
     with quiet():
         model = SentenceTransformer(str(BASE), device=str(device()), config_kwargs=settings)
     if pooling:
-        from adapt.networks.encoder import set_pooling
+        from adapt.models.bi_encoder import set_pooling
 
         set_pooling(model, pooling)
     return model
@@ -163,7 +163,7 @@ def tsdae(size: float) -> Arm:
         return trainer_seconds("sentence", model, data, loss, seed, best)
 
     def gate() -> dict[str, tuple[float, bool]]:
-        from adapt.networks.encoder import set_pooling
+        from adapt.models.bi_encoder import set_pooling
 
         mine, twin = open_encoder(BASE, "fp32"), stock_encoder(True, "cls")
         set_pooling(mine, "cls")

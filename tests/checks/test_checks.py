@@ -70,7 +70,7 @@ def test_triplet_accuracy_agrees_with_sentence_transformers(embedder, monkeypatc
     from sentence_transformers.sentence_transformer.evaluation import TripletEvaluator
 
     from adapt.job import Job
-    from adapt.running.measure import OnDisk
+    from adapt.pipeline.measurements import OnDisk
 
     rng = random.Random(9)
     rows = [Triplet(sentence(rng, 4), sentence(rng, 6), (sentence(rng, 6),)) for _ in range(40)]

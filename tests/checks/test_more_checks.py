@@ -18,7 +18,7 @@ def test_reranking_agrees_with_sentence_transformers(embedder):
     from sentence_transformers.sentence_transformer.evaluation import RerankingEvaluator
 
     from adapt.job import Job
-    from adapt.running.measure import OnDisk
+    from adapt.pipeline.measurements import OnDisk
 
     words = ("pain", "rash", "fever", "dose", "left", "mild", "severe", "clinic")
     rows = [

@@ -69,7 +69,7 @@ def test_retrieval_agrees_with_trec_eval_where_passages_tie():
 @pytest.mark.parametrize("few", [0, 1_000])
 def test_ranks_are_the_places_in_an_exact_search_counted_or_sorted(monkeypatch, few):
     from adapt.checks import ranking
-    from adapt.search import dense
+    from adapt.retrieval import dense
 
     monkeypatch.setattr(ranking, "FEW", few)
     monkeypatch.setattr(ranking, "BLOCK", 1_000)
@@ -116,7 +116,7 @@ def test_retrieval_agrees_with_sentence_transformers(embedder):
     from sentence_transformers.sentence_transformer.evaluation import InformationRetrievalEvaluator
 
     from adapt.job import Job
-    from adapt.running.measure import OnDisk
+    from adapt.pipeline.measurements import OnDisk
 
     rng = random.Random(4)
     corpus = [Text(f"d{i}", sentence(rng, 12)) for i in range(60)]

@@ -44,7 +44,7 @@ def test_counters_are_no_parameters_and_pickles_beside_safetensors_no_weights(tm
 
 def test_a_model_on_disk_is_measured(embedder):
     from adapt.job import Job
-    from adapt.running.measure import OnDisk
+    from adapt.pipeline.measurements import OnDisk
 
     found = speed.measure(OnDisk(embedder, Job()).embed, ["heart pain", "skin rash"], ["kidney dose", "liver tablet", "cough"])
     assert found["dimensions"] == 32 and 0 < found["latency_ms_p50"] <= found["latency_ms_p95"] and found["texts_per_second"] > 0

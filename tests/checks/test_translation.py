@@ -6,8 +6,8 @@ import pytest
 from adapt import checks
 from adapt.checks.statistics import compare
 from adapt.job import Job
+from adapt.pipeline.measurements import OnDisk
 from adapt.records import Parallel
-from adapt.running.measure import OnDisk
 
 from ..conftest import SAMPLES, WORDS
 

@@ -20,9 +20,9 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture
 def on():
     """`on("cuda", "bf16")`: from here to the test's end, models compute there in that precision."""
-    from adapt import device
-    from adapt.engine import memory, opened
-    from adapt.precision import fast_bfloat16
+    from adapt.inference import open_models, token_budget
+    from adapt.runtime import device
+    from adapt.runtime.precision import fast_bfloat16
 
     before = {name: os.environ.get(name) for name in ("ADAPT_DEVICE", "ADAPT_PRECISION")}
 
@@ -30,8 +30,8 @@ def on():
         os.environ.update(ADAPT_DEVICE=where, ADAPT_PRECISION=precision)
         device.device.cache_clear()
         fast_bfloat16.cache_clear()
-        opened.close()
-        memory._limit.tokens = None
+        open_models.close()
+        token_budget._limit.tokens = None
 
     yield move
     move("cpu")

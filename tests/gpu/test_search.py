@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from adapt.search import dense, topk
+from adapt.retrieval import dense, topk
 
 
 def test_neighbours_are_those_of_a_full_sort(on, monkeypatch):

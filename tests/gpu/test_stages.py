@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from adapt import stages
-from adapt.engine import cross_encoder, encoder, opened
+from adapt.inference import encoding, open_models, scoring
 from adapt.job import Job
-from adapt.networks.encoder import open_encoder
-from adapt.networks.reader import Reader
+from adapt.models.bi_encoder import open_encoder
+from adapt.models.cross_encoder import Reader
 from adapt.records import CrossEncoder, Encoder, Pair, Parallel, ScoredPair, Text, Triplet
 
 from ..conftest import sentence
@@ -73,15 +73,15 @@ def test_embeddings_and_scores_equal_the_cpus(on, request, tmp_path, base):
     on("cpu")
     Reader(folder, new_head_seed=1).save(tmp_path / "m")
     pairs = [(p.anchor, p.positive) for p in PAIRS]
-    vectors, scores = encoder.embed(folder, LINES, Job()), cross_encoder.predict(tmp_path / "m", pairs, Job())
+    vectors, scores = encoding.embed(folder, LINES, Job()), scoring.predict(tmp_path / "m", pairs, Job())
     on("cuda")
-    assert abs(encoder.embed(folder, LINES, Job()) - vectors).max() < 1e-4
-    assert abs(cross_encoder.predict(tmp_path / "m", pairs, Job()) - scores).max() < 1e-4
+    assert abs(encoding.embed(folder, LINES, Job()) - vectors).max() < 1e-4
+    assert abs(scoring.predict(tmp_path / "m", pairs, Job()) - scores).max() < 1e-4
     for precision in ("bf16", "fp16"):
         on("cuda", precision)
-        rounded = encoder.embed(folder, LINES, Job())
+        rounded = encoding.embed(folder, LINES, Job())
         assert (rounded * vectors).sum(1).min() > 0.9995 and abs(np.linalg.norm(rounded, axis=1) - 1).max() < 1e-6
-        found = cross_encoder.predict(tmp_path / "m", pairs, Job())
+        found = scoring.predict(tmp_path / "m", pairs, Job())
         assert abs(found - scores).max() < 0.02 and len(np.unique(found)) >= 0.9 * len(np.unique(scores))
 
 
@@ -125,7 +125,7 @@ def test_the_same_seed_makes_the_same_weights_on_one_gpu(on, bundled):
 def test_too_little_memory_is_met_with_smaller_groups_and_the_same_mathematics(on, bundled):
     on("cuda")
     whole = trained("finetune", {"batch_size": 48}, bundled)
-    opened.close()
+    open_models.close()
     _, total = torch.cuda.mem_get_info()
     torch.cuda.set_per_process_memory_fraction(min(1.0, (torch.cuda.memory_allocated() + 900 * 2**20) / total))
     try:
@@ -136,13 +136,13 @@ def test_too_little_memory_is_met_with_smaller_groups_and_the_same_mathematics(o
 
 
 def test_memory_is_given_back_between_stages(on, bundled):
-    from adapt.running.memory import release
+    from adapt.inference.memory import release
 
     on("cuda")
     release()
     before = torch.cuda.memory_allocated()
     trained("finetune", {}, bundled)
-    encoder.embed(bundled, LINES, Job())
+    encoding.embed(bundled, LINES, Job())
     release()
     assert torch.cuda.memory_allocated() - before < 2**20 and torch.cuda.memory_reserved() < 512 * 2**20
 

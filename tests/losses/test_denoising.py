@@ -3,7 +3,7 @@ import torch
 
 from adapt.errors import UserError
 from adapt.losses.denoising import Denoising
-from adapt.networks.encoder import open_encoder, padded
+from adapt.models.bi_encoder import open_encoder, padded
 
 TEXTS = ["The heart helps the kidney.", "Fever falls after the tablet.", "A mild rash and a cough."]
 NOISY = ["The heart.", "Fever tablet.", "rash cough."]

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from adapt.losses.denoising import Denoising
-from adapt.networks.encoder import open_encoder
+from adapt.models.bi_encoder import open_encoder
 
 from ..conftest import tolerance
 

@@ -5,10 +5,10 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge
 
-from adapt.engine.encoder import embed, forward
+from adapt.inference.encoding import embed, forward
 from adapt.job import Job
 from adapt.losses.linear_denoiser import DenoisedBase, linear_denoiser
-from adapt.networks.encoder import open_encoder
+from adapt.models.bi_encoder import open_encoder
 
 from ..conftest import tolerance
 

@@ -7,7 +7,7 @@ from transformers import BertConfig, BertForMaskedLM
 
 from adapt.losses.masked import Masked
 from adapt.losses.simcse import simcse
-from adapt.networks.encoder import open_encoder
+from adapt.models.bi_encoder import open_encoder
 
 from ..conftest import assert_alike, tolerance
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from adapt.engine.encoder import forward
+from adapt.inference.encoding import forward
 from adapt.losses.retention import Retention, cosine_distance
-from adapt.networks.encoder import open_encoder
+from adapt.models.bi_encoder import open_encoder
 
 TEXTS = ["The heart helps the kidney.", "Fever falls.", "A mild rash and a cough after the tablet."]
 

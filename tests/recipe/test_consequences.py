@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from adapt.errors import UserError
-from adapt.recipe import reading
+from adapt.recipe import loading
 
 STEPS = ("tsdae", "cross-encoder", "silver", "augment", "mine", "finetune")
 
@@ -16,7 +16,7 @@ def problems(recipe_file, change):
     change(raw)
     recipe_file.write_text(yaml.safe_dump(raw, sort_keys=False))
     with pytest.raises(UserError) as caught:
-        reading.load(str(recipe_file))
+        loading.load(str(recipe_file))
     return caught.value.problems
 
 

@@ -3,7 +3,7 @@
 import random
 
 from adapt.errors import UserError
-from adapt.recipe import Recipe, reading, shipped
+from adapt.recipe import Recipe, loading, shipped
 
 from .mutations import attack
 
@@ -15,7 +15,7 @@ def test_whatever_a_recipe_holds_it_loads_or_is_refused_in_words(tmp_path, monke
         data, overrides = attack(text, rng)
         (tmp_path / "r.yaml").write_bytes(data)
         try:
-            found = reading.load("r.yaml", overrides)
+            found = loading.load("r.yaml", overrides)
         except UserError as error:
             refused += 1
             assert error.problems and all(isinstance(problem, str) and len(problem) < 2_000 for problem in error.problems)

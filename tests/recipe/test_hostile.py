@@ -5,13 +5,13 @@ import os
 import pytest
 
 from adapt.errors import UserError
-from adapt.recipe import combinations, overrides, reading, variants, yaml_lines
+from adapt.recipe import combinations, loading, overrides, variants, yaml_lines
 from adapt.recipe.problems import Problems
 
 
 def refused(recipe_file, *changes):
     with pytest.raises(UserError) as caught:
-        reading.load(str(recipe_file), changes)
+        loading.load(str(recipe_file), changes)
     return caught.value.problems
 
 
@@ -142,7 +142,7 @@ def test_a_hostile_override_is_one_sentence_with_its_key(recipe_file, change, wo
 def test_a_file_that_is_no_recipe_says_why_and_where(tmp_path, data, words):
     (tmp_path / "r.yaml").write_bytes(data)
     with pytest.raises(UserError, match=words) as caught:
-        reading.load(str(tmp_path / "r.yaml"))
+        loading.load(str(tmp_path / "r.yaml"))
     assert all("r.yaml" in problem for problem in caught.value.problems)
 
 
@@ -152,14 +152,14 @@ def test_what_is_no_file_is_said_so(tmp_path):
         ("~nobody-of-this-name/r.yaml", "no such user"), ("", "no such file"), (tmp_path / "none.yaml", "no such file"),
     ):  # fmt: skip
         with pytest.raises(UserError, match=words):
-            reading.load(str(name))
+            loading.load(str(name))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_an_unreadable_recipe_says_so(recipe_file):
     recipe_file.chmod(0)
     with pytest.raises(UserError, match="permission denied"):
-        reading.load(str(recipe_file))
+        loading.load(str(recipe_file))
 
 
 def test_a_sweep_is_counted_and_bounded_before_it_is_made(recipe_file):
@@ -170,7 +170,7 @@ def test_a_sweep_is_counted_and_bounded_before_it_is_made(recipe_file):
     assert len(said) == 1 and "2,560,000 combinations (max_steps 40 × batch_size 40" in said[0]
     over = ["sweep={finetune: {epochs: [1, 2, 3]}}", "max_combinations=2"]
     assert "3 combinations (epochs 3) are more than 2" in refused(recipe_file, *over)[0]
-    loaded = reading.load(str(recipe_file), [over[0], "max_combinations=3"])
+    loaded = loading.load(str(recipe_file), [over[0], "max_combinations=3"])
     assert combinations(loaded) == len(variants(loaded)) == 3
     assert "1 or more (got 0)" in refused(recipe_file, "max_combinations=0")[0]
 
@@ -179,13 +179,13 @@ def test_every_combination_of_a_sweep_is_checked_as_if_it_stood_in_the_recipe(re
     said = refused(recipe_file, "sweep={mine: {range_min: [0, 60], range_max: [50, 80]}}")
     assert len(said) == 1 and "step 'mine' with range_min 60, range_max 50: range_min 60 leaves nothing" in said[0]
     # a value that fits only beside another one's is fine where that other is always there
-    assert combinations(reading.load(str(recipe_file), ["sweep={mine: {range_min: [60], range_max: [70, 80]}}"])) == 2
+    assert combinations(loading.load(str(recipe_file), ["sweep={mine: {range_min: [60], range_max: [70, 80]}}"])) == 2
     assert "expected a whole number (got true)" in refused(recipe_file, "sweep={finetune: {epochs: [1, true]}}")[0]
     assert "a value stands twice" in refused(recipe_file, "sweep={finetune: {epochs: [1, 1]}}")[0]
 
 
 def test_what_is_written_well_still_loads(recipe_file):
-    loaded = reading.load(
+    loaded = loading.load(
         str(recipe_file),
         [
             "name=My recipe (v1.2)", "stages.silver.pairs=1e3", "stages.silver.calibrated=True", "stages.mine.max_share=null",
@@ -204,7 +204,7 @@ def test_words_of_the_command_line_that_are_files_too_stay_words(recipe_file, tm
     for name in ("target", "sts", "guard"):
         (elsewhere / name).mkdir()
     monkeypatch.chdir(elsewhere)
-    assert reading.load(str(recipe_file), ["checks.sts.role=guard", "checks.sts.kind=sts"]).checks["sts"].role == "guard"
+    assert loading.load(str(recipe_file), ["checks.sts.role=guard", "checks.sts.kind=sts"]).checks["sts"].role == "guard"
 
 
 def test_a_text_that_is_no_yaml_is_a_text_on_the_command_line(tmp_path):

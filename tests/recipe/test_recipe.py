@@ -2,14 +2,14 @@ import pytest
 
 from adapt import recipe
 from adapt.errors import UserError
-from adapt.recipe import reading, yaml_lines
+from adapt.recipe import loading, yaml_lines
 
 from ..conftest import SAMPLES
 
 
 def test_every_problem_is_told_at_once_with_line_and_nearest_word():
     with pytest.raises(UserError) as caught:
-        reading.load(str(SAMPLES / "recipes" / "many-problems.yaml"))
+        loading.load(str(SAMPLES / "recipes" / "many-problems.yaml"))
     said = caught.value.problems
     expected = (SAMPLES / "recipes" / "many-problems.expected").read_text().splitlines()
     for line in expected:
@@ -27,7 +27,7 @@ def test_every_problem_is_told_at_once_with_line_and_nearest_word():
 )
 def test_yaml_itself_is_checked(name, words):
     with pytest.raises(UserError, match=words):
-        reading.load(str(SAMPLES / "recipes" / f"{name}.yaml"))
+        loading.load(str(SAMPLES / "recipes" / f"{name}.yaml"))
 
 
 @pytest.mark.parametrize(
@@ -49,19 +49,19 @@ def test_plain_words_are_read_as_in_yaml_1_2(text, value):
 
 def test_an_unknown_recipe_names_the_nearest_that_ships():
     with pytest.raises(UserError, match="Did you mean 'medical-recipe'"):
-        reading.load("medical-recpe")
+        loading.load("medical-recpe")
 
 
 def test_every_recipe_that_ships_loads():
     found = recipe.shipped()
     assert {"medical-recipe", "smoke"} <= set(found)
     for name in found:
-        loaded = reading.load(name)
+        loaded = loading.load(name)
         assert loaded.name == name and loaded.description and loaded.steps
 
 
 def test_inputs_are_found_by_name_then_by_stand_in(recipe_file):
-    steps = {step.id: step for step in reading.load(str(recipe_file)).steps}
+    steps = {step.id: step for step in loading.load(str(recipe_file)).steps}
     assert steps["cross-encoder"].inputs == {"model": ("model",), "pairs": ("gold",)}
     assert steps["silver"].inputs["cross_encoder"] == ("cross-encoder",)
     assert steps["mine"].inputs["corpus"] == ("texts",) and "cross_encoder" not in steps["mine"].inputs
@@ -70,7 +70,7 @@ def test_inputs_are_found_by_name_then_by_stand_in(recipe_file):
 
 
 def test_set_changes_settings_by_step_id(recipe_file):
-    loaded = reading.load(
+    loaded = loading.load(
         str(recipe_file), ["stages.augment.learning_rate=3e-6", "seed=9", "data.limit=5", "checks.sts=null", "gate=null"]
     )
     assert loaded.seed == 9 and loaded.limit == 5 and "sts" not in loaded.checks and loaded.gate is None
@@ -90,17 +90,17 @@ def test_set_changes_settings_by_step_id(recipe_file):
 )
 def test_a_wrong_set_says_so(recipe_file, override, words):
     with pytest.raises(UserError, match=words):
-        reading.load(str(recipe_file), [override])
+        loading.load(str(recipe_file), [override])
 
 
 def test_set_paths_start_where_the_user_stands(recipe_file, tmp_path_factory, monkeypatch):
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     (elsewhere / "mine.jsonl").write_text('{"text": "x"}\n')
     monkeypatch.chdir(elsewhere)
-    assert reading.load(str(recipe_file), ["data.texts=mine.jsonl"]).data["texts"] == str(elsewhere / "mine.jsonl")
+    assert loading.load(str(recipe_file), ["data.texts=mine.jsonl"]).data["texts"] == str(elsewhere / "mine.jsonl")
 
 
 def test_set_takes_a_mapping_with_paths_in_it(recipe_file, monkeypatch):
     monkeypatch.chdir(SAMPLES / "data")
-    loaded = reading.load(str(recipe_file), ["checks.retrieval.test={folder: beir, pool: 2}"])
+    loaded = loading.load(str(recipe_file), ["checks.retrieval.test={folder: beir, pool: 2}"])
     assert loaded.checks["retrieval"].test == {"folder": str(SAMPLES / "data" / "beir"), "pool": 2}

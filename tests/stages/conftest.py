@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from adapt.engine import cross_encoder
+from adapt.inference import scoring
 from adapt.records import CrossEncoder, ScoredPair, Text
 
 from ..conftest import WORDS, sentence
@@ -37,7 +37,7 @@ def labeller(tmp_path, monkeypatch):
         return np.array([known(a, b) for a, b in pairs])
 
     asked = []
-    monkeypatch.setattr(cross_encoder, "predict", predict)
+    monkeypatch.setattr(scoring, "predict", predict)
     made = CrossEncoder(folder)
     object.__setattr__(made, "asked", asked)
     return made

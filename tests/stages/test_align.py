@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from adapt import checks, stages
-from adapt.engine.encoder import embed
 from adapt.errors import UserError
+from adapt.inference.encoding import embed
 from adapt.job import Job
 from adapt.losses.alignment import to_teacher
-from adapt.networks.encoder import open_encoder, save_encoder
+from adapt.models.bi_encoder import open_encoder, save_encoder
+from adapt.pipeline.measurements import OnDisk
 from adapt.records import Encoder, Parallel
-from adapt.running.measure import OnDisk
 
 from ..conftest import WORDS, sentence
 

@@ -4,10 +4,11 @@ import random
 import numpy as np
 import pytest
 
-from adapt import calibration, stages
-from adapt.engine import cross_encoder
-from adapt.engine.cross_encoder import predict
+from adapt import stages
+from adapt.inference import scoring
+from adapt.inference.scoring import predict
 from adapt.job import Job
+from adapt.models import calibration
 from adapt.records import Encoder, ScoredPair
 
 from ..conftest import sentence
@@ -38,7 +39,7 @@ def test_held_out_pairs_are_not_trained_on_and_agreement_is_measured_on_them(emb
         asked.extend(pairs)
         return np.linspace(0, 1, len(pairs))
 
-    monkeypatch.setattr(cross_encoder, "predict", measured)
+    monkeypatch.setattr(scoring, "predict", measured)
     both = [*gold, *(ScoredPair(p.sentence2, p.sentence1, p.score) for p in gold)]
     job = Job(1)
     made = CrossEncoder(max_steps=1, held_out=0.25).run(Encoder(embedder), both, job)
@@ -89,11 +90,11 @@ def test_of_several_seeds_the_best_on_held_out_gold_stays(embedder, gold):
 
 
 def test_a_run_killed_between_two_seeds_trains_the_second_only(embedder, gold, tmp_path, monkeypatch):
-    from adapt.engine import training
+    from adapt.training import loop
 
     stage = CrossEncoder(seeds=2, max_steps=3, held_out=0.5, **QUICK)
     whole = stage.run(Encoder(embedder), gold, Job(4))
-    real, trained = training.fit, []
+    real, trained = loop.fit, []
 
     def fit(module, loss, plan, groups, job, **how):
         trained.append(job.seed)
@@ -101,7 +102,7 @@ def test_a_run_killed_between_two_seeds_trains_the_second_only(embedder, gold, t
             raise KeyboardInterrupt
         return real(module, loss, plan, groups, job, **how)
 
-    monkeypatch.setattr(training, "fit", fit)
+    monkeypatch.setattr(loop, "fit", fit)
     out, work = tmp_path / "out", tmp_path / "work"
     out.mkdir(), work.mkdir()
     with pytest.raises(KeyboardInterrupt):

@@ -7,10 +7,10 @@ import torch
 from safetensors.torch import load_file
 
 from adapt import stages
-from adapt.engine.encoder import embed
 from adapt.errors import UserError
+from adapt.inference.encoding import embed
 from adapt.job import Job
-from adapt.networks.reader import Reader
+from adapt.models.cross_encoder import Reader
 from adapt.records import CrossEncoder, Encoder, Joined, Labelled, Pair, ScoredPair, Triplet
 
 Finetune = stages.find("finetune")
@@ -216,7 +216,7 @@ def test_replayed_pairs_share_an_epoch_with_triplets(embedder, rows):
 
 def test_a_second_file_of_pairs_is_named_by_hand(embedder, rows, tmp_path):
     from adapt import files
-    from adapt.hand import run_stage
+    from adapt.pipeline.single_stage import run_stage
 
     files.write(rows["triplets"], tmp_path / "triplets.jsonl")
     files.write(rows["pairs"][:5], tmp_path / "replay.csv")

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from adapt import stages
-from adapt.engine.encoder import embed
 from adapt.errors import UserError
+from adapt.inference.encoding import embed
 from adapt.job import Job
 from adapt.records import CrossEncoder, Encoder, Joined, Pair, Text
 
@@ -97,7 +97,7 @@ def test_quotas_give_each_finder_its_share_and_the_other_fills_what_is_missing(m
 
 
 def test_reciprocal_ranks_add_up_over_finders():
-    from adapt.search.fusion import by_quota, reciprocal_rank
+    from adapt.retrieval.fusion import by_quota, reciprocal_rank
 
     one, two = (np.array([7, 3, 9]), np.array([1, 2, 3])), (np.array([9, 3, 5]), np.array([1, 2, 8]))
     # 3: 2/62 = .03226; 9: 1/63 + 1/61 = .03227; 7: 1/61; 5: 1/68
@@ -129,17 +129,17 @@ def test_suspected_positives_are_written_for_review_the_most_suspicious_first(mo
 
 
 def test_overlap_is_the_shared_area_of_two_histograms():
-    from adapt.search.analysis import overlap
+    from adapt.retrieval.mining_report import overlap
 
     left, right = np.array([0.05, 0.15, 0.15, 0.25]), np.array([0.15, 0.25, 0.35, 0.45])
     assert overlap(left, right) == 0.5 and overlap(left, left) == 1.0 and overlap(left, -left) == 0.0
 
 
 def test_a_cross_encoder_judges_on_calibrated_scores(monkeypatch, language_model, tmp_path):
-    from adapt import calibration
-    from adapt.calibration import calibrate
-    from adapt.engine.cross_encoder import predict
-    from adapt.networks.reader import Reader
+    from adapt.inference.scoring import predict
+    from adapt.models import calibration
+    from adapt.models.calibration import calibrate
+    from adapt.models.cross_encoder import Reader
 
     folder = tmp_path / "judge"
     folder.mkdir()
@@ -168,7 +168,7 @@ def test_a_miner_takes_the_model_s_place_in_search_and_filter(monkeypatch):
 
     near, far, both = (1, 0.5), (0, 1), {"q": (1, 0), "p": (1, 0.1)}
     tables = {"model": Points(both | {"a": near, "b": far}), "miner": Points(both | {"a": far, "b": near})}
-    monkeypatch.setattr("adapt.engine.encoder.embed", lambda folder, texts, job, **_: tables[folder.name](texts))
+    monkeypatch.setattr("adapt.inference.encoding.embed", lambda folder, texts, job, **_: tables[folder.name](texts))
     stage = stages.find("mine")(finders=("dense",), negatives=1)
     given = [Pair("q", "p")], Encoder(Path("model")), Job(2), [Text("a", "a"), Text("b", "b")]
     assert stage.run(*given)[0].negatives == ("a",)

@@ -123,12 +123,12 @@ def test_a_cross_encoder_filters_without_being_asked_for_a_margin_and_in_few_cal
     second = {(anchor, negatives[1]): 0.45 for (anchor, _), negatives in plain.items()}
     right = {(p.anchor, p.positive): 0.47 for p in pairs}
     judge = Judge(first | second | right)
-    monkeypatch.setattr("adapt.engine.cross_encoder.predict", judge)
+    monkeypatch.setattr("adapt.inference.scoring.predict", judge)
     found = mined(monkeypatch, Points(), pairs, corpus, max_share=None, negatives=3, cross_encoder=CrossEncoder(tmp_path))
     assert all(found[key][:2] == plain[key][1:] and len(found[key]) == 3 for key in plain)  # called a positive: passed over
     assert judge.calls == 2 and len(judge.asked) == len(set(judge.asked)) == 20 * (1 + 3 + 1)  # no more than needed
     judge = Judge(first | second | right)
-    monkeypatch.setattr("adapt.engine.cross_encoder.predict", judge)
+    monkeypatch.setattr("adapt.inference.scoring.predict", judge)
     found = mined(monkeypatch, Points(), pairs, corpus, max_share=0.9, negatives=3, cross_encoder=CrossEncoder(tmp_path))
     assert not any((anchor, text) in first | second for (anchor, _), texts in found.items() for text in texts)  # 0.45 > 0.9 · 0.47
     theirs = Judge(first)
@@ -153,7 +153,7 @@ def test_random_choice_depends_on_the_job_s_seed_alone(monkeypatch):
 
 
 def test_vectors_that_were_kept_are_those_of_the_model_that_asks(monkeypatch, embedder, texts, tmp_path):
-    from adapt.networks.encoder import open_encoder, save_encoder
+    from adapt.models.bi_encoder import open_encoder, save_encoder
 
     other = open_encoder(embedder)
     for parameter in other.parameters():

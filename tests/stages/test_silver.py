@@ -5,14 +5,16 @@ import weakref
 import numpy as np
 import pytest
 
-from adapt import calibration, files, hand, records, stages
-from adapt.calibration import Calibration
-from adapt.engine import cross_encoder
+from adapt import files, records, stages
 from adapt.errors import UserError, WorkFailed
+from adapt.inference import scoring
 from adapt.job import Job
-from adapt.models import weights_digest
+from adapt.models import calibration
+from adapt.models.calibration import Calibration
+from adapt.models.lookup import weights_digest
+from adapt.pipeline import single_stage
 from adapt.records import Encoder, ScoredPair, SilverPair, Text, kind_of_records
-from adapt.search.matching import allotted, distance, histogram
+from adapt.retrieval.matching import allotted, distance, histogram
 
 from ..conftest import sentence
 from .conftest import known
@@ -158,7 +160,7 @@ def test_a_real_classifier_off_the_shelf_labels_texts_alone(language_model, many
     (tmp_path / "texts.txt").write_text("\n".join(text.text for text in many))
     out = tmp_path / "silver.parquet"
     sources = {"texts": str(tmp_path / "texts.txt"), "cross_encoder": str(tmp_path / "m")}
-    counts = hand.run_stage(Silver(sampling=("bm25", "random"), pairs=40), sources, out, 1, lambda event: None)
+    counts = single_stage.run_stage(Silver(sampling=("bm25", "random"), pairs=40), sources, out, 1, lambda event: None)
     made = files.read(out, "scored")
     assert len(made) == 40 == counts["rows"] and len({pair.score for pair in made}) > 10
     summary = json.loads((tmp_path / "silver.summary.json").read_text())
@@ -192,7 +194,7 @@ def test_a_killed_run_goes_on_with_the_first_part_that_is_missing(labeller, many
     whole = list(stage.run(many, labeller, Job(1), gold=gold))
     sizes = list(labeller.asked)[1:]  # the first is gold's
     assert len(sizes) > 5 and set(sizes[:-1]) == {16}
-    real, calls = cross_encoder.predict, 0
+    real, calls = scoring.predict, 0
 
     def dies(*args, **kwargs):
         nonlocal calls
@@ -203,11 +205,11 @@ def test_a_killed_run_goes_on_with_the_first_part_that_is_missing(labeller, many
 
     work = tmp_path / "work"
     work.mkdir()
-    monkeypatch.setattr(cross_encoder, "predict", dies)
+    monkeypatch.setattr(scoring, "predict", dies)
     with pytest.raises(KeyboardInterrupt):
         stage.run(many, labeller, Job(1, work=work), gold=gold)
-    monkeypatch.setattr(cross_encoder, "predict", real)
-    from adapt.search import bm25
+    monkeypatch.setattr(scoring, "predict", real)
+    from adapt.retrieval import bm25
 
     monkeypatch.setattr(bm25, "top", None)  # the candidates are not looked for again
     labeller.asked.clear()

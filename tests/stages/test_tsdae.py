@@ -1,8 +1,8 @@
 import pytest
 
 from adapt import stages
-from adapt.engine.encoder import embed
 from adapt.errors import UserError
+from adapt.inference.encoding import embed
 from adapt.job import Job
 from adapt.records import Encoder, Text
 
@@ -19,7 +19,7 @@ def test_gentle_tsdae_stays_nearer_to_the_base_than_the_papers_way(embedder, tex
 
 
 def test_tsdae_keeps_the_pooling_of_its_base(embedder, language_model, texts):
-    from adapt.networks.encoder import open_encoder
+    from adapt.models.bi_encoder import open_encoder
 
     for base, mode in ((embedder, "mean"), (language_model, "cls")):
         job = Job(1)
@@ -64,9 +64,9 @@ def test_an_encoder_without_a_decoder_is_sent_to_an_objective_that_works(tmp_pat
 
 @pytest.mark.parametrize("start", ["raw", "tuned"])
 def test_a_killed_run_goes_on_to_the_same_bits_decoder_and_all(embedder, texts, tmp_path, monkeypatch, start):
-    from adapt.engine import training
+    from adapt.training import loop
 
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", -1.0)
     stage = stages.find("tsdae")(start=start, epochs=2, batch_size=8, dropout=0.1)
 
     def job(name, tell=lambda event: None):

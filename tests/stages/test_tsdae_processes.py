@@ -8,9 +8,9 @@ from safetensors.torch import load_file, save_file
 from torch import multiprocessing
 
 from adapt import stages
-from adapt.engine import training
 from adapt.job import Job
 from adapt.records import Encoder, Text
+from adapt.training import loop
 
 from ..conftest import assert_alike, sentence, tolerance
 
@@ -21,10 +21,10 @@ OBJECTIVES = ("denoise", "mlm", "vectors")
 
 def train(rank, count, base, texts, out):
     """One of `count` processes; each keeps its own weights, for only the first writes the model."""
-    from adapt.networks import encoder
+    from adapt.models import bi_encoder
 
     torch.set_num_threads(1)
-    training.CHECKPOINT_SECONDS = -1.0  # a checkpoint after the first step
+    loop.CHECKPOINT_SECONDS = -1.0  # a checkpoint after the first step
     if count > 1:
         torch.distributed.init_process_group("gloo", init_method=f"file://{out}/meet", rank=rank, world_size=count)
     for objective in OBJECTIVES:
@@ -32,7 +32,9 @@ def train(rank, count, base, texts, out):
         job = Job(3, place / "out", place / "work")
         job.out.mkdir(parents=True)
         job.work.mkdir()
-        encoder.save_encoder = lambda model, folder, place=place: save_file(dict(model.state_dict()), place / "model.safetensors")
+        bi_encoder.save_encoder = lambda model, folder, place=place: save_file(
+            dict(model.state_dict()), place / "model.safetensors"
+        )
         stages.find("tsdae")(**SETTINGS, objective=objective).run(Encoder(base), texts, job)
     if count > 1:
         torch.distributed.destroy_process_group()
@@ -64,7 +66,7 @@ def test_two_processes_train_the_one_model_that_one_process_trains(trained, obje
 
 
 def test_a_checkpoint_without_the_decoder_is_noticed(embedder, texts, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", -1.0)
     job = Job(3, tmp_path, tmp_path)
     stage = stages.find("tsdae")(**SETTINGS)
     stage.run(Encoder(embedder), texts, job)

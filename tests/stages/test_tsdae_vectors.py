@@ -7,11 +7,11 @@ import pytest
 from safetensors.torch import load_file
 
 from adapt import stages
-from adapt.engine import training
 from adapt.errors import UserError
 from adapt.job import Job
-from adapt.networks.encoder import open_encoder
+from adapt.models.bi_encoder import open_encoder
 from adapt.records import Encoder, Text
+from adapt.training import loop
 
 Tsdae = stages.find("tsdae")
 SETTINGS = {"objective": "vectors", "batch_size": 8, "learning_rate": 1e-3}
@@ -67,7 +67,7 @@ def test_retention_holds_the_vectors_of_clean_texts(embedder, many):
 
 
 def test_a_killed_run_goes_on_to_the_same_bits_and_another_seed_makes_others(embedder, many, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", -1.0)
     stage = Tsdae(**SETTINGS, epochs=2, dropout=0.1)
 
     def go(name, seed=1, tell=lambda event: None):

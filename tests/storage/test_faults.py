@@ -6,12 +6,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from adapt.engine import checkpoint
 from adapt.errors import UserError
 from adapt.files import read, write
 from adapt.records import Text
 from adapt.storage import arrays, faults
 from adapt.storage.faults import naming
+from adapt.training import checkpoint
 
 from ..operations import before, before_each
 

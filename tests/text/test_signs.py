@@ -2,7 +2,7 @@
 
 import pytest
 
-from adapt.search.containment import contained
+from adapt.retrieval.containment import contained
 from adapt.text.clean import normalised, words
 from adapt.text.near import near
 from adapt.text.stems import stems

@@ -1,0 +1,147 @@
+"""Commands that measure models."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from adapt import checks
+from adapt.cli.output import say, voice
+from adapt.cli.read_options import reads_data
+from adapt.errors import UserError
+
+DATA_OF = {
+    "classification": "texts with a topic each",
+    "clustering": "texts with a topic each",
+    "pairs": "sentence1, sentence2, score: matching or not",
+    "reranking": "query, positive, negative (lists)",
+    "retrieval": "a BEIR folder",
+    "sts": "sentence1, sentence2, score",
+    "translation": "parallel sentences: source, target",
+    "triplets": "anchor, positive, negative",
+}
+
+
+def _data_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """An option for the data of every kind of check."""
+    for kind in reversed(checks.names()):
+        command = click.option(f"--{kind}", help=DATA_OF.get(kind, f"data for the check '{kind}'"))(command)
+    command = click.option("--recipe", help="all checks of a recipe")(command)
+    command = click.option("--split", default="test", show_default=True, help="dev or test, of a recipe or a BEIR folder")(command)
+    return click.option("--json", "as_json", is_flag=True, help="print JSON")(command)
+
+
+def _checks(recipe: str | None, split: str, sources: dict[str, str | None], golden: bool = False) -> dict[str, tuple[str, Any]]:
+    """{name: (kind, source)} of what the options name; `golden`: of a recipe that has golden checks, only those."""
+    found: dict[str, tuple[str, Any]] = {}
+    if recipe:
+        from adapt.recipe import loading
+
+        known = loading.load(recipe).checks
+        chosen = {name: spec for name, spec in known.items() if spec.role == "golden"} if golden else {}
+        for name, spec in (chosen or known).items():
+            if (source := getattr(spec, split, None)) is not None:
+                found[name] = (spec.kind, source)
+    found.update({kind: (kind, source) for kind, source in sources.items() if source})
+    if not found:
+        raise UserError(f"nothing to measure on: give --recipe or {', '.join(f'--{kind}' for kind in checks.names())}")
+    return found
+
+
+@click.command("check")
+@click.option("--model", required=True, help="a model's folder or name")
+@click.option("--mteb", type=click.Path(path_type=Path), help="folder for result files that MTEB's tools read")
+@click.option(
+    "--task", "tasks", multiple=True, metavar="CHECK=NAME", help="the MTEB task that a check's data are: sts=STSBenchmark"
+)
+@_data_options
+def check_command(
+    model: str, mteb: Path | None, tasks: tuple[str, ...], recipe: str | None, split: str, as_json: bool, **sources: str | None
+) -> None:  # fmt: skip
+    """Measure a model.
+
+    \b
+    adapt check --model all-MiniLM-L6-v2 --sts sts-test.csv --retrieval test
+    adapt check --model runs/medical-recipe/model --recipe medical-recipe --split dev
+    adapt check --model all-MiniLM-L6-v2 --sts sts-test.csv --mteb results --task sts=STSBenchmark
+    """
+    from adapt import console
+    from adapt.pipeline.measurements import measure_all
+
+    if wrong := [task for task in tasks if "=" not in task]:
+        raise UserError(f"--task {wrong[0]}: write CHECK=NAME, for example sts=STSBenchmark")
+    if tasks and mteb is None:
+        raise UserError("--task names tasks for MTEB's result files; give --mteb FOLDER, too")
+    wanted = _checks(recipe, split, sources)
+    found = measure_all(model, wanted, split, voice())
+    if mteb is not None:
+        from adapt.pipeline.mteb import write
+
+        named = {check: name for check, _, name in (task.partition("=") for task in tasks)}
+        for file in write(mteb, model, wanted, found, split, named):
+            say(f"wrote {file}", err=as_json)
+    if as_json:
+        click.echo(json.dumps({name: {"rows": m.rows, **_known(m.metrics)} for name, m in found.items()}, indent=2))
+    else:
+        for name, measured in found.items():
+            shown = "  ".join(f"{metric} {console.defined(value)}" for metric, value in measured.metrics.items())
+            say(f"{name:<20} {measured.rows:>6,} rows  {shown}")
+    mains = {name: checks.find(kind).main for name, (kind, _) in wanted.items()}
+    unknown = [f"{name}.{mains[name]}" for name, m in found.items() if m.metrics[mains[name]] != m.metrics[mains[name]]]
+    for name in unknown:
+        say(f"unmeasured: {name} is undefined: where gold scores or the model's do not vary there is no correlation", err=True)
+    if unknown:
+        sys.exit(1)
+
+
+@click.command("compare")
+@click.option("--model", "pair", multiple=True, required=True, help="give twice: the model before, the model after")
+@click.option(
+    "--promote", is_flag=True, help="say whether the second may replace the first, and exit with 1 if not; a recipe's golden checks"
+)
+@_data_options
+def compare_command(
+    pair: tuple[str, ...], promote: bool, recipe: str | None, split: str, as_json: bool, **sources: str | None
+) -> None:  # fmt: skip
+    """Compare two models item by item: differences, 95 % intervals, verdicts.
+
+    \b
+    adapt compare --model all-MiniLM-L6-v2 --model tuned --sts sts-test.csv
+    adapt compare --model all-MiniLM-L6-v2 --model runs/medical-recipe/model --recipe medical-recipe
+    adapt compare --model in-service --model candidate --recipe mydomain --promote
+    """
+    from adapt import console
+    from adapt.pipeline.measurements import measure_each
+    from adapt.pipeline.results import compared, promotion, undefined
+
+    if len(pair) != 2:
+        raise UserError(f"compare takes two models: --model before --model after (got {len(pair)})")
+    wanted = _checks(recipe, split, sources, golden=promote)
+    before, after = measure_each(pair, wanted, split, voice())
+    found = compared(before, after, {})
+    decision = promotion(found, {name: checks.find(kind).main for name, (kind, _) in wanted.items()})
+    if as_json:
+        rows = [_known(row) for row in found]
+        click.echo(json.dumps({"rows": rows, **decision} if promote else rows, indent=2))
+    else:
+        console.Voice().out.print(console.test_table(found))
+        if promote:
+            say(decision["sentence"])
+    unknown = any(row["verdict"] == "unmeasured" for row in found)
+    if unknown and not promote:
+        say("unmeasured: " + "; ".join(undefined(row) for row in found if row["verdict"] == "unmeasured"), err=True)
+    if unknown or (promote and not decision["promote"]):
+        sys.exit(1)
+
+
+def _known(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as JSON holds them: null where one is undefined, since JSON has no NaN."""
+    return {name: None if isinstance(value, float) and value != value else value for name, value in values.items()}
+
+
+COMMANDS = tuple(map(reads_data, (check_command, compare_command)))

@@ -1,0 +1,80 @@
+"""The options of every command that reads data files, and what becomes of the rows and notes that reading finds."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from pydantic import ValidationError
+
+from adapt.cli.output import say
+from adapt.errors import UserError
+from adapt.files.options import ReadLog, ReadOptions, reading
+from adapt.recipe.values import words_of
+
+_FIELDS = ReadOptions.model_fields
+
+
+def read_options() -> list[click.Option]:
+    """An option for each setting of `ReadOptions`; `--column OURS=THEIRS` may be given again."""
+    found = [click.Option(["--on-bad-row"], type=click.Choice(["error", "skip"]), help=_FIELDS["on_bad_row"].description)]
+    for name in ("max_line_mb", "max_cell_mb", "max_expansion"):
+        shown = f"{_FIELDS[name].description}  [default: {_FIELDS[name].default:g}]"
+        found.append(click.Option(["--" + name.replace("_", "-")], type=float, help=shown))
+    found.append(click.Option(["--score-range"], type=float, nargs=2, metavar="LOW HIGH", help=_FIELDS["score_range"].description))
+    found.append(
+        click.Option(["--column", "columns"], multiple=True, metavar="OURS=THEIRS", help="which column is which: anchor=Frage")
+    )
+    return found
+
+
+def reads_data(command: click.Command) -> click.Command:
+    """The command with these options: its data are read by them, notes are printed, skipped rows written to rejected.jsonl."""
+    work = command.callback
+    assert work is not None
+
+    @functools.wraps(work)
+    def wrapped(**given: Any) -> Any:
+        options = _options({name: given.pop(name) for name in _FIELDS})
+        with reading(options) as log:
+            try:
+                return work(**given)
+            finally:
+                _tell(log, given)
+
+    command.callback = wrapped
+    command.params = [*command.params, *read_options()]
+    return command
+
+
+def _options(given: dict[str, Any]) -> ReadOptions:
+    columns: Sequence[str] = given.pop("columns") or ()
+    if wrong := [column for column in columns if not all(part.strip() for part in column.partition("=")[::2])]:
+        raise UserError(f"--column {wrong[0]}: write OURS=THEIRS, for example anchor=Frage")
+    settings = {name: value for name, value in given.items() if value is not None}
+    try:
+        return ReadOptions(**settings, columns=dict(column.split("=", 1) for column in columns))
+    except ValidationError as error:
+        found = [(str(location[0]).replace("_", "-"), phrase) for location, _, phrase in words_of(error)]
+        raise UserError([f"--{flag}: {phrase}" for flag, phrase in found]) from None
+
+
+def _tell(log: ReadLog, given: dict[str, Any]) -> None:
+    for text in log.notes:
+        say(f"note: {text}", err=True)
+    if log.rejections:
+        file = _place(given)
+        log.write_rejected(file)
+        more = f" (the first {len(log.rejected):,} of them)" if log.rejections > len(log.rejected) else ""
+        say(f"note: {log.rejections:,} bad rows skipped; they are in {file}{more}", err=True)
+
+
+def _place(given: dict[str, Any]) -> Path:
+    """Beside what the command writes, or here."""
+    out = given.get("out")
+    if isinstance(out, Path):
+        return out.with_name(f"{out.name.partition('.')[0]}.rejected.jsonl")
+    return Path("rejected.jsonl")

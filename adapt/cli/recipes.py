@@ -1,0 +1,222 @@
+"""Commands around a recipe: carry it out, list those that ship, write one, show what came of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from adapt.cli.output import say
+from adapt.cli.read_options import reads_data
+from adapt.errors import WorkFailed
+from adapt.runtime import interruption
+
+
+@click.command("run")
+@click.argument("recipe")
+@click.option("--out", type=click.Path(path_type=Path), help="run folder; runs/<name> where not given")
+@click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="change a setting: stages.finetune.epochs=2")
+@click.option("--until", metavar="STEP", help="stop after this step")
+@click.option("--fresh", multiple=True, metavar="STEP", help="do this step again, and what depends on it")
+@click.option("--dry-run", is_flag=True, help="print the plan and what it needs on the disk, and do nothing")
+@click.option(
+    "--verify", is_flag=True, help="with --dry-run: read every byte of finished steps, as a run does, not only their files' sizes"
+)
+@click.option(
+    "--seeds", type=click.IntRange(1), default=1, show_default=True, help="carry it out with so many seeds, and tell the spread"
+)
+@click.option(
+    "--nproc", type=click.IntRange(1), default=1, show_default=True, help="processes that train one model, one for each GPU"
+)
+def run_command(
+    recipe: str, out: Path | None, overrides: tuple[str, ...], until: str | None, fresh: tuple[str, ...], dry_run: bool,
+    verify: bool, seeds: int, nproc: int,
+) -> None:  # fmt: skip
+    """Carry out a recipe: the name of one that ships, or a path.
+
+    \b
+    adapt run medical-recipe
+    adapt run medical-recipe --dry-run --set stages.finetune.learning_rate=2e-5
+    """
+    from adapt import console
+    from adapt.recipe import loading
+    from adapt.runtime import process_group
+
+    loaded = loading.load(recipe, overrides)
+    folder = out or Path("runs") / loaded.name
+    voice = console.Voice()
+    if dry_run:
+        _dry_run(loaded, folder, until, fresh, verify, voice)
+        return
+    if nproc > 1 and not process_group.started():
+        sys.exit(_in_processes(nproc))
+    if not process_group.of_this_process().leads:
+        voice.mute()
+    from adapt.pipeline.runner import run, run_seeds
+    from adapt.report import write_report
+
+    try:
+        if seeds > 1:
+            results, spread = run_seeds(loaded, folder, seeds, tell=voice)
+        else:
+            results, spread = run(loaded, folder, until=until, fresh=fresh, tell=voice), []
+    except WorkFailed:
+        if (folder / "results.json").is_file():  # a gate that stopped the run has its report, too
+            write_report(folder)
+        raise
+    if not process_group.of_this_process().leads:
+        return
+    report = write_report(folder)
+    for warning in results["warnings"]:
+        voice.say(f"note: {warning}")
+    if results["sweep"]:
+        voice.table("Sweep, decided on dev data:", console.sweep_table(results["sweep"]))
+    voice.table("On dev data, after each step (change against the model before, in points):", console.dev_table(results))
+    if results["test"]:
+        voice.table("On test data, base against final:", console.test_table(results["test"]))
+    if spread:
+        voice.table(f"Change on test data over {seeds} seeds:", console.spread_table(spread))
+    voice.out.print()
+    voice.say(f"{results['verdict']['word']}: {results['verdict']['sentence']}")
+    speed = results["speed"]
+    voice.say(
+        f"speed of the final model: {speed['latency_ms_p50']:.1f} ms a query (median), {speed['texts_per_second']:.0f} texts/s"
+    )
+    voice.say(f"took {console.clock(results['seconds'])}; model: {folder / 'model'}; report: {report}")
+    if results["test"] and results["verdict"]["word"] == "unmeasured":
+        sys.exit(1)
+
+
+@click.command("ablate")
+@click.argument("recipe")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="run folder, where finished steps are found; runs/<name> where not given"
+)
+@click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="change a setting: data.limit=500")
+@click.option("--only", multiple=True, metavar="STEP", help="leave only this step out; may be given again")
+@click.option("--split", type=click.Choice(["dev", "test"]), default="dev", show_default=True, help="what the worth is measured on")
+@click.option("--json", "as_json", is_flag=True, help="print JSON")
+def ablate_command(
+    recipe: str, out: Path | None, overrides: tuple[str, ...], only: tuple[str, ...], split: str, as_json: bool
+) -> None:  # fmt: skip
+    """Leave each step of a recipe out in turn: what each is worth, with intervals.
+
+    \b
+    adapt ablate medical-recipe
+    adapt ablate medical-recipe --only tsdae --only mine
+    """
+    from adapt import console
+    from adapt.pipeline.runner import ablate
+    from adapt.recipe import loading
+
+    loaded = loading.load(recipe, overrides)
+    voice = console.Voice(stderr=as_json)
+    rows, left = ablate(loaded, out or Path("runs") / loaded.name, only, split, voice)
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    title = f"What each step is worth on {split} data: the whole recipe less the recipe without it, in points"
+    voice.table(title, console.ablation_table(rows))
+    for sentence in left:
+        voice.say(f"not left out: {sentence}")
+
+
+def _dry_run(recipe: Any, out: Path, until: str | None, fresh: tuple[str, ...], verify: bool, voice: Any) -> None:
+    from adapt import console
+    from adapt.inference import embedding_cache
+    from adapt.models import lookup
+    from adapt.pipeline import run_folder
+    from adapt.pipeline.input_report import preview
+    from adapt.pipeline.plan import all_lines
+    from adapt.recipe import combinations
+    from adapt.storage.store import Store
+
+    run_folder.refuse_foreign(out)
+    notes = preview(recipe)
+    if verify:
+        notes += [
+            f"{file}: is damaged; a run deletes it and computes its embeddings again"
+            for file in embedding_cache.damaged(out / "vectors")
+        ]
+    lines = all_lines(recipe, Store(out, full=verify), until, fresh)
+    if recipe.sweep:
+        voice.say(f"sweep: {combinations(recipe):,} combinations, of which the best on dev data is chosen")
+    voice.out.print(console.plan_table(lines))
+    for text in notes:
+        voice.say(f"note: {text}")
+    if any(not line.cached for line in lines):
+        model = lookup.locate(recipe.model, recipe.file.parent, download=False)
+        voice.say(run_folder.require_room(recipe, model, lines, out))
+
+
+def _in_processes(count: int) -> int:
+    """This very command again, in `count` processes under torchrun; its exit code."""
+
+    given = list(sys.argv[1:])
+    if "--nproc" in given:  # torchrun would take it for an option of its own
+        del given[given.index("--nproc") : given.index("--nproc") + 2]
+    given = [word for word in given if not word.startswith("--nproc=")]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
+    # In a session of its own: a terminal's Ctrl-C reaches this process alone, which hands it on once.
+    started = subprocess.Popen([*launcher, "-m", "adapt", *given], start_new_session=True)
+    while True:
+        try:
+            return started.wait(0.5)
+        except subprocess.TimeoutExpired:
+            if interruption.asked():
+                interruption.saving()
+                started.terminate()
+                started.wait()
+                interruption.stop_if_asked()
+
+
+@click.command("recipes")
+def recipes_command() -> None:
+    """List the recipes that ship.
+
+    \b
+    adapt recipes
+    """
+    from adapt import recipe
+    from adapt.recipe import yaml_lines
+
+    for name, file in recipe.shipped().items():
+        say(f"{name:<18} {yaml_lines.load(file)[0].get('description', '')}")
+
+
+@click.command("init")
+@click.argument("name")
+@click.option("--texts", help="raw texts of the domain")
+@click.option("--pairs", help="questions and the passages that answer them: anchor, positive")
+@click.option("--gold", help="sentence pairs scored 0 to 1: sentence1, sentence2, score")
+@click.option("--model", default="all-MiniLM-L6-v2", show_default=True, help="the base model")
+def init_command(name: str, texts: str | None, pairs: str | None, gold: str | None, model: str) -> None:
+    """Write NAME/recipe.yaml, a commented recipe for your own files, with dev and test data set aside.
+
+    \b
+    adapt init mydomain --texts notes.jsonl --pairs pairs.jsonl
+    """
+    from adapt.prepare.init import init
+
+    for line in init(Path(name), texts=texts, pairs=pairs, gold=gold, model=model):
+        say(line)
+
+
+@click.command("report")
+@click.argument("run", type=click.Path(path_type=Path))
+def report_command(run: Path) -> None:
+    """Write RUN/report.html again, from RUN/results.json.
+
+    \b
+    adapt report runs/medical-recipe
+    """
+    from adapt.report import write_report
+
+    say(write_report(run))
+
+
+COMMANDS = (run_command, ablate_command, recipes_command, reads_data(init_command), report_command)

@@ -1,1 +1,0 @@
-"""What makes every stage fast: batches, cores, the training loop, encoding and labelling."""

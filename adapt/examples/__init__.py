@@ -1,1 +1,0 @@
-"""Training examples as losses see them, and which of them an epoch takes from each source."""

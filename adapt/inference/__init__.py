@@ -1,0 +1,1 @@
+"""Texts to embeddings and pairs to scores, in batches, cached."""

@@ -1,0 +1,101 @@
+"""What a bi-encoder makes of texts: vectors with gradients for training, or kept for whoever asks next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from sentence_transformers import SentenceTransformer
+
+from adapt.inference import open_models, parallel, token_budget
+from adapt.inference.batching import by_length
+from adapt.inference.embedding_cache import AS_LONG, Vectors, finite, with_prompt
+from adapt.job import Job
+from adapt.models import int8
+from adapt.models.bi_encoder import ids_of, open_encoder, padded, sentence_vectors
+from adapt.runtime.device import device
+from adapt.runtime.precision import InferencePrecision, resolve
+
+AT_ONCE = 10_000  # texts that stand in memory as tokens; among so many there are enough of any length
+
+
+def forward(model: SentenceTransformer | int8.Encoder, ids: Sequence[Sequence[int]], budget: int | None = None) -> torch.Tensor:
+    """Sentence vectors [texts, d] in fp32, with gradients; texts of like length share a forward pass, so little is padding."""
+    return parallel.in_order(
+        model, [len(row) for row in ids], partial(_vectors, model, ids), budget or token_budget.tokens_at_once()
+    )
+
+
+def _vectors(model: SentenceTransformer | int8.Encoder, ids: Sequence[Sequence[int]], rows: Sequence[int]) -> torch.Tensor:
+    return sentence_vectors(model, padded([ids[i] for i in rows], model.tokenizer.pad_token_id or 0, device()))
+
+
+@torch.inference_mode()
+def embed(
+    folder: Path,
+    texts: Sequence[str],
+    job: Job,
+    role: str = "",
+    label: str = "encoding",
+    precision: InferencePrecision = "auto",
+    unit: bool = True,
+) -> np.ndarray:
+    """Unit vectors [texts, d], float32, of the model in `folder`, or (`unit` False) as long as it makes them.
+
+    Equal texts are encoded once. Raises UserError where a vector is not finite.
+
+    With `job.vectors` set, vectors are kept there (see `embedding_cache`) and read back by whoever asks next: a check, mining, the
+    gate and the final test share one encoding of the same passages. Vectors of a `precision` other than that are kept apart. With
+    int8, texts that have no vector in the usual precision yet are encoded in int8 (see `adapt.models.int8`); nothing that
+    measures the model uses those vectors.
+    """
+    resolved = resolve("auto" if precision == "int8" else precision)
+    store, small = Vectors(folder, job.vectors, ("" if unit else AS_LONG) + ("" if resolved == resolve() else f"-{resolved}")), None
+    given = with_prompt(folder, texts, role)
+    if precision == "int8" and unit and store.missing(given):
+        apart = Vectors(folder, job.vectors, int8.kind(given))
+        small = _in_int8(folder, given, job) if apart.missing(given) else None
+        store = apart if small or not apart.missing(given) else store
+    missing = store.missing(given)
+    if missing:
+        model = open_models.encoder(folder, resolved)
+        progress = job.progress(label, len(missing), "texts")
+
+        def encode(texts: Sequence[str]) -> None:
+            part = store.missing(texts)  # fewer where memory ran out on the way
+            ids = ids_of(model, part)
+            groups = by_length([len(row) for row in ids], token_budget.tokens_at_once())
+            for group, found in zip(groups, parallel.each(partial(_vectors, small or model, ids), groups), strict=True):
+                found = torch.nn.functional.normalize(found, dim=1) if unit else found
+                store.keep([part[i] for i in group], finite(folder, found.cpu().numpy()))
+                progress.advance(len(group))
+
+        try:
+            for start in range(0, len(missing), AT_ONCE):
+                token_budget.within(partial(encode, missing[start : start + AT_ONCE]), job, label)
+        finally:
+            store.save()  # of a broken encoding, too, what is there
+    return store.take(given)
+
+
+@torch.inference_mode()
+def _in_int8(folder: Path, given: Sequence[str], job: Job) -> int8.Encoder | None:
+    """The model in int8, or None where it is to be read as ever."""
+    model = open_encoder(folder, "fp32")  # what is converted, and what int8 is held against
+    ids = ids_of(model, int8.sample(given))
+    pad = model.tokenizer.pad_token_id or 0
+
+    def calibration() -> list[int8.Features]:
+        return [padded([row], pad, device()) for row in ids[: int8.CALIBRATION]]
+
+    def cosines(body: int8.Body | None) -> np.ndarray:
+        found = forward(int8.Encoder(model, body) if body else model, ids[int8.CALIBRATION :])
+        unit = torch.nn.functional.normalize(found, dim=1).numpy()
+        return (unit @ unit.T)[np.triu_indices(len(found), 1)]
+
+    transformer = getattr(model[0], "auto_model", model[0])
+    body = int8.body(transformer, parallel.count(), len(set(given)), job, calibration, cosines, "cosines")
+    return int8.Encoder(model, body) if body else None

@@ -1,0 +1,55 @@
+"""Models that are held open for inference: whoever asks for the same weights next does not load and examine them again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+from sentence_transformers import SentenceTransformer
+
+from adapt.inference import token_budget
+from adapt.models.bi_encoder import open_encoder
+from adapt.models.cross_encoder import Reader
+from adapt.models.lookup import weights_digest
+from adapt.models.mixed_precision import for_inference
+from adapt.runtime.precision import resolve
+
+
+def encoder(folder: Path, precision: str = "auto") -> SentenceTransformer:
+    """The bi-encoder in `folder`, for inference alone; the last two are held open. Raises UserError where it is not sound."""
+    return _encoder(_Model(weights_digest(folder), folder), resolve(precision))
+
+
+def cross_encoder(folder: Path, precision: str = "auto") -> Reader:
+    """The cross-encoder in `folder`, for inference alone; the last one is held open. Raises UserError where it is not sound."""
+    return _cross_encoder(_Model(weights_digest(folder), folder), resolve(precision))
+
+
+def close() -> None:
+    """Close all of them, and leave a GPU's memory to whatever comes next."""
+    _encoder.cache_clear()
+    _cross_encoder.cache_clear()
+    token_budget.release()
+
+
+@dataclass(frozen=True)
+class _Model:
+    """A model by its content, wherever it is: what a step has made is moved to its place after it was examined."""
+
+    digest: str
+    folder: Path = field(compare=False)
+
+
+@lru_cache(maxsize=2)
+def _encoder(model: _Model, precision: str) -> SentenceTransformer:
+    found = open_encoder(model.folder, precision)
+    for_inference(found)
+    return found
+
+
+@lru_cache(maxsize=1)
+def _cross_encoder(model: _Model, precision: str) -> Reader:
+    found = Reader(model.folder, precision=precision)
+    for_inference(found)
+    return found

@@ -1,0 +1,1 @@
+"""Models on disk and in memory: finding, opening, checking, saving; attention, pooling, precision, adapters."""

@@ -1,0 +1,220 @@
+"""Bi-encoders in memory: ordinary sentence-transformers folders, or plain language models; the tokens they read."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import warnings
+from collections.abc import Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sentence_transformers import SentenceTransformer
+
+from adapt.errors import UserError
+from adapt.models import int8, model_folder, validation
+from adapt.models.lookup import prompt
+from adapt.models.mixed_precision import set_precision
+from adapt.models.pooling import default_pooling
+from adapt.models.prompts import PromptlessPooling
+from adapt.models.static import Static
+from adapt.runtime.device import device
+
+# sentence-transformers ≥ 5.4 writes module paths that older servers misread; the spelling before loads everywhere.
+LEGACY_MODULES = {
+    "sentence_transformers.base.modules.transformer.Transformer": "sentence_transformers.models.Transformer",
+    "sentence_transformers.sentence_transformer.modules.pooling.Pooling": "sentence_transformers.models.Pooling",
+    "sentence_transformers.base.modules.normalize.Normalize": "sentence_transformers.models.Normalize",
+    "sentence_transformers.base.modules.dense.Dense": "sentence_transformers.models.Dense",
+    "adapt.models.static.Static": "sentence_transformers.models.StaticEmbedding",
+    "adapt.models.prompts.PromptlessPooling": "sentence_transformers.models.Pooling",
+}
+LEGACY_POOLING = {
+    "cls": "pooling_mode_cls_token",
+    "mean": "pooling_mode_mean_tokens",
+    "max": "pooling_mode_max_tokens",
+    "mean_sqrt_len": "pooling_mode_mean_sqrt_len_tokens",
+    "weightedmean": "pooling_mode_weightedmean_tokens",
+    "lasttoken": "pooling_mode_lasttoken",
+}
+
+
+@contextmanager
+def quiet():
+    """Keep other libraries' load reports and progress bars off the screen; their errors still come through."""
+    from transformers.utils import logging as chatter
+
+    before, bars = chatter.get_verbosity(), chatter.is_progress_bar_enabled()
+    chatter.set_verbosity_error()
+    chatter.disable_progress_bar()
+    logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        chatter.set_verbosity(before)
+        if bars:
+            chatter.enable_progress_bar()
+
+
+def open_encoder(folder: Path, precision: str = "auto") -> SentenceTransformer:
+    """The model in `folder`, on this machine's device, in evaluation mode, its weights in fp32 whatever type they are stored in.
+
+    Its layers compute in `precision` (see `set_precision`).
+
+    A plain language model has no pooling of its own: see `adapt.models.pooling.default_pooling`. Raises UserError with
+    everything that is wrong where the folder holds no sound model: weights missing, of another architecture or not finite, no
+    tokenizer, the same vector for every text. No code from the folder is executed.
+    """
+    model_folder.check(folder)
+    with quiet(), validation.recorded() as loaded:
+        try:
+            if model_folder.is_embedder(folder):
+                model = SentenceTransformer(str(folder), device="cpu", trust_remote_code=False, local_files_only=True)
+            else:
+                from sentence_transformers.base.modules.transformer import Transformer
+                from sentence_transformers.sentence_transformer.modules.pooling import Pooling
+
+                transformer = Transformer(str(folder))
+                width = transformer.get_embedding_dimension()
+                model = SentenceTransformer(modules=[transformer, Pooling(width, default_pooling(folder))], device="cpu")
+        except UserError:
+            raise
+        except Exception as error:  # a damaged folder fails in dozens of ways in four libraries
+            raise UserError(f"{folder}: holds no model that sentence-transformers can load ({_reason(error)})") from None
+    validation.refuse(folder, validation.misfits(loaded, unused=("pooler",)))
+    _adjust(model, folder)
+    model.float()
+    validation.refuse(folder, validation.weights(model) or _trial(model))
+    set_precision(model, precision)
+    return model.to(device()).eval()
+
+
+def _adjust(model: SentenceTransformer, folder: Path) -> None:
+    """Have the model read what this package gives it; raises UserError for a tokenizer or a pooling that does not fit."""
+    from sentence_transformers.sentence_transformer.modules.pooling import Pooling
+    from sentence_transformers.sentence_transformer.modules.static_embedding import StaticEmbedding
+
+    if isinstance(model[0], StaticEmbedding):
+        model[0] = Static(model[0])
+        rows = model[0].num_embeddings
+    else:
+        body: Any = model[0].auto_model
+        rows = body.get_input_embeddings().weight.shape[0]
+        readable = positions(body)
+        if readable and (not model.max_seq_length or model.max_seq_length > readable):
+            model.max_seq_length = readable
+    validation.refuse(folder, validation.words(model.tokenizer, rows))
+    for place, part in enumerate(model):
+        if isinstance(part, Pooling):
+            width = getattr(model[0], "get_embedding_dimension", lambda: None)()
+            if place == 1 and width and part.embedding_dimension != width:
+                raise UserError(f"{folder}: Pooling is for {part.embedding_dimension} dimensions, and the network has {width}")
+            if not part.include_prompt and model.prompts:
+                model[place] = PromptlessPooling(part, model.tokenizer, [text or "" for text in model.prompts.values()])
+
+
+def _trial(model: SentenceTransformer) -> list[str]:
+    """What is wrong with the vectors that the model, on the CPU and in fp32, gives for texts that differ."""
+    model.eval()
+    ids = validation.probes(model.tokenizer, model.max_seq_length or 512)
+    pad = model.tokenizer.pad_token_id or 0
+    return validation.tried(lambda: sentence_vectors(model, padded(ids, pad, torch.device("cpu"))), "vector")
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__
+
+
+def positions(body: Any) -> int | None:
+    """How many tokens a network can read by its position embeddings or, without a table of them, by its configuration; None: any.
+
+    RoBERTa and its kin count from the padding index on: of 514 rows 512 can be used.
+    """
+    for name, part in body.named_modules():
+        if isinstance(part, torch.nn.Embedding) and name.rpartition(".")[2] in ("position_embeddings", "wpe", "embed_positions"):
+            return part.num_embeddings - (0 if part.padding_idx is None else part.padding_idx + 1)
+    limit = getattr(body.config, "max_position_embeddings", None)
+    return limit if isinstance(limit, int) and limit > 0 else None
+
+
+def save_encoder(model: SentenceTransformer, folder: Path) -> Path:
+    """Save as an ordinary sentence-transformers folder that older versions and servers load too.
+
+    Training here is by cosine, and the folder says so, whatever the base was compared by.
+    """
+    model.similarity_fn_name = "cosine"
+    with quiet():
+        model.save_pretrained(str(folder), create_model_card=False)
+    _rewrite(folder / "modules.json", lambda modules: [m | {"type": LEGACY_MODULES.get(m["type"], m["type"])} for m in modules])
+    for module in json.loads((folder / "modules.json").read_text()):
+        if module["type"].endswith(".Pooling"):
+            _rewrite(folder / module["path"] / "config.json", _legacy_pooling)
+        if module["type"].endswith(".Transformer"):
+            legacy = {"max_seq_length": model.max_seq_length, "do_lower_case": False}
+            (folder / module["path"] / "sentence_bert_config.json").write_text(json.dumps(legacy, indent=2) + "\n")
+    for file in folder.rglob("*"):
+        if file.is_file():
+            os.chmod(file, 0o644)  # safetensors writes 0600, which a server under another user can't read
+    return folder
+
+
+def _rewrite(file: Path, change: Any) -> None:
+    file.write_text(json.dumps(change(json.loads(file.read_text())), indent=2) + "\n")
+
+
+def _legacy_pooling(config: dict[str, Any]) -> dict[str, Any]:
+    modes = config["pooling_mode"]
+    modes = [modes] if isinstance(modes, str) else modes
+    legacy: dict[str, Any] = {"word_embedding_dimension": config["embedding_dimension"]}
+    legacy.update({key: mode in modes for mode, key in LEGACY_POOLING.items()})
+    return legacy | {"include_prompt": config.get("include_prompt", True)}
+
+
+def set_pooling(model: SentenceTransformer, mode: str) -> None:
+    """Take the sentence vector another way than the model does: cls, mean or max."""
+    from sentence_transformers.sentence_transformer.modules.pooling import Pooling
+
+    place = next(i for i, part in enumerate(model) if isinstance(part, Pooling))
+    model[place] = Pooling(model[place].embedding_dimension, mode)
+
+
+def prompt_of(model: SentenceTransformer, role: str) -> str:
+    """The text that the model wants before a `query`, a `document`, or ("") any other text."""
+    return prompt(model.prompts, model.default_prompt_name, role)
+
+
+def token_ids(model: SentenceTransformer, texts: Sequence[str], role: str = "", max_length: int | None = None) -> list[list[int]]:
+    """Each text's token ids, its prompt and special tokens included, cut at `max_length` (the model's own where None)."""
+    before = prompt_of(model, role)
+    return ids_of(model, [before + text for text in texts], max_length)
+
+
+def ids_of(model: SentenceTransformer, given: Sequence[str], max_length: int | None = None) -> list[list[int]]:
+    limit = min(max_length or 10**9, model.max_seq_length or 512)
+    return model.tokenizer(list(given), truncation=True, max_length=limit)["input_ids"] if given else []
+
+
+def sentence_vectors(model: SentenceTransformer | int8.Encoder, features: dict[str, torch.Tensor]) -> torch.Tensor:
+    """What the model gives for `input_ids` and `attention_mask`: [texts, d], truncated as its settings say, in fp32."""
+    return model(features)["sentence_embedding"][:, : model.truncate_dim].float()
+
+
+def padded(ids: Sequence[Sequence[int]], pad: int, here: torch.device) -> dict[str, torch.Tensor]:
+    """Token ids as `input_ids` and `attention_mask`, [texts, longest]."""
+    longest = max(len(row) for row in ids)
+    table = np.full((len(ids), longest), pad, dtype=np.int64)
+    mask = np.zeros((len(ids), longest), dtype=np.int64)
+    for row, tokens in enumerate(ids):
+        table[row, : len(tokens)] = tokens
+        mask[row, : len(tokens)] = 1
+    return {
+        "input_ids": torch.from_numpy(table).to(here, non_blocking=True),
+        "attention_mask": torch.from_numpy(mask).to(here, non_blocking=True),
+    }

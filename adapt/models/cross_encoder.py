@@ -1,0 +1,143 @@
+"""Cross-encoders in memory: transformers that read two texts at once and give one score."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+
+from adapt.errors import UserError
+from adapt.models import int8, model_folder, validation
+from adapt.models.bi_encoder import padded, positions, quiet
+from adapt.models.lookup import is_cross_encoder
+from adapt.models.mixed_precision import set_precision
+from adapt.runtime.device import device, seed_all
+
+# Tells sentence-transformers' CrossEncoder to give scores in 0 to 1, as this package does.
+SIGMOID = {"sentence_transformers": {"activation_fn": "torch.nn.modules.activation.Sigmoid"}}
+
+
+# What classifiers of pairs call the label that means "these two belong together".
+MATCHES = {"entailment", "duplicate", "is_duplicate", "paraphrase", "equivalent", "relevant", "match", "similar", "yes", "label_1"}
+
+
+def match_label(folder: Path, labels: dict[int, str]) -> int:
+    """Which output means a match: the only one, or the one whose label says so. Raises UserError where none does."""
+    if len(labels) == 1:
+        return 0
+    # LABEL_1 is what a classifier of two without names calls its second class; of three it says nothing.
+    known = MATCHES - ({"label_1"} if len(labels) > 2 else set())
+    found = [index for index, label in labels.items() if str(label).lower().replace(" ", "_") in known]
+    if len(found) != 1:
+        raise UserError(
+            f"{folder}: classifies pairs as {', '.join(map(str, labels.values()))}, none of which is known to mean a match. Give a "
+            "cross-encoder with one output, or name the right label 'match' in id2label of its config.json"
+        )
+    return int(found[0])
+
+
+class Reader(torch.nn.Module):
+    """A sequence classifier and its tokenizer, read as one logit: that of a match."""
+
+    def __init__(self, folder: Path, new_head_seed: int | None = None, precision: str = "auto"):
+        """Load from `folder`; with a seed, a head that the folder does not have is drawn from it.
+
+        The layers compute in `precision` (`set_precision`), pooler and classification head in fp32. Raises UserError with
+        everything that is wrong where the folder holds no sound model (see `adapt.models.validation`). No code from the folder
+        is executed.
+        """
+        super().__init__()
+        model_folder.check(Path(folder))
+        try:
+            with quiet(), validation.recorded() as loaded:
+                config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+                has_head = is_cross_encoder(Path(folder))
+                if not has_head and new_head_seed is None:
+                    raise UserError(f"{folder}: is not a cross-encoder (no classification head); train one: adapt cross-encoder")
+                if new_head_seed is not None:
+                    config.num_labels = 1
+                    seed_all(new_head_seed)
+                self.match = match_label(Path(folder), config.id2label)
+                # Some tokenizers do not say which text a token is of, though the model has learnt it. A model trained here is told,
+                # and its tokenizer is saved so; one from elsewhere is read as its own tokenizer has it, and others do.
+                types = new_head_seed is not None and getattr(config, "type_vocab_size", 0) > 1
+                more = {"model_input_names": ["input_ids", "token_type_ids", "attention_mask"]} if types else {}
+                self.tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, **more)
+                self.model = AutoModelForSequenceClassification.from_pretrained(
+                    folder, config=config, dtype=torch.float32, trust_remote_code=False
+                )
+        except UserError:
+            raise
+        except Exception as error:  # a damaged folder fails in dozens of ways
+            raise UserError(f"{folder}: holds no model that can read pairs of texts ({type(error).__name__}: {error})") from None
+        rows = self.model.get_input_embeddings().weight.shape[0]
+        validation.refuse(folder, validation.misfits(loaded, new_head=new_head_seed is not None))
+        validation.refuse(folder, validation.words(self.tokenizer, rows) or validation.weights(self.model))
+        self.longest = positions(self.model)
+        self.eval()
+        if new_head_seed is None:
+            validation.refuse(folder, self._trial())
+        set_precision(self, precision)
+        self.to(device())
+
+    def _trial(self) -> list[str]:
+        """What is wrong with the scores that the model, on the CPU and in fp32, gives for pairs that differ."""
+        ids = validation.probes(self.tokenizer, self.longest or 512)
+        pad = self.tokenizer.pad_token_id or 0
+        features = padded(ids, pad, torch.device("cpu"))
+        return validation.tried(lambda: self._match(self.model(**features).logits.float())[:, None], "score")
+
+    def ids(self, first: Sequence[str], second: Sequence[str], max_length: int) -> list[tuple[list[int], list[int]]]:
+        """(token ids, token types) of each pair, truncated from the longer side at `limit(max_length)`."""
+        return self.ids_and_truncated(first, second, max_length)[0]
+
+    def ids_and_truncated(
+        self, first: Sequence[str], second: Sequence[str], max_length: int
+    ) -> tuple[list[tuple[list[int], list[int]]], int]:
+        """What `ids` gives, and how many of the pairs were truncated."""
+        if not first:
+            return [], 0
+        limit = self.limit(max_length)
+        encoded = self.tokenizer(
+            list(first), list(second), truncation="longest_first", max_length=limit, return_token_type_ids=True
+        )
+        found = list(zip(encoded["input_ids"], encoded["token_type_ids"], strict=True))
+        full = [row for row, (ids, _) in enumerate(found) if len(ids) >= limit]
+        # A slow tokenizer keeps nothing of what it truncates: there a pair that fits exactly counts, too.
+        truncated = sum(bool(encoded.encodings[row].overflowing) for row in full) if encoded.encodings else len(full)
+        return found, truncated
+
+    def limit(self, max_length: int) -> int:
+        """`max_length`, or the number of positions that the model has where that is less."""
+        return min(max_length, self.longest or max_length)
+
+    def features(self, pairs: Sequence[tuple[list[int], list[int]]]) -> dict[str, torch.Tensor]:
+        """What the classifier is given, [pairs, longest] each."""
+        features = padded([ids for ids, _ in pairs], self.tokenizer.pad_token_id or 0, device())
+        if "token_type_ids" in self.tokenizer.model_input_names:
+            features["token_type_ids"] = padded([types for _, types in pairs], 0, device())["input_ids"]
+        return features
+
+    def forward(self, pairs: Sequence[tuple[list[int], list[int]]], small: int8.Body | None = None) -> torch.Tensor:
+        """Logits [pairs], fp32, in one pass: log-odds of a match, where there are several outputs; by `small`, in int8."""
+        features = self.features(pairs)
+        return self._match(small(features) if small else self.model(**features).logits.float())
+
+    def _match(self, logits: torch.Tensor) -> torch.Tensor:
+        match = logits[:, self.match]
+        if logits.shape[1] == 1:
+            return match
+        rest = [index for index in range(logits.shape[1]) if index != self.match]
+        return match - logits[:, rest].logsumexp(1)
+
+    def save(self, folder: Path) -> None:
+        """A folder that `sentence_transformers.CrossEncoder` loads, too."""
+        self.model.config.update(SIGMOID)
+        with quiet():
+            self.model.save_pretrained(folder)
+            self.tokenizer.save_pretrained(folder)
+        for file in folder.iterdir():
+            os.chmod(file, 0o644)

@@ -1,0 +1,1 @@
+"""A recipe from plan to report: executor, gate, measurements, results, export."""

@@ -1,0 +1,63 @@
+"""What can be known before a run: whether the models that a recipe names are there, look sound, and can do its steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from adapt.errors import UserError
+from adapt.models import lookup, model_folder
+from adapt.recipe import Recipe
+from adapt.records import CrossEncoder, Encoder
+
+
+def named_models(recipe: Recipe, download: bool) -> dict[str, Encoder | CrossEncoder]:
+    """The models that steps name by path or hub name, beside the base; raises UserError for all that are missing or do not fit."""
+    found: dict[str, Encoder | CrossEncoder] = {}
+    problems = []
+    for step in recipe.steps:
+        for name, kinds in step.models.items():
+            where = f"{recipe.file}: step '{step.id}': {next(param for param, names in step.inputs.items() if name in names)}"
+            try:
+                folder = lookup.locate(name, recipe.file.parent, download)
+                model_folder.check(folder)
+            except UserError as error:
+                problems += [f"{where}: {problem}" for problem in error.problems]
+                continue
+            own = "cross-encoder" if lookup.is_cross_encoder(folder) else "encoder"
+            problems += [f"{where}: '{name}' is no {kind}, but an {own}".replace("an c", "a c") for kind in kinds if kind != own]
+            found[name] = CrossEncoder(folder) if own == "cross-encoder" else Encoder(folder)
+    if problems:
+        raise UserError(problems)
+    return found
+
+
+def architecture(folder: Path) -> Mapping[str, Any]:
+    """config.json of a model's transformer; empty where there is none."""
+    return lookup.configuration(folder) or lookup.configuration(folder / "0_Transformer")
+
+
+def refuse_misfits(recipe: Recipe, base: Path, named: Mapping[str, Encoder | CrossEncoder]) -> None:
+    """Raise UserError with every step that its model can't do: its architecture lacks a part, or has too few positions."""
+    problems = []
+    # Whatever a model was made by, it has the architecture of what it started from; its width, unless a step pools in another way.
+    folders = {name: model.path for name, model in named.items()} | {"model": base, "base": base}
+    known = {name: (folder, model_folder.is_embedder(folder), model_folder.width(folder)) for name, folder in folders.items()}
+    for step in recipe.steps:
+        name = next((step.inputs[param][0] for param in ("cross_encoder", "model") if param in step.inputs), "model")
+        own, tuned, width = known.get(name, known["base"])
+        config = architecture(own)
+        widths = {param: of for param, names in step.inputs.items() if names[0] in known and (of := known[names[0]][2])}
+        if not step.stage.keeps_width():
+            widths.pop("model", None)
+        if isinstance(hidden := config.get("hidden_size"), int):
+            widths["hidden"] = hidden
+        wrong = [*step.stage.misfits(config, tuned), *step.stage.width_problems(widths)]
+        problems += [f"{recipe.file}: step '{step.id}': {problem}" for problem in wrong]
+        made = step.stage.makes()
+        if made in ("encoder", "cross-encoder"):
+            names = (step.id, "model" if made == "encoder" else step.stage.product)
+            known |= dict.fromkeys(names, (own, made == "encoder", width if step.stage.keeps_width() else None))
+    if problems:
+        raise UserError(problems)

@@ -1,0 +1,81 @@
+"""Whether a run may write in a folder: never among a user's own files, never where the disk has too little space."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from adapt import files
+from adapt.errors import UserError
+from adapt.models import lookup
+from adapt.pipeline.plan import Planned
+from adapt.recipe import Recipe
+from adapt.storage import digests, faults
+from adapt.storage.digests import RECEIPT
+
+MARK = ".model.key"  # which model a run's `model/` is: the final model's key
+# What a run writes beside its artifacts, and would replace.
+WRITTEN = (
+    "model", "results.json", "report.html", "report.md", "recipe.lock.yaml", "evidence.json", "ablation.json", "seeds.json",
+    "measurements", "vectors", "seeds",
+)  # fmt: skip
+KEY = "[0-9a-f]" * 16
+SLACK = 5_000_000  # bytes for reports, measurements, receipts, locks
+ROW = 1_000  # bytes of a row of data
+CHECKPOINT = 8  # times the weights: the last two checkpoints, each of weights, two moments of AdamW, best weights so far
+
+
+def refuse_foreign(out: Path) -> None:
+    """Raise UserError where `out` is no folder for a run: the working directory, one above it, or one with a user's own files."""
+    here, place = Path.cwd(), out.expanduser().resolve()
+    if place in (here, *here.parents, Path.home().resolve()):
+        raise UserError(f"--out {out}: a run needs a folder of its own, not {place}; give another --out, for example runs/trial")
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out {out}: is a file; give a folder")
+    if is_run(out):
+        return
+    own = [name for name in WRITTEN if (out / name).exists()]
+    if own:
+        raise UserError(
+            f"--out {out}: holds {', '.join(own)}, which no run has written (there is no {MARK}) and a run would replace; "
+            "give another --out"
+        )
+
+
+def is_run(out: Path) -> bool:
+    """Whether a run has written in a folder: a finished step, or a model that was handed over."""
+    if (out / MARK).exists() or digests.read_sealed(out / "model" / RECEIPT) is not None:
+        return True
+    return any(out.glob(f"*-{KEY}/{RECEIPT}"))
+
+
+def needed(recipe: Recipe, model: Path, lines: Sequence[Planned], out: Path) -> tuple[int, int]:
+    """(bytes that the lines of a plan leave in a run's folder, bytes that they need besides while they are made), about.
+
+    A trained model is as large as the base in `model`, and encodes all data and what the checks search; a row of data is
+    `ROW` bytes. What is there already counts nothing.
+    """
+    due = [line for line in lines if not line.cached]
+    if not due:
+        return 0, 0
+    weights, width = lookup.weight_bytes(model), lookup.width(model)
+    made = [line for line in due if line.step and line.kind in ("encoder", "cross-encoder")]
+    encoders = 1 + sum(line.kind == "encoder" for line in due if line.step)
+    sources = {
+        str(source) for spec in recipe.checks.values() for source in (spec.dev, spec.test) if isinstance(source, (str, Path))
+    }
+    texts = sum(line.rows or 0 for line in lines if line.step is None) + sum(files.count_rows(source) or 0 for source in sources)
+    rows = sum(line.rows or 0 for line in due if line not in made)
+    kept = weights * (1 + len(made)) + ROW * rows + 4 * width * texts * encoders + SLACK
+    return kept, max(CHECKPOINT * weights if made else 0, weights)
+
+
+def require_room(recipe: Recipe, model: Path, lines: Sequence[Planned], out: Path) -> str:
+    """What a run needs and what is free, in words. Raises UserError where it can't fit."""
+    kept, besides = needed(recipe, model, lines, out)
+    faults.require(out, kept, "the run", f" (and up to {faults.in_words(besides)} more while a step trains)")
+    free = faults.free_bytes(out)
+    if free is None:
+        return f"{out}: needs about {faults.in_words(kept)}"
+    tight = f"; {faults.in_words(besides)} that a checkpoint may need besides are not there" if free < kept + besides else ""
+    return f"{out}: needs about {faults.in_words(kept)}, {faults.in_words(free)} are free{tight}"

@@ -1,0 +1,1 @@
+"""Start from your own files: a recipe, synthetic checks, labelling sheets."""

@@ -1,0 +1,1 @@
+"""Search: BM25, dense and fused retrieval, candidates, and the exclusion of false negatives."""

@@ -1,0 +1,30 @@
+"""What decides the bits of a result, beside versions and seed: device, precision, processor, instructions, threads."""
+
+from __future__ import annotations
+
+import platform
+
+import torch
+
+from adapt.runtime.device import device
+from adapt.runtime.precision import fast_bfloat16, resolve
+
+
+def describe() -> str:
+    """The device and precision in words, for reports."""
+    here = device()
+    precision = {"bf16": "bf16 autocast", "fp16": "fp16 autocast"}.get(resolve(), "fp32")
+    name = torch.cuda.get_device_name(here) if here.type == "cuda" else f"{torch.get_num_threads()} threads"
+    return f"{here.type} ({name}), {precision}"
+
+
+def environment() -> dict[str, str | int]:
+    """As `results.json` holds it; `instructions` are those that torch uses."""
+    able = torch.cpu.get_capabilities()
+    return {
+        "device": str(device()),
+        "precision": resolve(),
+        "processor": str(able.get("cpu_name") or platform.processor() or platform.machine()),
+        "instructions": torch.backends.cpu.get_cpu_capability() + (" with bf16" if fast_bfloat16() else ""),
+        "threads": torch.get_num_threads(),
+    }

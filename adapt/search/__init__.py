@@ -1,1 +1,0 @@
-"""Neighbours: lexical and dense top-k, fused rankings, and the filters against false negatives."""
