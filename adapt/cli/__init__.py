@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from adapt import __version__, stages
+from adapt import __version__
+from adapt import stages as registry
 from adapt.cli import data, evaluation, failures, inference, recipes
 from adapt.cli.stages import stage_command
 from adapt.runtime import interruption
@@ -39,10 +40,10 @@ class Doors(click.Group):
     """The fixed commands and one for every stage."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*("run",), *sorted(stages.names(), key=_order), *(n for n in super().list_commands(ctx) if n != "run")]
+        return [*("run",), *sorted(registry.names(), key=_order), *(n for n in super().list_commands(ctx) if n != "run")]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name in stages.names():
+        if name in registry.names():
             return stage_command(name)
         command = super().get_command(ctx, name)
         if command is not None:
