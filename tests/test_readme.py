@@ -51,7 +51,7 @@ from adapt.stages import Share, Stage
     try:
         spec.loader.exec_module(module)
         stage = module.Shuffle(keep=0.5)
-        assert (stage.word(), stage.makes(), [i.name for i in stage.inputs()]) == ("shuffle", "pairs", ["pairs"])
+        assert (stage.name(), stage.output_kind(), [i.name for i in stage.inputs()]) == ("shuffle", "pairs", ["pairs"])
         assert len(stage.run([module.Pair(str(i), "p") for i in range(10)], module.Job(1))) == 5
     finally:
         del sys.modules[spec.name]

@@ -22,7 +22,7 @@ from adapt.runtime.precision import set_default
 def stage_command(word: str) -> click.Command:
     """The command of a stage: an option for each input and setting, as the stage declares them."""
     stage = stages.find(word)
-    made = stage.makes()
+    made = stage.output_kind()
     what = "folder of the model" if made.endswith("encoder") else "file for the result (.jsonl, .csv, .parquet ...)"
     options: list[click.Parameter] = []
     for want in stage.inputs():

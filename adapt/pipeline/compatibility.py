@@ -49,15 +49,15 @@ def refuse_misfits(recipe: Recipe, base: Path, named: Mapping[str, Encoder | Cro
         own, tuned, width = known.get(name, known["base"])
         config = architecture(own)
         widths = {param: of for param, names in step.inputs.items() if names[0] in known and (of := known[names[0]][2])}
-        if not step.stage.keeps_width():
+        if not step.stage.keeps_dimension():
             widths.pop("model", None)
         if isinstance(hidden := config.get("hidden_size"), int):
             widths["hidden"] = hidden
-        wrong = [*step.stage.misfits(config, tuned), *step.stage.width_problems(widths)]
+        wrong = [*step.stage.model_problems(config, tuned), *step.stage.dimension_problems(widths)]
         problems += [f"{recipe.file}: step '{step.id}': {problem}" for problem in wrong]
-        made = step.stage.makes()
+        made = step.stage.output_kind()
         if made in ("encoder", "cross-encoder"):
-            names = (step.id, "model" if made == "encoder" else step.stage.product)
-            known |= dict.fromkeys(names, (own, made == "encoder", width if step.stage.keeps_width() else None))
+            names = (step.id, "model" if made == "encoder" else step.stage.output_name)
+            known |= dict.fromkeys(names, (own, made == "encoder", width if step.stage.keeps_dimension() else None))
     if problems:
         raise UserError(problems)

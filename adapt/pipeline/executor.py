@@ -110,7 +110,7 @@ class Steps:
         self.steps.append(
             {
                 "step": line.name,
-                "stage": line.step.stage.word() if line.step else "data",
+                "stage": line.step.stage.name() if line.step else "data",
                 "key": line.key,
                 "status": "cached" if line.cached else "done",
                 "why": line.why,

@@ -106,17 +106,17 @@ def make(recipe: Recipe, store: Store, until: str | None = None, fresh: Sequence
     for step in recipe.steps[: ids.index(until) + 1 if until else None]:
         inputs = {param: tuple(scope.get(n) or others[n] for n in names) for param, names in step.inputs.items()}
         entry = {
-            "stage": step.stage.word(),
+            "stage": step.stage.name(),
             "version": step.stage.version,
             "settings": step.stage.model_dump(mode="json"),
             "seed": recipe.seed,
             "inputs": {param: list(keys) for param, keys in inputs.items()},
         }
-        if step.stage.makes() in DATA.values():
+        if step.stage.output_kind() in DATA.values():
             entry |= _held_out(recipe, digests)
         key = key_of(entry)
         due = step.id in fresh or bool(again & {k for keys in inputs.values() for k in keys})
-        line = _line(step.id, entry, step.stage.makes(), store, _rows(step, inputs, counts), due)
+        line = _line(step.id, entry, step.stage.output_kind(), store, _rows(step, inputs, counts), due)
         line = replace(line, step=step, inputs=inputs)
         lines.append(line)
         counts[key] = line.rows
@@ -132,7 +132,7 @@ def make(recipe: Recipe, store: Store, until: str | None = None, fresh: Sequence
                 if due:
                     again.add(gate.key)
         else:
-            scope[step.id] = scope[step.stage.product] = key
+            scope[step.id] = scope[step.stage.output_name] = key
     return Plan(lines, base, folder, {others[name]: model for name, model in named.items()})
 
 
@@ -228,7 +228,7 @@ def lock(recipe: Recipe, plan: Plan) -> dict[str, Any]:
         "seed": recipe.seed,
         "data": {line.entry["data"]: {"rows": line.rows, "key": line.key} for line in plan.lines if "data" in line.entry},
         "steps": [
-            {"id": line.step.id, "stage": line.step.stage.word(), "key": line.key, "settings": dict(line.entry["settings"])}
+            {"id": line.step.id, "stage": line.step.stage.name(), "key": line.key, "settings": dict(line.entry["settings"])}
             for line in plan.lines
             if line.step
         ],

@@ -114,7 +114,7 @@ def ablate(
             if only and step.id not in only:
                 continue
             smaller, gone = without(recipe, step.id)
-            if not any(step.stage.makes() == "encoder" for step in smaller.steps):
+            if not any(step.stage.output_kind() == "encoder" for step in smaller.steps):
                 left.append(f"{step.id}: nothing would be trained without it")
                 continue
             tell(Event("step", f"without {', '.join(gone)}", {"cached": False, "why": ""}))

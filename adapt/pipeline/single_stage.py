@@ -33,8 +33,8 @@ def run_stage(
     from adapt.errors import UserError
 
     refuse_inputs(out, [one for given in sources.values() for one in ([given] if isinstance(given, str) else given)])
-    if not stage.makes().endswith("encoder"):
-        files.output_format(out, stage.makes())  # found out now, not after hours of work
+    if not stage.output_kind().endswith("encoder"):
+        files.output_format(out, stage.output_kind())  # found out now, not after hours of work
     inputs, kinds = {}, {}
     for want in stage.inputs():
         if want.name in sources:
@@ -47,7 +47,10 @@ def run_stage(
     problems = stage.problems(kinds)
     read_by = inputs.get("cross_encoder") or inputs.get("model")
     if isinstance(read_by, (Encoder, CrossEncoder)):
-        problems = [*problems, *stage.misfits(compatibility.architecture(read_by.path), model_folder.is_embedder(read_by.path))]
+        problems = [
+            *problems,
+            *stage.model_problems(compatibility.architecture(read_by.path), model_folder.is_embedder(read_by.path)),
+        ]
     if problems:
         raise UserError(problems)
     _refuse(stage, out)
@@ -63,11 +66,11 @@ def run_stage(
             job = Job(seed, making, work, tell)
             for text in _uncovered(inputs, sources):
                 job.note(text)
-            made = stage_runner.run(stage, inputs, job, stage.word())
+            made = stage_runner.run(stage, inputs, job, stage.name())
             beside = [file for file in sorted(making.iterdir()) if file.is_file()]
             if isinstance(made, (Encoder, CrossEncoder)):
                 result = made.path
-                written = {"stage": stage.word(), "key": key, "files": digests.manifest(result)}
+                written = {"stage": stage.name(), "key": key, "files": digests.manifest(result)}
                 digests.write_sealed(result / digests.RECEIPT, written)
             else:
                 result = making / "result" / out.name
@@ -93,13 +96,13 @@ def run_stage(
 
 def _refuse(stage: Stage, out: Path) -> None:
     """Raise UserError where what is at `out` must not be replaced: the user's own folder, or a file where a folder should be."""
-    place, here, makes_folder = out.resolve(), Path.cwd(), stage.makes().endswith("encoder")
+    place, here, makes_folder = out.resolve(), Path.cwd(), stage.output_kind().endswith("encoder")
     if place in (here, *here.parents, Path.home().resolve()):
         raise UserError(f"{out}: is the working directory or one above it; give a place for the result alone")
     if out.is_dir() and not makes_folder:
-        raise UserError(f"{out}: is a folder, and {stage.word()} makes a file; give a file's name")
+        raise UserError(f"{out}: is a folder, and {stage.name()} makes a file; give a file's name")
     if makes_folder and out.exists() and not out.is_dir():
-        raise UserError(f"{out}: is a file, and {stage.word()} makes a folder; give another --out")
+        raise UserError(f"{out}: is a file, and {stage.name()} makes a folder; give another --out")
     if out.is_dir() and any(out.iterdir()) and not lookup.is_model(out):
         raise UserError(f"{out}: holds no model, and would be deleted with all that is in it; give another --out")
 
@@ -119,7 +122,7 @@ def _uncovered(inputs: Mapping[str, Any], sources: Mapping[str, str | Sequence[s
 def _require_room(stage: Stage, inputs: Mapping[str, Any], out: Path) -> None:
     """Raise UserError where a model that is trained would not fit on the disk."""
     folders = [value.path for value in inputs.values() if isinstance(value, (Encoder, CrossEncoder))]
-    if folders and stage.makes().endswith("encoder"):
+    if folders and stage.output_kind().endswith("encoder"):
         require(out, lookup.weight_bytes(folders[0]), "the model")
 
 
@@ -137,7 +140,7 @@ def _key(stage: Stage, inputs: Mapping[str, Any], seed: int) -> str:
                 digest.update(repr(record).encode())
             digests[name] = digest.hexdigest()
     return key_of(
-        {"stage": stage.word(), "version": stage.version, "settings": stage.model_dump(mode="json"), "seed": seed} | digests
+        {"stage": stage.name(), "version": stage.version, "settings": stage.model_dump(mode="json"), "seed": seed} | digests
     )
 
 

@@ -159,9 +159,9 @@ def without(recipe: Recipe, step_id: str) -> tuple[Recipe, list[str]]:
             gone.append(step.id)
             continue
         kept.append(smaller)
-        scope[step.id] = step.stage.makes()
-        if step.stage.makes() != "encoder":
-            scope[step.stage.product] = step.stage.makes()
+        scope[step.id] = step.stage.output_kind()
+        if step.stage.output_kind() != "encoder":
+            scope[step.stage.output_name] = step.stage.output_kind()
     gate = recipe.gate
     if gate is not None:
         gate = gate.model_copy(update={"later": {a: b for a, b in gate.later.items() if a not in gone and b not in gone}})
@@ -178,7 +178,9 @@ def _with_what_is_there(step: Step, scope: Mapping[str, str]) -> Step | None:
             continue
         names = tuple(name for name in written if name in scope or name in step.models)
         if not names:
-            fitting = (n for n in (want.name.replace("_", "-"), *stage.stand_ins.get(want.name, ())) if scope.get(n) in want.kinds)
+            fitting = (
+                n for n in (want.name.replace("_", "-"), *stage.default_inputs.get(want.name, ())) if scope.get(n) in want.kinds
+            )
             names = tuple(fitting)[:1]
         if names:
             inputs[want.name] = names

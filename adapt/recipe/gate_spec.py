@@ -65,7 +65,7 @@ def later(steps: Sequence[Step], gate: GateSpec | None, problems: Problems, refu
             continue
         if order.index(first) >= order.index(second):
             problems.say(path, f"'{first}' is to be judged after '{second}', but stands behind it")
-        kinds = {step.id: step.stage.makes() for step in steps}
+        kinds = {step.id: step.stage.output_kind() for step in steps}
         if {kinds[first], kinds[second]} != {"encoder"}:
             problems.say(path, "a step that is judged, and the one it is judged after, must both make an encoder")
         for step in steps:

@@ -183,11 +183,13 @@ class _Reader:
         own_models: dict[str, tuple[str, ...]] = {}
         for want in stage_class.inputs():
             written = given.get(want.name)
-            if written is None and want.name in stage_class.on_request:
+            if written is None and want.name in stage_class.explicit_inputs:
                 continue
             if written is None:
                 own = want.name.replace("_", "-")
-                chosen = next((n for n in (own, *stage_class.stand_ins.get(want.name, ())) if scope.get(n) in want.kinds), None)
+                chosen = next(
+                    (n for n in (own, *stage_class.default_inputs.get(want.name, ())) if scope.get(n) in want.kinds), None
+                )
                 if chosen is None:
                     if want.required and want.name not in misspelt and not self.anything:
                         self.problems.say(
@@ -253,10 +255,10 @@ class _Everything(frozenset[str]):
 def _default_id(stage: type[Stage]) -> str:
     """What a step is called that has no id of its own."""
     # A stage that is called as data are (pairs) goes by what it makes, so that the data keep their name.
-    return stage.product if stage.word() in DATA else stage.word()
+    return stage.output_name if stage.name() in DATA else stage.name()
 
 
 def _names_of(step_id: str, stage: type[Stage]) -> dict[str, str]:
     """{name: kind} of what a step makes, for the steps after it."""
-    kind = stage.makes()
-    return {step_id: kind} if kind == "encoder" else {step_id: kind, stage.product: kind}
+    kind = stage.output_kind()
+    return {step_id: kind} if kind == "encoder" else {step_id: kind, stage.output_name: kind}

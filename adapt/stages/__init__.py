@@ -54,9 +54,9 @@ class Stage(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
     version: ClassVar[int] = 1  # raised when the same settings would make something else
-    product: ClassVar[str] = ""  # the name by which later steps may call what this makes, beside the step's id
-    stand_ins: ClassVar[Mapping[str, tuple[str, ...]]] = {}  # names that serve where an input's own name is not there
-    on_request: ClassVar[tuple[str, ...]] = ()  # optional inputs that are only taken where a recipe names them
+    output_name: ClassVar[str] = ""  # the name of the output in later steps of a recipe, beside the step's id
+    default_inputs: ClassVar[Mapping[str, tuple[str, ...]]] = {}  # input → names to use where its own name is not defined
+    explicit_inputs: ClassVar[tuple[str, ...]] = ()  # optional inputs that are used only where a recipe sets them
     example: ClassVar[str] = ""  # a command to paste
 
     @field_validator("*")
@@ -69,7 +69,7 @@ class Stage(BaseModel):
         return value
 
     @classmethod
-    def word(cls) -> str:
+    def name(cls) -> str:
         """The stage's name in YAML and on the command line."""
         return cls.__module__.rpartition(".")[2].replace("_", "-")
 
@@ -90,8 +90,8 @@ class Stage(BaseModel):
         return found
 
     @classmethod
-    def makes(cls) -> str:
-        """The kind of what `run` returns."""
+    def output_kind(cls) -> str:
+        """The kind of data or model that `run` returns."""
         return _kinds(typing.get_type_hints(cls.run, include_extras=True)["return"])[0]
 
     def with_setting(self, name: str, value: Any) -> Stage:
@@ -102,21 +102,21 @@ class Stage(BaseModel):
         """What is wrong with these settings for inputs of these kinds; a sentence each."""
         return []
 
-    def misfits(self, config: Mapping[str, Any], tuned: bool) -> list[str]:
+    def model_problems(self, config: Mapping[str, Any], tuned: bool) -> list[str]:
         """What these settings ask that a model can't do, a sentence each.
 
         `config` is the model's config.json; `tuned`: it is an embedder and no plain language model.
         """
         return []
 
-    def width_problems(self, widths: Mapping[str, int]) -> list[str]:
+    def dimension_problems(self, widths: Mapping[str, int]) -> list[str]:
         """What does not fit the dimensions of the encoders among the inputs, a sentence each.
 
         `widths`: those that are known, by the input's name, and of the first one's hidden states as `hidden`.
         """
         return []
 
-    def keeps_width(self) -> bool:
+    def keeps_dimension(self) -> bool:
         """Whether a model that it makes has the dimensions of the one that it starts from."""
         return True
 

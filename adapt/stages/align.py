@@ -22,8 +22,8 @@ class Align(TrainingStage):
     """
 
     version: ClassVar[int] = 5
-    product: ClassVar[str] = "aligned"
-    on_request: ClassVar = ("teacher",)
+    output_name: ClassVar[str] = "aligned"
+    explicit_inputs: ClassVar = ("teacher",)
     example: ClassVar[str] = "adapt align --model all-MiniLM-L6-v2 --parallel en-fr.csv --out aligned --max-steps 5"
 
     epochs: PositiveInt = Field(3, description="passes over the sentences")
@@ -40,7 +40,7 @@ class Align(TrainingStage):
     def problems(self, kinds) -> list[str]:
         return [] if self.mse or self.contrastive else ["mse and contrastive are both 0: nothing to learn from"]
 
-    def width_problems(self, widths: Mapping[str, int]) -> list[str]:
+    def dimension_problems(self, widths: Mapping[str, int]) -> list[str]:
         model, teacher = widths.get("model"), widths.get("teacher")
         if model is None or teacher is None or model == teacher:
             return []
@@ -65,7 +65,7 @@ class Align(TrainingStage):
         wanted = torch.from_numpy(embed((teacher or model).path, sources, job, label="teacher"))
         encoder = open_encoder(model.path)
         width = encoder.get_embedding_dimension() or 0
-        if wrong := self.width_problems({"model": width, "teacher": wanted.shape[1]}):
+        if wrong := self.dimension_problems({"model": width, "teacher": wanted.shape[1]}):
             raise UserError([f"align: {problem}" for problem in wrong])
         set_dropout(encoder, self.dropout)
         first, second = (token_ids(encoder, side, max_length=self.max_length) for side in (sources, targets))

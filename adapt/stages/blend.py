@@ -18,8 +18,8 @@ class Blend(Stage):
     home (Wortsman et al. 2022, WiSE-FT, https://arxiv.org/abs/2109.01903).
     """
 
-    product: ClassVar[str] = "blended"
-    stand_ins: ClassVar = {"other": ("base",)}
+    output_name: ClassVar[str] = "blended"
+    default_inputs: ClassVar = {"other": ("base",)}
     example: ClassVar[str] = "adapt blend --model tuned --other all-MiniLM-L6-v2 --share 0.5 --out blended"
 
     share: Share = Field(0.5, description="of the way from the other model to the model: 0 is the other, 1 the model")

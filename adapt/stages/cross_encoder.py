@@ -28,8 +28,8 @@ class CrossEncoderStage(TrainingStage):
     """
 
     version: ClassVar[int] = 6
-    product: ClassVar[str] = "cross-encoder"
-    stand_ins: ClassVar = {"pairs": ("gold", "scored")}
+    output_name: ClassVar[str] = "cross-encoder"
+    default_inputs: ClassVar = {"pairs": ("gold", "scored")}
     example: ClassVar[str] = "adapt cross-encoder --model all-MiniLM-L6-v2 --pairs gold.csv --out labeller --epochs 1"
 
     epochs: PositiveInt = Field(3, description="passes over the pairs, in an order of the two texts that is drawn anew each time")
@@ -55,7 +55,7 @@ class CrossEncoderStage(TrainingStage):
             return ["seeds and patience are decided by the held-out pairs, and held_out is 0; try held_out 0.1"]
         return []
 
-    def misfits(self, config, tuned) -> list[str]:
+    def model_problems(self, config, tuned) -> list[str]:
         # The default is cut to what the model can read; what was asked for is not.
         return too_long(self.max_length, config) if self.max_length != type(self).model_fields["max_length"].default else []
 

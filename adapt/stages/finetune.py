@@ -22,7 +22,7 @@ RANKS = ("mnrl", "triplet", "margin-mse")
 CONTRASTS = ("contrastive", "online-contrastive")
 MARGINS = {"triplet": 0.3, "contrastive": 0.5, "online-contrastive": 0.5}
 # Settings that only some losses heed: set for another one, they are a mistake.
-HEEDED = {
+LOSS_SETTINGS = {
     "scale": ("mnrl", "cosent", "angle"), "symmetric": ("mnrl",), "guide_margin": ("mnrl", "triplet"), "negatives": RANKS,
     "guide_bound": ("mnrl", "triplet"), "in_batch": ("triplet",), "distance": ("triplet",), "soft_margin": ("triplet",),
     "margin": tuple(MARGINS), "positives_from": ("mnrl", "triplet", *CONTRASTS),
@@ -41,9 +41,9 @@ class Finetune(TrainingStage):
     """
 
     version: ClassVar[int] = 6
-    product: ClassVar[str] = "finetuned"
-    stand_ins: ClassVar = {"examples": ("triplets", "pairs", "silver", "gold")}
-    on_request: ClassVar = ("guide", "teacher")
+    output_name: ClassVar[str] = "finetuned"
+    default_inputs: ClassVar = {"examples": ("triplets", "pairs", "silver", "gold")}
+    explicit_inputs: ClassVar = ("guide", "teacher")
     example: ClassVar[str] = (
         "adapt finetune --model all-MiniLM-L6-v2 --examples triplets.jsonl --loss mnrl --out tuned --max-steps 5"
     )
@@ -97,7 +97,7 @@ class Finetune(TrainingStage):
             found.append(
                 f"batching 'gathered' masks shared positives, which only loss 'mnrl' does; with '{self.loss}' use 'spread'"
             )
-        for name, losses in HEEDED.items():
+        for name, losses in LOSS_SETTINGS.items():
             if self.loss not in losses and getattr(self, name) != type(self).model_fields[name].default:
                 found.append(f"'{name}' means nothing to loss '{self.loss}'; it is for {', '.join(losses)}")
         if "guide" in kinds and not (self.loss == "mnrl" or self.in_batch != "none"):
@@ -139,7 +139,7 @@ class Finetune(TrainingStage):
     def _margin(self) -> float | None:
         return None if self.soft_margin or self.loss not in MARGINS else self.margin or MARGINS[self.loss]
 
-    def width_problems(self, widths: Mapping[str, int]) -> list[str]:
+    def dimension_problems(self, widths: Mapping[str, int]) -> list[str]:
         return self._too_wide(widths["model"]) if "model" in widths else []
 
     def _too_wide(self, width: int) -> list[str]:
@@ -194,7 +194,7 @@ class Finetune(TrainingStage):
                 wrong.append(f"a source of examples has no row that scores {self.positives_from} or more; lower positives_from")
         encoder = open_encoder(model.path)
         width = encoder.get_embedding_dimension() or 0
-        wrong += [] if wrong else self.width_problems({"model": width})
+        wrong += [] if wrong else self.dimension_problems({"model": width})
         if wrong:
             raise UserError(wrong)
         set_dropout(encoder, self.dropout)

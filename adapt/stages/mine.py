@@ -34,10 +34,10 @@ class Mine(Stage):
     """
 
     version: ClassVar[int] = 4
-    product: ClassVar[str] = "triplets"
-    stand_ins: ClassVar = {"corpus": ("texts",)}
+    output_name: ClassVar[str] = "triplets"
+    default_inputs: ClassVar = {"corpus": ("texts",)}
     # Worth naming: a labeller may know nothing of queries and passages; another model's view costs another encoding.
-    on_request: ClassVar = ("cross_encoder", "miner")
+    explicit_inputs: ClassVar = ("cross_encoder", "miner")
     example: ClassVar[str] = "adapt mine --pairs pairs.jsonl --corpus passages.jsonl --model all-MiniLM-L6-v2 --out triplets.jsonl"
 
     finders: tuple[Finder, ...] = Field(("bm25", "dense"), min_length=1, description="who searches")

@@ -36,8 +36,8 @@ class PairsFromText(Stage):
     in dev or test data.
     """
 
-    product: ClassVar[str] = "pseudo"
-    stand_ins: ClassVar = {"texts": ("corpus",)}
+    output_name: ClassVar[str] = "pseudo"
+    default_inputs: ClassVar = {"texts": ("corpus",)}
     example: ClassVar[str] = "adapt pairs --texts passages.jsonl --out pseudo.jsonl --pairs 300"
 
     forms: tuple[Form, ...] = Field(

@@ -33,8 +33,8 @@ class Silver(Stage):
     """
 
     version: ClassVar[int] = 4
-    product: ClassVar[str] = "silver"
-    stand_ins: ClassVar = {"texts": ("corpus",)}
+    output_name: ClassVar[str] = "silver"
+    default_inputs: ClassVar = {"texts": ("corpus",)}
     example: ClassVar[str] = (
         "adapt silver --texts passages.jsonl --cross-encoder labeller --out silver.csv --sampling bm25 --pairs 300"
     )
@@ -87,7 +87,7 @@ class Silver(Stage):
             found.append(f"shares has {len(self.shares)} numbers for {len(self.sampling)} samplers; give one for each")
         return found
 
-    def misfits(self, config, tuned) -> list[str]:
+    def model_problems(self, config, tuned) -> list[str]:
         # The default is cut to what the model can read; what was asked for is not.
         return too_long(self.max_length, config) if self.max_length != type(self).model_fields["max_length"].default else []
 

@@ -45,8 +45,8 @@ class Tsdae(TrainingStage):
     """
 
     version: ClassVar[int] = 6
-    product: ClassVar[str] = "tsdae"
-    stand_ins: ClassVar = {"texts": ("corpus",)}
+    output_name: ClassVar[str] = "tsdae"
+    default_inputs: ClassVar = {"texts": ("corpus",)}
     example: ClassVar[str] = "adapt tsdae --model all-MiniLM-L6-v2 --texts passages.jsonl --out speaks-medical --max-steps 20"
 
     objective: Literal["denoise", "vectors", "mlm", "simcse"] = Field(
@@ -105,7 +105,7 @@ class Tsdae(TrainingStage):
             found.append(f"min_words {self.min_words} is more than max_words {self.max_words}; no sentence would be left")
         return found
 
-    def misfits(self, config: Mapping[str, Any], tuned: bool) -> list[str]:
+    def model_problems(self, config: Mapping[str, Any], tuned: bool) -> list[str]:
         architecture = str(config.get("model_type") or "")
         if not architecture:
             return []
@@ -123,7 +123,7 @@ class Tsdae(TrainingStage):
             return ["objective: vectors learns from the base's own vectors, and the base is no embedder; use objective: denoise"]
         return []
 
-    def width_problems(self, widths: Mapping[str, int]) -> list[str]:
+    def dimension_problems(self, widths: Mapping[str, int]) -> list[str]:
         width, inside = widths.get("model"), widths.get("hidden")
         if self.objective != "denoise" or not width or not inside or width == inside:
             return []
@@ -132,7 +132,7 @@ class Tsdae(TrainingStage):
             f"decoder reads {inside}; use objective vectors, mlm or simcse, or another base"
         ]
 
-    def keeps_width(self) -> bool:
+    def keeps_dimension(self) -> bool:
         return self.pooling == "base"
 
     def run(self, model: EncoderFolder, texts: Texts, job: Job) -> EncoderFolder:
@@ -165,7 +165,7 @@ class Tsdae(TrainingStage):
         if body is None:
             raise UserError(f"tsdae: {model.path} has static embeddings, and TSDAE is for transformers; try: adapt finetune")
         widths = {"model": encoder.get_embedding_dimension(), "hidden": body.config.hidden_size}
-        if wrong := self.width_problems(widths):
+        if wrong := self.dimension_problems(widths):
             raise UserError([f"tsdae: {model.path}: {problem}" for problem in wrong])
 
     def _unit(self) -> str:

@@ -173,7 +173,7 @@ def test_a_miner_takes_the_model_s_place_in_search_and_filter(monkeypatch):
     given = [Pair("q", "p")], Encoder(Path("model")), Job(2), [Text("a", "a"), Text("b", "b")]
     assert stage.run(*given)[0].negatives == ("a",)
     assert stage.run(*given, miner=Encoder(Path("miner")))[0].negatives == ("b",)
-    assert "miner" in stage.on_request and "miner" in [want.name for want in stage.inputs()]
+    assert "miner" in stage.explicit_inputs and "miner" in [want.name for want in stage.inputs()]
 
 
 def test_a_bm25_hit_shares_a_word_with_the_query(monkeypatch):
