@@ -52,9 +52,9 @@ def run_command(
     if dry_run:
         _dry_run(loaded, folder, until, fresh, verify, voice)
         return
-    if nproc > 1 and not process_group.started():
+    if nproc > 1 and not process_group.launched_by_torchrun():
         sys.exit(_in_processes(nproc))
-    if not process_group.of_this_process().leads:
+    if not process_group.current().is_main_process:
         voice.mute()
     from adapt.pipeline.runner import run, run_seeds
     from adapt.report import write_report
@@ -68,7 +68,7 @@ def run_command(
         if (folder / "results.json").is_file():  # a gate that stopped the run has its report, too
             write_report(folder)
         raise
-    if not process_group.of_this_process().leads:
+    if not process_group.current().is_main_process:
         return
     report = write_report(folder)
     for warning in results["warnings"]:

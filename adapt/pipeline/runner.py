@@ -34,13 +34,13 @@ def run(recipe: Recipe, out: Path, *, until: str | None = None, fresh: Sequence[
     Finished steps are not done again. Raises UserError for wrong input, WorkFailed when training diverges or a gate stops.
     """
     run_folder.refuse_foreign(out)
-    store = Store(out, process_group.of_this_process())
+    store = Store(out, process_group.current())
     with store.locked():
         began = time.monotonic()
         _require_room(recipe, store, until, fresh, tell)
-        for phrase in published.changes(out) if store.crew.leads else ():
+        for phrase in published.changes(out) if store.process_group.is_main_process else ():
             tell(Event("note", f"{out}: {phrase}; it is written again"))
-        if store.crew.leads:  # what is damaged is reported now, and not by the run that happens to need it
+        if store.process_group.is_main_process:  # what is damaged is reported now, and not by the run that happens to need it
             embedding_cache.drop_damaged(out / "vectors")
             embedding_cache.told(Job(tell=tell))
         sweep: list[dict[str, Any]] = []
@@ -51,7 +51,7 @@ def run(recipe: Recipe, out: Path, *, until: str | None = None, fresh: Sequence[
         else:
             recipe = variants(recipe)[0][1]
         plan = planning.make(recipe, store, until, fresh, download=True)
-        store.crew.wait()
+        store.process_group.barrier()
         tell(Event("plan", data={"plan": plan}))
         steps = Steps(recipe, store, plan, tell)
         final = steps.carry_out()
@@ -60,13 +60,13 @@ def run(recipe: Recipe, out: Path, *, until: str | None = None, fresh: Sequence[
         found = _results(steps, final, *tests)
         found |= {"sweep": sweep, "branches": branches, "seconds": time.monotonic() - began}
         found = digests.sealed(found)
-        if store.crew.leads:
+        if store.process_group.is_main_process:
             if whole:
                 _keep_evidence(steps, final, *tests)
             hand_over(steps, steps.made[final].path, found)
             write_json(store.root / "results.json", found)
             published.record(store.root)
-        store.crew.wait()
+        store.process_group.barrier()
         tell(Event("done", data={"results": found}))
         if steps.stopped:
             raise WorkFailed(steps.stopped)
@@ -85,7 +85,7 @@ def run_seeds(recipe: Recipe, out: Path, count: int, tell: Tell = silent) -> tup
     rows = results.spread({seed: done["test"] for seed, done in found.items()})
     first = found[recipe.seed]
     first = digests.sealed({**first, "verdict": results.verdict_over_seeds(first, rows)})
-    if process_group.of_this_process().leads:
+    if process_group.current().is_main_process:
         write_json(out / "seeds.json", rows)
         write_json(out / "results.json", first)
         published.record(out)
@@ -105,7 +105,7 @@ def ablate(
     if unknown := [name for name in only if name not in ids]:
         raise UserError(f"--only {unknown[0]}: the recipe has no such step. Its steps: {', '.join(ids)}")
     run_folder.refuse_foreign(out)
-    store = Store(out, process_group.of_this_process())
+    store = Store(out, process_group.current())
     rows, left = [], []
     with store.locked():
         recipe, _ = _sweep(recipe, store, tell)
@@ -130,7 +130,7 @@ def _require_room(recipe: Recipe, store: Store, until: str | None, fresh: Sequen
     """Say what the run needs on the disk; raises UserError where that is more than is free, before any work."""
     model = lookup.locate(recipe.model, recipe.file.parent)
     lines = planning.all_lines(recipe, store, until, fresh)
-    if store.crew.leads and any(not line.cached for line in lines):
+    if store.process_group.is_main_process and any(not line.cached for line in lines):
         tell(Event("note", run_folder.require_room(recipe, model, lines, store.root)))
 
 

@@ -31,8 +31,8 @@ def run(stage: Stage, inputs: Mapping[str, Any], job: Job, name: str) -> Any:
                 job.note(sentence)
     try:
         made = stage.run(**inputs, job=job)
-        # Of several processes the leader alone writes what it has made.
-        if isinstance(made, (Encoder, CrossEncoder)) and process_group.of_this_process().leads:
+        # Of several processes only the main one writes its result.
+        if isinstance(made, (Encoder, CrossEncoder)) and process_group.current().is_main_process:
             from adapt.training import validation
 
             before = inputs.get("model")

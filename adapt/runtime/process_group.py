@@ -1,4 +1,4 @@
-"""The processes of one run: all of them compute, the leader writes. Alone, a process leads and never waits."""
+"""The processes of one run, launched by torchrun: all of them compute, the main process writes files and prints."""
 
 from __future__ import annotations
 
@@ -7,38 +7,38 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Crew:
-    """This process among `size` that carry out a run together."""
+class ProcessGroup:
+    """This process's `rank` (0 to `world_size` - 1) in its group; the default is a group of one."""
 
     rank: int = 0
-    size: int = 1
+    world_size: int = 1
 
     @property
-    def leads(self) -> bool:
-        """Whether this process writes the files and speaks."""
+    def is_main_process(self) -> bool:
+        """Whether this process (rank 0) writes files and prints."""
         return self.rank == 0
 
-    def wait(self) -> None:
-        """Return when every process of the run has come here."""
-        if self.size > 1:
+    def barrier(self) -> None:
+        """Block until every process of the group has reached this call; returns at once in a group of one."""
+        if self.world_size > 1:
             from adapt.runtime import collectives
 
-            collectives.wait()
+            collectives.barrier()
 
 
-ALONE = Crew()
+SINGLE_PROCESS = ProcessGroup()
 
 
-def started() -> bool:
-    """Whether torchrun started this process, as one of several or of one."""
+def launched_by_torchrun() -> bool:
+    """Whether torchrun launched this process, alone or as one of several."""
     return "WORLD_SIZE" in os.environ
 
 
-def of_this_process() -> Crew:
-    """The crew that torchrun's environment describes; joins it the first time."""
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size > 1:
+def current() -> ProcessGroup:
+    """The group described by torchrun's environment variables; initialises torch's process group on the first call."""
+    world_size = int(os.environ.get("WORLD_SIZE", "1"))
+    if world_size > 1:
         from adapt.runtime import collectives
 
-        collectives.join()
-    return Crew(int(os.environ.get("RANK", "0")), size)
+        collectives.initialise()
+    return ProcessGroup(int(os.environ.get("RANK", "0")), world_size)

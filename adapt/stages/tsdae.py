@@ -219,8 +219,8 @@ class Tsdae(TrainingStage):
             if retained.weight and done >= frozen:
                 clean = read.clean(batch)
                 # A mean over texts beside one over tokens: scaled so that several processes add both up right.
-                texts, tokens = len(batch) / collectives.total(len(batch)), weight / collectives.total(weight)
-                value = value + retained(clean, forward(encoder, clean)) * (texts / tokens if collectives.count() > 1 else 1.0)
+                texts, tokens = len(batch) / collectives.all_reduce(len(batch)), weight / collectives.all_reduce(weight)
+                value = value + retained(clean, forward(encoder, clean)) * (texts / tokens if collectives.world_size() > 1 else 1.0)
             return value, weight
 
         rate = self.learning_rate or (1e-4 if self.objective == "vectors" else 1e-5 if tuned else 3e-5)

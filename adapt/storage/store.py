@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from adapt.errors import UserError
-from adapt.runtime.process_group import ALONE, Crew
+from adapt.runtime.process_group import SINGLE_PROCESS, ProcessGroup
 from adapt.storage import atomic, digests
 from adapt.storage.digests import RECEIPT
 from adapt.storage.faults import naming, said
@@ -32,9 +32,9 @@ def write_json(path: Path, value: Any) -> None:
 class Store:
     """The artifacts of one run folder: `<step>-<key>/`, each with a receipt: what went in, and a digest of every file."""
 
-    def __init__(self, root: Path, crew: Crew = ALONE, full: bool = True):
+    def __init__(self, root: Path, process_group: ProcessGroup = SINGLE_PROCESS, full: bool = True):
         """`full`: read every byte of an artifact before it counts as there; else look at presence and sizes only."""
-        self.root, self.crew, self.full = root, crew, full
+        self.root, self.process_group, self.full = root, process_group, full
 
     def folder(self, name: str, entry: Mapping[str, Any]) -> Path:
         """Where the artifact of this name and entry stands, or would stand."""
@@ -74,14 +74,14 @@ class Store:
         """
         folder = self.folder(name, entry)
         done = None if fresh else self.receipt(name, entry)
-        self.crew.wait()  # all have seen the same state before anyone changes it
+        self.process_group.barrier()  # all have seen the same state before anyone changes it
         out, scratch = folder.with_name(f".{folder.name}.making"), folder.with_name(f".{folder.name}.work")
         if done:
-            if self.crew.leads:  # a process killed just after it had committed leaves these
+            if self.process_group.is_main_process:  # a process killed just after it had committed leaves these
                 atomic.remove(out)
                 atomic.remove(scratch)
             return done
-        if not self.crew.leads:
+        if not self.process_group.is_main_process:
             return self._follow(name, entry, work, fresh)
         with naming(folder):
             if folder.exists() and not folder.is_dir():
@@ -102,23 +102,23 @@ class Store:
                     scratch.rmdir()  # unless there is something to go on from
                 raise
             atomic.remove(scratch)
-        self.crew.wait()
+        self.process_group.barrier()
         return receipt
 
     def _follow(
         self, name: str, entry: Mapping[str, Any], work: Callable[[Path, Path], Mapping[str, Any]], fresh: bool
     ) -> dict[str, Any]:
-        """Take part in the work of an artifact that the leader commits: what this process writes is thrown away."""
+        """Take part in the work of an artifact that the main process commits: what this process writes is thrown away."""
         folder = self.folder(name, entry)
         scratch = folder.with_name(f".{folder.name}.work")
         with tempfile.TemporaryDirectory(prefix="adapt-") as aside:
             out, own = Path(aside) / "out", Path(aside) / "work"
             out.mkdir()
             if scratch.is_dir() and not fresh:
-                shutil.copytree(scratch, own)  # the same checkpoint as the leader's
+                shutil.copytree(scratch, own)  # the same checkpoint as the main process's
             own.mkdir(exist_ok=True)
             work(out, own)
-        self.crew.wait()
+        self.process_group.barrier()
         receipt = self.receipt(name, entry)
         assert receipt is not None
         return receipt
@@ -128,7 +128,7 @@ class Store:
         """Keep a second run out of the folder; raises UserError where one is at work."""
         from filelock import FileLock, Timeout
 
-        if not self.crew.leads:
+        if not self.process_group.is_main_process:
             yield
             return
         try:

@@ -146,14 +146,14 @@ def fit(
     def gradients(epoch: int, rows: list[int], done: int) -> float:
         """The loss of a step, whose gradients are in the parameters' `grad` afterwards; may be called again."""
         seed_all(_mixed(job.seed, done))
-        part = collectives.part(rows) if splits else rows
+        part = collectives.rows_of_this_rank(rows) if splits else rows
         found = loss(epoch, part, done / len(plan))
         value, weight = found if isinstance(found, tuple) else (found, len(part))
         if splits:
-            value = collectives.weighted(value, weight)
+            value = collectives.scale_mean(value, weight)
         parallel.clear(module, parameters)
-        scaler.scale(value if splits else value / collectives.count()).backward()
-        return collectives.total(float(value.detach())) if splits else float(value.detach())
+        scaler.scale(value if splits else value / collectives.world_size()).backward()
+        return collectives.all_reduce(float(value.detach())) if splits else float(value.detach())
 
     def state() -> dict[str, Any]:
         return {
@@ -175,14 +175,14 @@ def fit(
                 group["lr"] = group["peak"] * _rate(done, len(plan), how.warmup, group["frozen"], how.scheduler)
             step = partial(gradients, epoch, rows, done)
             # One of several processes can't begin anew: the others wait for its part of the sums.
-            losses.append(token_budget.within(step, job, label) if collectives.count() == 1 else step())
+            losses.append(token_budget.within(step, job, label) if collectives.world_size() == 1 else step())
             if not math.isfinite(losses[-1]):
                 raise WorkFailed(
                     f"{label}: the loss is {losses[-1]} at step {done + 1} of {len(plan)}. "
                     "Try a lower learning_rate, and look at the scores of the training rows."
                 )
             whole = False
-            collectives.add_gradients(parameters)
+            collectives.all_reduce_gradients(parameters)
             scaler.unscale_(optimizer)
             _clip(parameters, how.clip)
             scaler.step(optimizer)
