@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from adapt.errors import UserError
 from adapt.models import lookup, model_folder
 from adapt.recipe import Recipe
+from adapt.recipe.wiring import Scope
 from adapt.records import CrossEncoder, Encoder
 
 
@@ -42,22 +44,36 @@ def refuse_misfits(recipe: Recipe, base: Path, named: Mapping[str, Encoder | Cro
     """Raise UserError with every step that its model can't do: its architecture lacks a part, or has too few positions."""
     problems = []
     # Whatever a model was made by, it has the architecture of what it started from; its width, unless a step pools in another way.
-    folders = {name: model.path for name, model in named.items()} | {"model": base, "base": base}
-    known = {name: (folder, model_folder.is_embedder(folder), model_folder.width(folder)) for name, folder in folders.items()}
+    others = {name: _facts(model.path) for name, model in named.items()}
+    scope: Scope[_Facts | None] = Scope(dict.fromkeys(recipe.data), _facts(base))
     for step in recipe.steps:
-        name = next((step.inputs[param][0] for param in ("cross_encoder", "model") if param in step.inputs), "model")
-        own, tuned, width = known.get(name, known["base"])
-        config = architecture(own)
-        widths = {param: of for param, names in step.inputs.items() if names[0] in known and (of := known[names[0]][2])}
+        models = {param: scope[names[0]] if names[0] in scope else others[names[0]] for param, names in step.inputs.items()}
+        model = next((models[param] for param in ("cross_encoder", "model") if param in models), scope["model"])
+        assert model is not None
+        config = architecture(model.folder)
+        widths = {param: of.width for param, of in models.items() if of is not None and of.width is not None}
         if not step.stage.keeps_dimension():
             widths.pop("model", None)
         if isinstance(hidden := config.get("hidden_size"), int):
             widths["hidden"] = hidden
-        wrong = [*step.stage.model_problems(config, tuned), *step.stage.dimension_problems(widths)]
+        wrong = [*step.stage.model_problems(config, model.is_embedder), *step.stage.dimension_problems(widths)]
         problems += [f"{recipe.file}: step '{step.id}': {problem}" for problem in wrong]
         made = step.stage.output_kind()
-        if made in ("encoder", "cross-encoder"):
-            names = (step.id, "model" if made == "encoder" else step.stage.output_name)
-            known |= dict.fromkeys(names, (own, made == "encoder", width if step.stage.keeps_dimension() else None))
+        width = model.width if step.stage.keeps_dimension() else None
+        output = _Facts(model.folder, made == "encoder", width) if made in ("encoder", "cross-encoder") else None
+        scope.define(step.id, type(step.stage), output)
     if problems:
         raise UserError(problems)
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What the checks above need of a model: the folder with its architecture, its kind, its dimensions where they are known."""
+
+    folder: Path
+    is_embedder: bool
+    width: int | None
+
+
+def _facts(folder: Path) -> _Facts:
+    return _Facts(folder, model_folder.is_embedder(folder), model_folder.width(folder))

@@ -22,6 +22,7 @@ from adapt.pipeline import plan as planning
 from adapt.pipeline.measurements import Measures, scores_pairs
 from adapt.pipeline.plan import Plan, Planned
 from adapt.recipe import Recipe
+from adapt.recipe.wiring import DATA_KINDS
 from adapt.records import CrossEncoder, Encoder, Joined
 from adapt.runtime.precision import resolve
 from adapt.storage.store import Store
@@ -157,7 +158,7 @@ class Steps:
 
         left_out: Counter[str] = Counter()
         with files.reading(self.recipe.read_options(name)) as log:
-            found = files.read(self.recipe.data[name], planning.DATA[name], left_out)
+            found = files.read(self.recipe.data[name], DATA_KINDS[name], left_out)
         log.write_rejected(job.out / "rejected.jsonl")
         said |= {"notes": log.notes, "skipped": log.rejections}
         for text in log.notes:

@@ -15,7 +15,8 @@ from adapt.files import ReadOptions
 from adapt.files.beir import split_file
 from adapt.models import coverage, lookup
 from adapt.pipeline.plan import Plan, file_digest
-from adapt.recipe import DATA, Recipe
+from adapt.recipe import Recipe
+from adapt.recipe.wiring import DATA_KINDS
 from adapt.storage.digests import damage, of_file, read_sealed, write_sealed
 from adapt.storage.store import Store, key_of
 
@@ -174,7 +175,7 @@ def preview(recipe: Recipe) -> list[str]:
 def _readers(recipe: Recipe) -> Iterator[tuple[str, Any, Callable[[], Any], ReadOptions]]:
     """(name, source, what reads it, with which options) of all data of a recipe, its checks' among them."""
     for name, source in recipe.data.items():
-        yield name, source, partial(files.read, source, DATA[name]), recipe.read_options(name)
+        yield name, source, partial(files.read, source, DATA_KINDS[name]), recipe.read_options(name)
     for name, spec in recipe.checks.items():
         for split in ("dev", "test"):
             if (source := getattr(spec, split)) is not None:

@@ -12,7 +12,8 @@ from adapt.errors import UserError
 from adapt.files import count_rows, reading, regular
 from adapt.models import lookup, model_folder
 from adapt.pipeline import compatibility
-from adapt.recipe import DATA, Recipe, Step, variants, without
+from adapt.recipe import Recipe, Step, variants, without
+from adapt.recipe.wiring import DATA_KINDS, Scope
 from adapt.records import CrossEncoder, Encoder
 from adapt.storage.digests import hidden, of_file, of_files, of_text
 from adapt.storage.store import Store, key_of
@@ -100,11 +101,11 @@ def make(recipe: Recipe, store: Store, until: str | None = None, fresh: Sequence
             problems += error.problems
     if problems:
         raise UserError(problems)
-    scope = {name: line.key for name, line in zip(recipe.data, lines, strict=True)} | {"model": base, "base": base}
+    scope = Scope({name: line.key for name, line in zip(recipe.data, lines, strict=True)}, base)
     counts = {line.key: line.rows for line in lines}
     again: set[str] = set()
     for step in recipe.steps[: ids.index(until) + 1 if until else None]:
-        inputs = {param: tuple(scope.get(n) or others[n] for n in names) for param, names in step.inputs.items()}
+        inputs = {param: tuple(scope[n] if n in scope else others[n] for n in names) for param, names in step.inputs.items()}
         entry = {
             "stage": step.stage.name(),
             "version": step.stage.version,
@@ -112,7 +113,7 @@ def make(recipe: Recipe, store: Store, until: str | None = None, fresh: Sequence
             "seed": recipe.seed,
             "inputs": {param: list(keys) for param, keys in inputs.items()},
         }
-        if step.stage.output_kind() in DATA.values():
+        if step.stage.output_kind() in DATA_KINDS.values():
             entry |= _held_out(recipe, digests)
         key = key_of(entry)
         due = step.id in fresh or bool(again & {k for keys in inputs.values() for k in keys})
@@ -122,17 +123,15 @@ def make(recipe: Recipe, store: Store, until: str | None = None, fresh: Sequence
         counts[key] = line.rows
         if due:
             again.add(key)
-        if line.kind == "encoder":
-            before, scope["model"], scope[step.id] = scope["model"], key, key
-            if recipe.gate is not None and step.id not in recipe.gate.later:
-                gate_entry = _gate_entry(recipe, key, before, base, digests)
-                gate = _line(f"gate-{step.id}", gate_entry, "encoder", store, None, due)
-                lines.append(replace(gate, inputs={"model": (key,)}, before=before))
-                scope["model"] = gate.key
-                if due:
-                    again.add(gate.key)
-        else:
-            scope[step.id] = scope[step.stage.output_name] = key
+        before = scope["model"]
+        scope.define(step.id, type(step.stage), key)
+        if line.kind == "encoder" and recipe.gate is not None and step.id not in recipe.gate.later:
+            gate_entry = _gate_entry(recipe, key, before, base, digests)
+            gate = _line(f"gate-{step.id}", gate_entry, "encoder", store, None, due)
+            lines.append(replace(gate, inputs={"model": (key,)}, before=before))
+            scope.replace_model(gate.key)
+            if due:
+                again.add(gate.key)
     return Plan(lines, base, folder, {others[name]: model for name, model in named.items()})
 
 
@@ -149,7 +148,7 @@ def all_lines(recipe: Recipe, store: Store, until: str | None = None, fresh: Seq
 def _data_line(recipe: Recipe, name: str, store: Store, digests: Mapping[str, Mapping[str, str]]) -> Planned:
     entry = {
         "data": name,
-        "kind": DATA[name],
+        "kind": DATA_KINDS[name],
         "file": file_digest(recipe.data[name]),
         "limit": recipe.limit,
         "seed": recipe.seed if recipe.limit else None,
@@ -161,7 +160,7 @@ def _data_line(recipe: Recipe, name: str, store: Store, digests: Mapping[str, Ma
     with reading(recipe.read_options(name)):
         rows = count_rows(recipe.data[name])
     rows = min(rows, recipe.limit) if rows is not None and recipe.limit else rows
-    return _line(f"data-{name}", entry, DATA[name], store, rows, False)
+    return _line(f"data-{name}", entry, DATA_KINDS[name], store, rows, False)
 
 
 def _held_out(recipe: Recipe, digests: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:

@@ -14,12 +14,14 @@ from adapt.errors import UserError, did_you_mean, short
 from adapt.files.opening import regular
 from adapt.files.options import ReadOptions
 from adapt.files.paths import existing, near
-from adapt.recipe import DATA, LEAKS, CheckSpec, shipped_root
+from adapt.recipe.catalog import shipped_root
 from adapt.recipe.identifiers import check_name_problem
 from adapt.recipe.problems import Problems
+from adapt.recipe.spec import LEAKS, CheckSpec
 from adapt.recipe.values import shown, validated
+from adapt.recipe.wiring import DATA_KINDS
 
-KEYS = (*DATA, "limit", "leaks", *ReadOptions.model_fields)  # what the section `data` may hold
+KEYS = (*DATA_KINDS, "limit", "leaks", *ReadOptions.model_fields)  # what the section `data` may hold
 
 
 def data(raw: Mapping[str, Any], file: Path, problems: Problems) -> tuple[dict[str, str], int | None, Any]:
@@ -41,7 +43,7 @@ def data(raw: Mapping[str, Any], file: Path, problems: Problems) -> tuple[dict[s
                 problems.say(("data", name), f"'limit' must be a whole number of 1 or more (got {shown(value)})")
         elif name in ReadOptions.model_fields:  # see `read_settings`
             continue
-        elif name not in DATA:
+        elif name not in DATA_KINDS:
             problems.say(("data", name), f"unknown data '{name}'.{did_you_mean(name, KEYS)}")
         elif value is not None and (place := _path(file, problems, ("data", name), value)):
             found[name] = place
@@ -66,10 +68,10 @@ def read_settings(raw: Mapping[str, Any], problems: Problems) -> dict[str, Any]:
         )
         return settings
     for name, names in columns.items():
-        if name not in DATA and name in given:
+        if name not in DATA_KINDS and name in given:
             continue  # reported above
-        if name not in DATA or given.get(name) is None:
-            there = [known for known in DATA if given.get(known) is not None]
+        if name not in DATA_KINDS or given.get(name) is None:
+            there = [known for known in DATA_KINDS if given.get(known) is not None]
             problems.say((*path, name), f"'{name}' is none of the data.{did_you_mean(str(name), there)}")
         elif not isinstance(names, dict) or not all(isinstance(word, str) and word for pair in names.items() for word in pair):
             problems.say((*path, name), f"must be {{ours: theirs}}, as in {{anchor: Frage}} (got {shown(names)})")

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from adapt import checks
 from adapt.errors import did_you_mean
-from adapt.recipe import CheckSpec, GateSpec, Step
 from adapt.recipe.problems import Problems
+from adapt.recipe.spec import CheckSpec, GateSpec, Step
 from adapt.recipe.values import shown, validated
 
 COMBINATIONS = 100  # of a sweep's values, at the most, where the recipe gives no max_combinations

@@ -11,11 +11,14 @@ from pydantic import ValidationError
 from adapt import stages
 from adapt.errors import UserError, did_you_mean, nearest
 from adapt.models import lookup
-from adapt.recipe import DATA, TOP, Recipe, Step, data_spec, find, gate_spec, overrides, yaml_lines
+from adapt.recipe import data_spec, gate_spec, overrides, yaml_lines
+from adapt.recipe.catalog import find
 from adapt.recipe.identifiers import id_problem, name_problem
 from adapt.recipe.overrides import split_step
 from adapt.recipe.problems import Problems
+from adapt.recipe.spec import TOP, Recipe, Step
 from adapt.recipe.values import shown, validated
+from adapt.recipe.wiring import DATA_KINDS, Scope, joint_kind
 from adapt.stages import Stage
 
 LARGEST_SEED = 2**32 - 1
@@ -84,13 +87,13 @@ class _Reader:
         if len(section) > MOST_STEPS:
             self.problems.say(("stages",), f"{len(section):,} steps are more than {MOST_STEPS}, the most of one recipe")
             return []
-        scope = {name: DATA[name] for name, place in self.raw["data"].items() if name in DATA and place is not None}
-        scope["model"] = scope["base"] = "encoder"
+        names = [name for name, place in self.raw["data"].items() if name in DATA_KINDS and place is not None]
         for name in self.raw["data"]:
             if name not in data_spec.KEYS:
                 near = nearest(str(name), data_spec.KEYS)
                 self.anything = self.anything or near is None
-                scope |= {near: DATA[near]} if near in DATA else {}
+                names += [near] if near in DATA_KINDS else []
+        scope = Scope(dict.fromkeys(names), None)
         steps: list[Step] = []
         for number, item in enumerate(section):
             before = len(self.problems.found)
@@ -98,25 +101,24 @@ class _Reader:
             if step:
                 steps.append(step)
                 self.refused |= {step.id} if len(self.problems.found) > before else set()
-                scope |= _names_of(step.id, type(step.stage))
+                scope.define(step.id, type(step.stage), None)
             else:
-                scope |= self._meant(item)
+                self._define_refused(item, scope)
         return steps
 
-    def _meant(self, item: Any) -> dict[str, str]:
-        """{name: kind} of what a refused step was to make, so that later steps find it."""
+    def _define_refused(self, item: Any, scope: Scope[None]) -> None:
+        """Add what a refused step was meant to make, so that no problem is reported of the steps that use it."""
         word, settings = split_step(item)
         own = settings.get("id") if isinstance(settings, dict) else None
         near = nearest(word, stages.names())
         self.refused |= {name for name in (own, word, near) if isinstance(name, str)}
         if near is None or not isinstance(settings, dict):  # its id, or what it makes, is not known
             self.anything = self.any_step = True
-        if near is None:
-            return {}
-        stage = stages.find(near)
-        return _names_of(own if isinstance(own, str) else _default_id(stage), stage)
+        if near is not None:
+            stage = stages.find(near)
+            scope.define(own if isinstance(own, str) else _default_id(stage), stage, None)
 
-    def _step(self, number: int, item: Any, scope: Mapping[str, str], used: set[str]) -> Step | None:
+    def _step(self, number: int, item: Any, scope: Scope[None], used: set[str]) -> Step | None:
         word, settings = split_step(item)
         path = ("stages", number, word)
         if word not in stages.names():
@@ -133,7 +135,7 @@ class _Reader:
                 self.problems.say((*path, key), f"'{key}' stands twice, once with - and once with _")
             given[key.replace("-", "_")] = value
         step_id = given.pop("id", _default_id(stage_class))
-        if wrong := id_problem(step_id, {name for name in scope if name in DATA}):
+        if wrong := id_problem(step_id, {name for name in scope if name in DATA_KINDS}):
             self.problems.say((*path, "id"), f"a step's id {wrong}")
             return None
         if step_id in used:
@@ -171,7 +173,7 @@ class _Reader:
         step_id: str,
         stage_class: type[Stage],
         given: Mapping[str, Any],
-        scope: Mapping[str, str],
+        scope: Scope[None],
         misspelt: Collection[str],
     ):
         """Each input's names: as written, or the first of its own name and its stand-ins that is there and fits.
@@ -186,17 +188,14 @@ class _Reader:
             if written is None and want.name in stage_class.explicit_inputs:
                 continue
             if written is None:
-                own = want.name.replace("_", "-")
-                chosen = next(
-                    (n for n in (own, *stage_class.default_inputs.get(want.name, ())) if scope.get(n) in want.kinds), None
-                )
+                chosen = scope.default(want, stage_class)
                 if chosen is None:
                     if want.required and want.name not in misspelt and not self.anything:
                         self.problems.say(
                             path, f"step '{step_id}' needs {want.name} ({' or '.join(want.kinds)}), and nothing above makes it"
                         )
                     continue
-                found[want.name], kinds[want.name] = (chosen,), scope[chosen]
+                found[want.name], kinds[want.name] = (chosen,), str(scope.kind(chosen))
                 continue
             names = tuple(written) if isinstance(written, (list, dict)) else (written,)
             is_model = want.kinds[0] in MODELS
@@ -204,7 +203,7 @@ class _Reader:
                 self.problems.say((*path, want.name), f"step '{step_id}': {want.name} {wrong}")
                 continue
             for name in names:
-                kind = scope.get(name)
+                kind = scope.kind(name)
                 if kind is None and is_model and lookup.is_name(name, self.file.parent):
                     own_models[name] = (*own_models.get(name, ()), want.kinds[0])
                     kinds[want.name] = want.kinds[0]
@@ -214,15 +213,15 @@ class _Reader:
                         f"step '{step_id}': {want.name} '{name}' stands nowhere above.{did_you_mean(name, scope)}",
                     )
                 elif kind is not None and kind not in want.kinds:
-                    fits = [n for n, k in scope.items() if k in want.kinds]
+                    fits = scope.fitting(want)
                     self.problems.say(
                         (*path, want.name),
                         f"step '{step_id}': {want.name} takes {' or '.join(want.kinds)}, but '{name}' is {kind}."
                         + (f" Fits: {', '.join(sorted(fits))}." if fits else ""),
                     )
                 elif kind is not None:
-                    kinds[want.name] = min(kind, kinds.get(want.name, kind))  # triplets among pairs are pairs
-            together = {scope[name] for name in names if name in scope}
+                    kinds[want.name] = joint_kind([kind, kinds.get(want.name, kind)])
+            together = {kind for name in names if (kind := scope.kind(name))}
             if len(together) > 1 and together <= set(want.kinds) and together != {"pairs", "triplets"}:
                 self.problems.say(
                     (*path, want.name), f"step '{step_id}': {', '.join(names)} are of different kinds and can't be joined"
@@ -255,10 +254,4 @@ class _Everything(frozenset[str]):
 def _default_id(stage: type[Stage]) -> str:
     """What a step is called that has no id of its own."""
     # A stage that is called as data are (pairs) goes by what it makes, so that the data keep their name.
-    return stage.output_name if stage.name() in DATA else stage.name()
-
-
-def _names_of(step_id: str, stage: type[Stage]) -> dict[str, str]:
-    """{name: kind} of what a step makes, for the steps after it."""
-    kind = stage.output_kind()
-    return {step_id: kind} if kind == "encoder" else {step_id: kind, stage.output_name: kind}
+    return stage.output_name if stage.name() in DATA_KINDS else stage.name()

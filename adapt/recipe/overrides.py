@@ -7,8 +7,9 @@ from typing import Any
 from adapt.errors import UserError, did_you_mean
 from adapt.files.options import ReadOptions
 from adapt.files.paths import existing
-from adapt.recipe import TOP, yaml_lines
+from adapt.recipe import yaml_lines
 from adapt.recipe.problems import Problems
+from adapt.recipe.spec import TOP
 from adapt.recipe.values import shown
 
 # Keys below these are metrics, which have a dot of their own: gate.guard.sts.spearman=-0.01.
