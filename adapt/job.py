@@ -1,4 +1,4 @@
-"""What a stage is handed beside its inputs: a seed, folders to write in, and someone to tell how far it is."""
+"""The context that a stage runs in beside its inputs: a random seed, folders to write to, and a listener for progress events."""
 
 from __future__ import annotations
 
@@ -8,27 +8,33 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from adapt.runtime.interruption import stop_if_asked
+from adapt.runtime.interruption import raise_if_interrupted
+
+EventKind = Literal["plan", "step", "progress", "note", "check", "verdict", "done"]
+EVENT_INTERVAL = 0.1  # seconds between two progress events of one piece of work
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something a run has to say: `kind` is one of plan, step, progress, note, check, verdict, done."""
+    """Something that happened in a run; `text` is a message or the name of a step or check, `data` depends on `kind`."""
 
-    kind: str
+    kind: EventKind
     text: str = ""
     data: dict[str, Any] = field(default_factory=dict)
 
 
-def silent(event: Event) -> None:
-    """The listener of someone who does not want to know."""
+Listener = Callable[[Event], object]
+
+
+def ignore_events(event: Event) -> None:
+    """The no-op event handler."""
 
 
 @lru_cache
-def _scratch() -> tempfile.TemporaryDirectory:
-    return tempfile.TemporaryDirectory(prefix="adapt-")  # goes when the process ends
+def _scratch() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="adapt-")  # deleted when the process ends
 
 
 def _temporary() -> Path:
@@ -37,44 +43,50 @@ def _temporary() -> Path:
 
 @dataclass
 class Job:
-    """One piece of work: `seed` for every random choice, `out` for what it makes, `work` for what it needs on the way.
+    """The context of one stage, check or command.
 
-    Folders that are not given are temporary and go when the process ends.
+    `seed`: the random seed. `out`: the folder for results. `work`: the folder for checkpoints and other intermediate files. Both
+    are temporary, and deleted when the process ends, where they are not given. `listener` receives every event. `counts`: numbers
+    that the stage's receipt records ("kept": 412). `embedding_cache`: a folder that embeddings are stored in and read from; None
+    disables caching.
     """
 
     seed: int = 13
     out: Path = field(default_factory=_temporary)
     work: Path = field(default_factory=_temporary)
-    tell: Callable[[Event], None] = silent
-    counts: dict[str, Any] = field(default_factory=dict)  # goes into the receipt: "kept 412 of 500"
-    vectors: Path | None = None  # where embeddings are kept between checks and mining; None keeps none
+    listener: Listener = ignore_events
+    counts: dict[str, Any] = field(default_factory=dict)
+    embedding_cache: Path | None = None
 
     def note(self, text: str) -> None:
-        """Say something worth keeping: a count, a choice that was made."""
-        self.tell(Event("note", text))
+        """Emit a message: a count, a choice that was made, a warning."""
+        self.listener(Event("note", text))
 
-    def progress(self, label: str, total: int, unit: str, stops: bool = True) -> Progress:
-        """Start a count towards `total`; rate and time left are computed from it. `stops`: see `Progress.advance`."""
-        return Progress(self.tell, label, total, unit, stops)
+    def progress(self, label: str, total: int, unit: str, interruptible: bool = True) -> Progress:
+        """A progress counter towards `total` units; for `interruptible` see `Progress.advance`."""
+        return Progress(self.listener, label, total, unit, interruptible)
 
 
 class Progress:
-    """How far a long piece of work is; `advance` may be called often, listeners hear of it at most ten times a second."""
+    """Counts finished units and emits progress events with the rate (units/s) and the time left (s), ten a second at the most."""
 
-    def __init__(self, tell: Callable[[Event], None], label: str, total: int, unit: str, stops: bool = True):
-        self.tell, self.label, self.total, self.unit, self.stops = tell, label, total, unit, stops
+    def __init__(self, listener: Listener, label: str, total: int, unit: str, interruptible: bool = True):
+        self.listener, self.label, self.total, self.unit, self.interruptible = listener, label, total, unit, interruptible
         self.done, self.start, self.last = 0, time.monotonic(), 0.0
 
     def advance(self, count: int = 1, extra: str = "") -> None:
-        """`count` more are done; raises Interrupted where the user has asked to stop and the work `stops` between two parts."""
-        if self.stops:
-            stop_if_asked()
+        """Count `count` more finished units; `extra` is appended to the printed line.
+
+        Raises Interrupted where the work is interruptible and the user has interrupted it.
+        """
+        if self.interruptible:
+            raise_if_interrupted()
         self.done += count
         now = time.monotonic()
-        if now - self.last < 0.1 and self.done < self.total:
+        if now - self.last < EVENT_INTERVAL and self.done < self.total:
             return
         self.last = now
         rate = self.done / max(now - self.start, 1e-9)
         left = (self.total - self.done) / rate if rate else 0.0
         data = {"done": self.done, "total": self.total, "unit": self.unit, "rate": rate, "left": left, "extra": extra}
-        self.tell(Event("progress", self.label, data))
+        self.listener(Event("progress", self.label, data))

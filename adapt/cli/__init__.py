@@ -90,11 +90,11 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that can't show a letter shows its number
-    with interruption.handled():
+    with interruption.handle_signals():
         try:
             cli()
         except interruption.Interrupted as stopped:
-            interruption.leave(stopped)
+            interruption.exit_process(stopped)
         except Exception as error:
             code = failures.exit_code(error)
             if code is None:

@@ -67,7 +67,7 @@ def label_command(
     if (texts is None) == (sheet is None):
         raise UserError("label writes a sheet (--texts FILE --out sheet.csv) or reads one back (--read sheet.csv --out gold.csv)")
     if texts is not None:
-        lines = sheet_file(texts, out, model=model, gold=gold, recipe=recipe, pairs=pairs, seed=seed, tell=voice())
+        lines = sheet_file(texts, out, model=model, gold=gold, recipe=recipe, pairs=pairs, seed=seed, listener=voice())
     else:
         assert sheet is not None
         lines = gold_file(sheet, out, scale)  # type: ignore[arg-type]

@@ -61,9 +61,9 @@ def run_command(
 
     try:
         if seeds > 1:
-            results, spread = run_seeds(loaded, folder, seeds, tell=voice)
+            results, spread = run_seeds(loaded, folder, seeds, listener=voice)
         else:
-            results, spread = run(loaded, folder, until=until, fresh=fresh, tell=voice), []
+            results, spread = run(loaded, folder, until=until, fresh=fresh, listener=voice), []
     except WorkFailed:
         if (folder / "results.json").is_file():  # a gate that stopped the run has its report, too
             write_report(folder)
@@ -167,11 +167,11 @@ def _in_processes(count: int) -> int:
         try:
             return started.wait(0.5)
         except subprocess.TimeoutExpired:
-            if interruption.asked():
-                interruption.saving()
+            if interruption.requested():
+                interruption.extend_deadline()
                 started.terminate()
                 started.wait()
-                interruption.stop_if_asked()
+                interruption.raise_if_interrupted()
 
 
 @click.command("recipes")

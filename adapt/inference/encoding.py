@@ -47,16 +47,17 @@ def embed(
 
     Equal texts are encoded once. Raises UserError where a vector is not finite.
 
-    With `job.vectors` set, vectors are kept there (see `embedding_cache`) and read back by whoever asks next: a check, mining, the
-    gate and the final test share one encoding of the same passages. Vectors of a `precision` other than that are kept apart. With
-    int8, texts that have no vector in the usual precision yet are encoded in int8 (see `adapt.models.int8`); nothing that
-    measures the model uses those vectors.
+    With `job.embedding_cache` set, embeddings are stored there and read from there (see `adapt.inference.embedding_cache`): checks,
+    mining, the gate and the final test encode a passage once. Embeddings in another `precision` than the default are stored
+    separately. With int8, texts that have no embedding in the default precision yet are encoded in int8 (see `adapt.models.int8`);
+    no check uses those embeddings.
     """
     resolved = resolve("auto" if precision == "int8" else precision)
-    store, small = Vectors(folder, job.vectors, ("" if unit else AS_LONG) + ("" if resolved == resolve() else f"-{resolved}")), None
+    kind = ("" if unit else AS_LONG) + ("" if resolved == resolve() else f"-{resolved}")
+    store, small = Vectors(folder, job.embedding_cache, kind), None
     given = with_prompt(folder, texts, role)
     if precision == "int8" and unit and store.missing(given):
-        apart = Vectors(folder, job.vectors, int8.kind(given))
+        apart = Vectors(folder, job.embedding_cache, int8.kind(given))
         small = _in_int8(folder, given, job) if apart.missing(given) else None
         store = apart if small or not apart.missing(given) else store
     missing = store.missing(given)

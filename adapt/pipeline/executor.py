@@ -15,7 +15,7 @@ from adapt.checks import Measurement, leakage
 from adapt.checks.statistics import smallest_gain
 from adapt.errors import UserError
 from adapt.inference import embedding_cache, memory
-from adapt.job import Event, Job
+from adapt.job import Event, Job, Listener
 from adapt.models import lookup
 from adapt.pipeline import gate, input_report, results, stage_runner
 from adapt.pipeline import plan as planning
@@ -31,15 +31,14 @@ FILES = {
     "texts": "texts.jsonl", "pairs": "pairs.jsonl", "scored": "scored.csv", "triplets": "triplets.jsonl",
     "labelled": "labelled.csv", "parallel": "parallel.jsonl",
 }  # fmt: skip
-Tell = Callable[[Event], None]
 
 
 class Steps:
     """The steps of one recipe in one run folder: what has been made so far, and what was measured of it."""
 
-    def __init__(self, recipe: Recipe, store: Store, plan: Plan, tell: Tell):
-        self.recipe, self.store, self.plan, self.tell = recipe, store, plan, tell
-        self.job = Job(recipe.seed, store.root, store.root, tell, vectors=store.root / "vectors" / resolve())
+    def __init__(self, recipe: Recipe, store: Store, plan: Plan, listener: Listener):
+        self.recipe, self.store, self.plan, self.listener = recipe, store, plan, listener
+        self.job = Job(recipe.seed, store.root, store.root, listener, embedding_cache=store.root / "vectors" / resolve())
         self.measures = Measures(self.job, store.root / "measurements", options=recipe.read_options())
         self.made: dict[str, Any] = {**plan.others, plan.base: Encoder(plan.folder)}
         self.digests = planning.check_digests(recipe)
@@ -96,7 +95,7 @@ class Steps:
             self.job.note(f"WARNING: {warning}")
 
     def _announce(self, line: Planned) -> None:
-        self.tell(Event("step", line.name, {"cached": line.cached, "why": line.why}))
+        self.listener(Event("step", line.name, {"cached": line.cached, "why": line.why}))
 
     def _make(self, line: Planned) -> None:
         begun = time.monotonic()
@@ -123,7 +122,7 @@ class Steps:
 
     def _work(self, line: Planned, out: Path, work: Path) -> Mapping[str, Any]:
         begun = time.monotonic()
-        job = Job(self.recipe.seed, out, work, self.tell, vectors=self.job.vectors)
+        job = Job(self.recipe.seed, out, work, self.listener, embedding_cache=self.job.embedding_cache)
         read: dict[str, Any] = {}
         if line.step is None:
             made: Any = self._data(line.entry["data"], job, read)
@@ -223,7 +222,7 @@ class Steps:
         if not labeller:
             self._examine(name, key)
         embedding_cache.told(self.job)
-        self.tell(Event("check", name, {"measured": found}))
+        self.listener(Event("check", name, {"measured": found}))
 
     def _examine(self, name: str, key: str) -> None:
         """Keep the health of the model's space, on the dev data of the gate's target (without one, of the first target)."""
@@ -263,7 +262,7 @@ class Steps:
                 blend(self.made[before].path, self.made[after].path, share, where / f"blend-{share:g}")
                 self.made["blend"] = Encoder(where / f"blend-{share:g}")
                 measured = self.measure("blend", "dev")
-                self.tell(Event("check", f"{line.name} at {share:g}", {"measured": measured}))
+                self.listener(Event("check", f"{line.name} at {share:g}", {"measured": measured}))
             return gate.judge(spec, self.measured[self.plan.base], self.measured[before], measured, self.recipe.seed)
 
         def decide(out: Path, work: Path) -> Mapping[str, Any]:
@@ -280,6 +279,6 @@ class Steps:
         )
         row = results.gate_row(line, share, receipt["tried"])
         self.steps.append(row)
-        self.tell(Event("verdict", line.name, {name: row[name] for name in ("word", "sentence", "action")}))
+        self.listener(Event("verdict", line.name, {name: row[name] for name in ("word", "sentence", "action")}))
         if spec.action == "stop" and not receipt["tried"][0]["passes"]:
             self.stopped = f"{line.name}: {row['word']}: {row['sentence']}"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from adapt import files
 from adapt.errors import UserError
 from adapt.files.paths import refuse_inputs
 from adapt.inference import cache_folder
-from adapt.job import Event, Job
+from adapt.job import Event, Job, Listener
 from adapt.models import int8, lookup, model_folder
 from adapt.models.coverage import warnings_on
 from adapt.records import Text
@@ -19,9 +18,7 @@ from adapt.storage.atomic import replacing, require_place
 from adapt.storage.faults import require
 
 
-def embed_file(
-    model: str, texts: str, out: Path, tell: Callable[[Event], None], precision: InferencePrecision = "auto"
-) -> tuple[int, int]:
+def embed_file(model: str, texts: str, out: Path, listener: Listener, precision: InferencePrecision = "auto") -> tuple[int, int]:
     """Write the vectors of a file's texts to .npy or .parquet, row by row as read; returns their shape.
 
     Of unit length, but for a model whose own similarity is the dot product.
@@ -37,9 +34,9 @@ def embed_file(
     folder = lookup.locate(model)
     lookup.verify(folder)
     for text in warnings_on(Path(texts).name, folder, [t.text for t in found]):
-        tell(Event("note", text))
+        listener(Event("note", text))
     require(out, 4 * lookup.width(folder) * len(found), f"{len(found):,} vectors")
-    job = Job(tell=tell)
+    job = Job(listener=listener)
     vectors = embed(folder, [t.text for t in found], job, "document", precision=precision, unit=_unit(folder, job))
     with replacing(out) as aside:
         if out.suffix == ".npy":
@@ -55,7 +52,7 @@ def embed_file(
 
 
 def search_file(
-    model: str, corpus: str, query: str, top: int, tell: Callable[[Event], None], precision: InferencePrecision = "auto"
+    model: str, corpus: str, query: str, top: int, listener: Listener, precision: InferencePrecision = "auto"
 ) -> list[tuple[float, Text]]:
     """(similarity, text) of the nearest texts of a file, best first; vectors are kept for the next query (see `cache_folder`)."""
     from adapt.inference.encoding import embed
@@ -67,11 +64,13 @@ def search_file(
     found: list[Text] = files.read(corpus, "texts")
     folder = lookup.locate(model)
     lookup.verify(folder)
-    job, before = Job(tell=tell, vectors=cache_folder.vectors()), cache_folder.size()
+    job, before = Job(listener=listener, embedding_cache=cache_folder.vectors()), cache_folder.size()
     unit = _unit(folder, job)
     passages = embed(folder, [t.text for t in found], job, "document", precision=precision, unit=unit)
     cache_folder.tell_size(job, before)
-    indices, scores = dense.top(embed(folder, [query], Job(tell=tell), "query", precision=precision, unit=unit), passages, top)
+    indices, scores = dense.top(
+        embed(folder, [query], Job(listener=listener), "query", precision=precision, unit=unit), passages, top
+    )
     return [(float(score), found[i]) for i, score in zip(indices[0], scores[0], strict=True)]
 
 

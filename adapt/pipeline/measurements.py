@@ -14,7 +14,7 @@ from adapt.checks.health import health
 from adapt.checks.statistics import STATISTICS, Delta, compare_all
 from adapt.errors import UserError
 from adapt.inference import cache_folder, embedding_cache
-from adapt.job import Event, Job, silent
+from adapt.job import Event, Job, Listener, ignore_events
 from adapt.models import lookup, model_folder
 from adapt.models.coverage import warnings_on
 from adapt.pipeline.input_report import texts_of_check
@@ -38,7 +38,7 @@ class OnDisk:
     def embed(self, texts: Sequence[str], role: str = ""):
         """Vectors [texts, d] whose dot products are the similarity: unit vectors, of a dot-product model as long as they are."""
         unit = self.by == "cosine" or not by_dot(self.folder)
-        found = embedding_cache.kept(self.folder, texts, self.job.vectors, role, unit)
+        found = embedding_cache.kept(self.folder, texts, self.job.embedding_cache, role, unit)
         if found is None:
             from adapt.inference.encoding import embed  # takes seconds to import, and has nothing to do where all are cached
 
@@ -186,14 +186,14 @@ def deltas(
 
 
 def measure_all(
-    name: str, wanted: Mapping[str, tuple[str, Any]], split: str, tell: Callable[[Event], None] = silent
+    name: str, wanted: Mapping[str, tuple[str, Any]], split: str, listener: Listener = ignore_events
 ) -> dict[str, Measurement]:
     """{check: measurement} of a model, by name or path, on {check: (kind, source)}; see `measure_each`."""
-    return measure_each([name], wanted, split, tell)[0]
+    return measure_each([name], wanted, split, listener)[0]
 
 
 def measure_each(
-    names: Sequence[str], wanted: Mapping[str, tuple[str, Any]], split: str, tell: Callable[[Event], None] = silent
+    names: Sequence[str], wanted: Mapping[str, tuple[str, Any]], split: str, listener: Listener = ignore_events
 ) -> list[dict[str, Measurement]]:
     """{check: measurement} of each model, by name or path, on {check: (kind, source)}; data are read once.
 
@@ -210,8 +210,8 @@ def measure_each(
             )
     for folder in (model.path for model in asked):
         for remark in model_folder.remarks(folder, str(folder), "measured by it", "measured by cosine"):
-            tell(Event("note", remark))
-    measures, before = Measures(Job(tell=tell, vectors=cache_folder.vectors())), cache_folder.size()
+            listener(Event("note", remark))
+    measures, before = Measures(Job(listener=listener, embedding_cache=cache_folder.vectors())), cache_folder.size()
     for check, (kind, source) in wanted.items():
         texts = texts_of_check(kind, measures.read(kind, source, split))
         for text in dict.fromkeys(text for model in asked for text in warnings_on(check, model.path, texts)):

@@ -13,11 +13,11 @@ from adapt import checks
 from adapt.checks.statistics import smallest_gain
 from adapt.errors import UserError, WorkFailed
 from adapt.inference import embedding_cache
-from adapt.job import Event, Job, silent
+from adapt.job import Event, Job, Listener, ignore_events
 from adapt.models import lookup
 from adapt.pipeline import gate, input_report, per_example, results, run_folder
 from adapt.pipeline import plan as planning
-from adapt.pipeline.executor import Steps, Tell
+from adapt.pipeline.executor import Steps
 from adapt.pipeline.export import hand_over, speed_of
 from adapt.recipe import Recipe, combinations, variants, without
 from adapt.records import Encoder
@@ -28,7 +28,9 @@ from adapt.storage.store import Store, key_of, write_json
 Measured = Mapping[str, checks.Measurement]
 
 
-def run(recipe: Recipe, out: Path, *, until: str | None = None, fresh: Sequence[str] = (), tell: Tell = silent) -> dict[str, Any]:
+def run(
+    recipe: Recipe, out: Path, *, until: str | None = None, fresh: Sequence[str] = (), listener: Listener = ignore_events
+) -> dict[str, Any]:
     """Carry out `recipe` in the folder `out` and return what `results.json` holds.
 
     Finished steps are not done again. Raises UserError for wrong input, WorkFailed when training diverges or a gate stops.
@@ -37,23 +39,23 @@ def run(recipe: Recipe, out: Path, *, until: str | None = None, fresh: Sequence[
     store = Store(out, process_group.current())
     with store.locked():
         began = time.monotonic()
-        _require_room(recipe, store, until, fresh, tell)
+        _require_room(recipe, store, until, fresh, listener)
         for phrase in published.changes(out) if store.process_group.is_main_process else ():
-            tell(Event("note", f"{out}: {phrase}; it is written again"))
+            listener(Event("note", f"{out}: {phrase}; it is written again"))
         if store.process_group.is_main_process:  # what is damaged is reported now, and not by the run that happens to need it
             embedding_cache.drop_damaged(out / "vectors")
-            embedding_cache.told(Job(tell=tell))
+            embedding_cache.told(Job(listener=listener))
         sweep: list[dict[str, Any]] = []
         branches: list[dict[str, Any]] = []
         if until is None:
-            recipe, sweep = _sweep(recipe, store, tell)
-            recipe, branches = _judge_later(recipe, store, tell)
+            recipe, sweep = _sweep(recipe, store, listener)
+            recipe, branches = _judge_later(recipe, store, listener)
         else:
             recipe = variants(recipe)[0][1]
         plan = planning.make(recipe, store, until, fresh, download=True)
         store.process_group.barrier()
-        tell(Event("plan", data={"plan": plan}))
-        steps = Steps(recipe, store, plan, tell)
+        listener(Event("plan", data={"plan": plan}))
+        steps = Steps(recipe, store, plan, listener)
         final = steps.carry_out()
         whole = until is None and not steps.stopped  # test data is touched here and nowhere else, when the recipe is done
         tests = (steps.measure(plan.base, "test"), steps.measure(final, "test")) if whole else ({}, {})
@@ -67,13 +69,15 @@ def run(recipe: Recipe, out: Path, *, until: str | None = None, fresh: Sequence[
             write_json(store.root / "results.json", found)
             published.record(store.root)
         store.process_group.barrier()
-        tell(Event("done", data={"results": found}))
+        listener(Event("done", data={"results": found}))
         if steps.stopped:
             raise WorkFailed(steps.stopped)
         return found
 
 
-def run_seeds(recipe: Recipe, out: Path, count: int, tell: Tell = silent) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def run_seeds(
+    recipe: Recipe, out: Path, count: int, listener: Listener = ignore_events
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Carry out a recipe with `count` seeds, the recipe's own and those after it: (its results, rows of the spread).
 
     The recipe's own seed has its place in `out`, the others in `out/seeds/<seed>`; the rows are kept in `out/seeds.json`, and
@@ -81,7 +85,7 @@ def run_seeds(recipe: Recipe, out: Path, count: int, tell: Tell = silent) -> tup
     """
     found = {}
     for seed in range(recipe.seed, recipe.seed + count):
-        found[seed] = run(replace(recipe, seed=seed), out if seed == recipe.seed else out / "seeds" / str(seed), tell=tell)
+        found[seed] = run(replace(recipe, seed=seed), out if seed == recipe.seed else out / "seeds" / str(seed), listener=listener)
     rows = results.spread({seed: done["test"] for seed, done in found.items()})
     first = found[recipe.seed]
     first = digests.sealed({**first, "verdict": results.verdict_over_seeds(first, rows)})
@@ -93,7 +97,7 @@ def run_seeds(recipe: Recipe, out: Path, count: int, tell: Tell = silent) -> tup
 
 
 def ablate(
-    recipe: Recipe, out: Path, only: Sequence[str] = (), split: str = "dev", tell: Tell = silent
+    recipe: Recipe, out: Path, only: Sequence[str] = (), split: str = "dev", listener: Listener = ignore_events
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Leave each step out in turn: (a row for each, sentences on steps that could not be left out).
 
@@ -108,8 +112,8 @@ def ablate(
     store = Store(out, process_group.current())
     rows, left = [], []
     with store.locked():
-        recipe, _ = _sweep(recipe, store, tell)
-        whole = _measured(recipe, store, split, tell)
+        recipe, _ = _sweep(recipe, store, listener)
+        whole = _measured(recipe, store, split, listener)
         for step in recipe.steps:
             if only and step.id not in only:
                 continue
@@ -117,8 +121,8 @@ def ablate(
             if not any(step.stage.output_kind() == "encoder" for step in smaller.steps):
                 left.append(f"{step.id}: nothing would be trained without it")
                 continue
-            tell(Event("step", f"without {', '.join(gone)}", {"cached": False, "why": ""}))
-            measured = _measured(smaller, store, split, tell)
+            listener(Event("step", f"without {', '.join(gone)}", {"cached": False, "why": ""}))
+            measured = _measured(smaller, store, split, listener)
             worth = results.compared(measured, whole, {n: c.role for n, c in recipe.checks.items()}, recipe.seed)
             rows.append({"without": gone, "worth": [row for row in worth if results.is_shown(recipe, row["metric"])]})
         write_json(out / "ablation.json", {"recipe": recipe.name, "split": split, "rows": rows})
@@ -126,21 +130,21 @@ def ablate(
     return rows, left
 
 
-def _require_room(recipe: Recipe, store: Store, until: str | None, fresh: Sequence[str], tell: Tell) -> None:
+def _require_room(recipe: Recipe, store: Store, until: str | None, fresh: Sequence[str], listener: Listener) -> None:
     """Say what the run needs on the disk; raises UserError where that is more than is free, before any work."""
     model = lookup.locate(recipe.model, recipe.file.parent)
     lines = planning.all_lines(recipe, store, until, fresh)
     if store.process_group.is_main_process and any(not line.cached for line in lines):
-        tell(Event("note", run_folder.require_room(recipe, model, lines, store.root)))
+        listener(Event("note", run_folder.require_room(recipe, model, lines, store.root)))
 
 
-def _measured(recipe: Recipe, store: Store, split: str, tell: Tell) -> Measured:
-    steps = Steps(recipe, store, planning.make(recipe, store, download=True), tell)
+def _measured(recipe: Recipe, store: Store, split: str, listener: Listener) -> Measured:
+    steps = Steps(recipe, store, planning.make(recipe, store, download=True), listener)
     final = steps.carry_out()
     return steps.measured[final] if split == "dev" else steps.measure(final, split)
 
 
-def _sweep(recipe: Recipe, store: Store, tell: Tell) -> tuple[Recipe, list[dict[str, Any]]]:
+def _sweep(recipe: Recipe, store: Store, listener: Listener) -> tuple[Recipe, list[dict[str, Any]]]:
     """The variant with the highest target on dev data, and a row for each; what variants share is made once.
 
     Test data is not touched. A tie goes to the variant that is written first.
@@ -150,11 +154,11 @@ def _sweep(recipe: Recipe, store: Store, tell: Tell) -> tuple[Recipe, list[dict[
     assert recipe.gate is not None and recipe.gate.target is not None
     target = recipe.gate.target
     rows, measured = [], []
-    tell(Event("note", f"sweep: {combinations(recipe):,} combinations"))
+    listener(Event("note", f"sweep: {combinations(recipe):,} combinations"))
     for settings, variant in variants(recipe):
         words = ", ".join(f"{name} {value}" for name, value in settings.items())
-        tell(Event("step", f"sweep: {words}", {"cached": False, "why": ""}))
-        measured.append(_measured(variant, store, "dev", tell))
+        listener(Event("step", f"sweep: {words}", {"cached": False, "why": ""}))
+        measured.append(_measured(variant, store, "dev", listener))
         delta = gate.difference(measured[0], measured[-1], target, recipe.seed)
         value = gate.value(measured[-1], target)
         rows.append({"settings": settings, "metric": target, "value": value, "chosen": False, **results.as_row(delta)})
@@ -164,7 +168,7 @@ def _sweep(recipe: Recipe, store: Store, tell: Tell) -> tuple[Recipe, list[dict[
     return variants(recipe)[best][1], rows
 
 
-def _judge_later(recipe: Recipe, store: Store, tell: Tell) -> tuple[Recipe, list[dict[str, Any]]]:
+def _judge_later(recipe: Recipe, store: Store, listener: Listener) -> tuple[Recipe, list[dict[str, Any]]]:
     """The recipe less the steps that proved to be worth nothing after a later step, and a row for each step so judged.
 
     Both branches, with the step and without it, are carried out as far as the later step and compared on dev data by the gate's
@@ -176,8 +180,8 @@ def _judge_later(recipe: Recipe, store: Store, tell: Tell) -> tuple[Recipe, list
         branches = {"with": recipe, "without": without(recipe, first)[0]}
         measured = {}
         for word, branch in branches.items():
-            tell(Event("step", f"{word} {first}, as far as {second}", {"cached": False, "why": ""}))
-            steps = Steps(branch, store, planning.make(branch, store, until=second, download=True), tell)
+            listener(Event("step", f"{word} {first}, as far as {second}", {"cached": False, "why": ""}))
+            steps = Steps(branch, store, planning.make(branch, store, until=second, download=True), listener)
             measured[word] = steps.measured[steps.carry_out()]
             base = steps.measured[steps.plan.base]
         found = gate.judge(recipe.gate, base, measured["without"], measured["with"], recipe.seed)
@@ -186,7 +190,7 @@ def _judge_later(recipe: Recipe, store: Store, tell: Tell) -> tuple[Recipe, list
         recipe = recipe if kept else branches["without"]
         action = "kept" if kept else "left out"
         rows.append({"step": first, "after": second, "kept": kept, **results.tried(1.0, found), "action": action})
-        tell(Event("verdict", first, {"word": found.word, "sentence": f"after {second}: {found.sentence}", "action": action}))
+        listener(Event("verdict", first, {"word": found.word, "sentence": f"after {second}: {found.sentence}", "action": action}))
     return recipe, rows
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from adapt import files, records
 from adapt.errors import UserError
 from adapt.files.paths import refuse_inputs
-from adapt.job import Event, Job
+from adapt.job import Job, Listener
 from adapt.models import lookup, model_folder
 from adapt.models.coverage import warnings_on
 from adapt.pipeline import compatibility, stage_runner
@@ -22,9 +22,7 @@ from adapt.storage.faults import naming, require
 from adapt.storage.store import key_of
 
 
-def run_stage(
-    stage: Stage, sources: Mapping[str, str | Sequence[str]], out: Path, seed: int, tell: Callable[[Event], None]
-) -> dict[str, Any]:
+def run_stage(stage: Stage, sources: Mapping[str, str | Sequence[str]], out: Path, seed: int, listener: Listener) -> dict[str, Any]:
     """Run a stage on files and models by name; returns its counts.
 
     Files that a stage writes beside its product stand beside `out`: `triplets.jsonl`, `triplets.suspected.csv`. Raises
@@ -63,7 +61,7 @@ def run_stage(
         _prepare(work, key)
         _require_room(stage, inputs, out)
         try:
-            job = Job(seed, making, work, tell)
+            job = Job(seed, making, work, listener)
             for text in _uncovered(inputs, sources):
                 job.note(text)
             made = stage_runner.run(stage, inputs, job, stage.name())

@@ -14,7 +14,7 @@ from adapt import checks, files
 from adapt.checks.leakage import HeldOut, of_checks
 from adapt.errors import UserError
 from adapt.files.paths import refuse_inputs
-from adapt.job import Event, Job
+from adapt.job import Job, Listener
 from adapt.models import lookup
 from adapt.prepare.sheet import Scale, read_sheet, refuse_unwritable, write_sheet
 from adapt.recipe import loading
@@ -110,7 +110,7 @@ def sheet_file(
     recipe: str | None = None,
     pairs: int = PAIRS,
     seed: int = 13,
-    tell: Callable[[Event], None],
+    listener: Listener,
 ) -> list[str]:
     """Write a sheet from a file of texts; returns what to tell the user.
 
@@ -128,7 +128,7 @@ def sheet_file(
     )
     folder = lookup.locate(model)
     lookup.verify(folder)
-    job = Job(seed, tell=tell)
+    job = Job(seed, listener=listener)
     chosen = choose(
         found,
         lambda some: embed(folder, some, job, label="looking for pairs"),

@@ -113,7 +113,7 @@ class CrossEncoderStage(TrainingStage):
 
         atomic.remove(place / FITTED)
         place.mkdir(exist_ok=True)
-        part = Job(seed, place, place, job.tell)
+        part = Job(seed, place, place, job.listener)
         reader = Reader(base, new_head_seed=seed)
         set_dropout(reader, self.dropout)
         scores = torch.tensor([p.score for p in train])

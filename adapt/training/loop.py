@@ -140,7 +140,7 @@ def fit(
     if how.gradient_checkpointing:
         _set_checkpointing(module, True)
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    progress = job.progress(label, sum(len(rows) for _, rows in plan), unit, stops=False)  # a checkpoint comes first
+    progress = job.progress(label, sum(len(rows) for _, rows in plan), unit, interruptible=False)  # a checkpoint comes first
     progress.advance(sum(len(rows) for _, rows in plan[:start]))
 
     def gradients(epoch: int, rows: list[int], done: int) -> float:
@@ -163,7 +163,7 @@ def fit(
 
     def keep() -> None:
         if collectives.rank() == 0:
-            interruption.saving()
+            interruption.extend_deadline()
             checkpoints.save(state())
 
     began = last_saved = time.monotonic()
@@ -191,9 +191,9 @@ def fit(
             progress.advance(len(rows), f"loss {np.mean(losses[-20:]):.3f}")
             if held_out and (done % held_out.every == 0 or done == len(plan)):
                 watch.ask(held_out, module, done)
-            if done < len(plan) and (interruption.asked() or time.monotonic() - last_saved > CHECKPOINT_SECONDS):
+            if done < len(plan) and (interruption.requested() or time.monotonic() - last_saved > CHECKPOINT_SECONDS):
                 last_saved = time.monotonic()
-                interruption.stop_if_asked()
+                interruption.raise_if_interrupted()
                 keep()
     except interruption.Interrupted:  # after a step, or, where one takes long, within it
         if whole:

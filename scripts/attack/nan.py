@@ -19,7 +19,7 @@ from trials import remove, small_data
 
 from adapt import stages
 from adapt.errors import UserError, WorkFailed
-from adapt.job import silent
+from adapt.job import ignore_events
 from adapt.pipeline.single_stage import run_stage
 from adapt.training import loop
 from tests import tiny
@@ -95,7 +95,7 @@ def main() -> int:
                 out = place / "made"
                 try:
                     with poisoned("none" if where == "label" else where, at):
-                        run_stage(stage, sources, out, 13, silent)
+                        run_stage(stage, sources, out, 13, ignore_events)
                     said = "NOTHING IS SAID"
                 except (WorkFailed, UserError) as error:
                     said = type(error).__name__

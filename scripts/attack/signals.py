@@ -43,7 +43,7 @@ def main() -> int:
             stopped += 1
             waits.append(ended.seconds - delay)
             coded += ended.code == 128 + number
-            told += "Go on with: adapt run" in ended.said
+            told += "Resume with: adapt run" in ended.said
         again = command(ground.run, place)
         good = again.code == 0 and weights(place / "run") == ground.wanted and not ended.traceback
         same += good

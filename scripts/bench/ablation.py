@@ -116,7 +116,7 @@ def run_arm(study: str, arm: str | None, seed: int, folder: Path) -> dict[str, M
     began = time.monotonic()
     results = adapt.run(recipe, out)
     print(f"{study} / {arm or 'base'} / seed {seed}: {time.monotonic() - began:.0f} s", flush=True)
-    measures = Measures(Job(seed, vectors=out / "vectors"), out / "measurements")
+    measures = Measures(Job(seed, embedding_cache=out / "vectors"), out / "measurements")
     digests = plan.check_digests(recipe)
     model = Encoder(lookup.locate(spec["base"]["model"]) if arm is None else out / "model")
     assert results["test"]

@@ -131,7 +131,7 @@ def test_topics_to_tell_apart_are_no_groups_and_a_titled_passage_is_known_by_its
 
 def test_long_work_shows_how_far_it_is():
     heard: list[Event] = []
-    clean([Text("", f"text {i}") for i in range(5_000)], HeldOut({"held out": ""}), job=Job(tell=heard.append))
+    clean([Text("", f"text {i}") for i in range(5_000)], HeldOut({"held out": ""}), job=Job(listener=heard.append))
     assert heard[-1].data["done"] == heard[-1].data["total"] == 5_000
 
 

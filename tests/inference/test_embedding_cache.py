@@ -54,7 +54,7 @@ def test_a_damaged_segment_is_deleted_told_and_its_texts_are_missing(embedder, t
     again, notes = Vectors(embedder, tmp_path), []
     assert again.missing(["a", "c"]) == ["a"] and not file.exists()
     np.testing.assert_array_equal(again.take(["c"]), second)
-    embedding_cache.told(Job(tell=lambda event: notes.append(event.text)))
+    embedding_cache.told(Job(listener=lambda event: notes.append(event.text)))
     assert len(notes) == 1 and file.name in notes[0] and "damaged" in notes[0]
     again.keep(["a", "b"], first)
     again.save()
@@ -78,7 +78,7 @@ def test_vectors_that_cannot_be_kept_stay_in_memory_and_it_is_told(embedder, tmp
     store.save()
     np.testing.assert_array_equal(store.take(["a"]), rows(1, 1))
     notes = []
-    embedding_cache.told(Job(tell=lambda event: notes.append(event.text)))
+    embedding_cache.told(Job(listener=lambda event: notes.append(event.text)))
     assert len(notes) == 1 and "can't be kept" in notes[0] and not embedding_cache.faults
 
 
@@ -91,7 +91,7 @@ def test_another_model_and_another_way_of_making_them_have_vectors_of_their_own(
 
 
 def test_kept_vectors_are_the_encoders_own_and_need_all_texts(embedder, tmp_path):
-    job = Job(vectors=tmp_path)
+    job = Job(embedding_cache=tmp_path)
     found = embed(embedder, TEXTS, job)
     np.testing.assert_array_equal(kept(embedder, TEXTS, tmp_path), found)
     np.testing.assert_array_equal(kept(embedder, TEXTS, tmp_path, "query"), found)  # without prompts a role makes no difference
@@ -105,7 +105,7 @@ def test_a_prompt_is_part_of_the_text(embedder, tmp_path):
     model.save_pretrained(str(tmp_path / "model"))
     folder = tmp_path / "model"
     assert with_prompt(folder, ["rash"], "query") == ["find: rash"] and with_prompt(folder, ["rash"], "") == ["any: rash"]
-    found = embed(folder, ["rash"], Job(vectors=tmp_path), "query")
+    found = embed(folder, ["rash"], Job(embedding_cache=tmp_path), "query")
     assert kept(folder, ["rash"], tmp_path) is None
     np.testing.assert_array_equal(kept(folder, ["rash"], tmp_path, "query"), found)
     for role in ("query", "document", ""):  # what is looked up is what the model itself is given

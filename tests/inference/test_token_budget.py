@@ -41,7 +41,7 @@ def test_vectors_and_scores_are_the_same_with_half_the_tokens_at_once(embedder, 
     pairs = list(zip(TEXTS[::2], TEXTS[1::2], strict=True))
     vectors, scores = encoding.embed(embedder, TEXTS, Job()), scoring.predict(tmp_path / "m", pairs, Job())
     notes = []
-    job = Job(tell=lambda event: notes.append(event.text) if event.kind == "note" else None)
+    job = Job(listener=lambda event: notes.append(event.text) if event.kind == "note" else None)
     monkeypatch.setattr(encoding, "_vectors", short_of_memory(2, encoding._vectors))
     monkeypatch.setattr(scoring, "_read", short_of_memory(1, scoring._read))
     np.testing.assert_allclose(encoding.embed(embedder, TEXTS, job), vectors, atol=tolerance(1e-6, 5e-3))

@@ -7,7 +7,7 @@ import pytest
 from adapt import stages
 from adapt.errors import UserError
 from adapt.inference.scoring import Truncation, predict
-from adapt.job import Job, silent
+from adapt.job import Job, ignore_events
 from adapt.models.cross_encoder import Reader
 from adapt.pipeline import plan
 from adapt.pipeline.measurements import Measures
@@ -27,7 +27,7 @@ def labeller(language_model, tmp_path_factory):
 
 def heard():
     notes = []
-    return Job(1, tell=lambda event: notes.append(event.text) if event.kind == "note" else None), notes
+    return Job(1, listener=lambda event: notes.append(event.text) if event.kind == "note" else None), notes
 
 
 @pytest.mark.parametrize("max_length", [16, 40, 64, 256])
@@ -137,7 +137,7 @@ def test_more_tokens_than_positions_are_refused_before_a_stage_by_hand_runs(doma
     sources = {"texts": str(domain / "texts.jsonl")} if word == "silver" else {}
     sources |= {name: value if value.startswith("/") else str(domain / value) for name, value in models.items()}
     with pytest.raises(UserError, match="max_length 65 is more than the 64 tokens that the model can read"):
-        run_stage(stage, sources, domain / "out.csv" if word == "silver" else domain / "out", 1, silent)
+        run_stage(stage, sources, domain / "out.csv" if word == "silver" else domain / "out", 1, ignore_events)
     assert not list(domain.glob("*out*"))
 
 

@@ -63,7 +63,7 @@ def test_what_an_encoder_is_to_give_is_the_bases_vectors_through_the_map(embedde
     clean = model.tokenizer([f"the heart {word} the kidney" for word in ("helps", "harms", "starts", "stops")] * 80)["input_ids"]
     damaged = [ids[:2] + ids[3:] for ids in clean]
     told = []
-    goal = DenoisedBase(embedder, damaged, clean, 0.3, "auto", Job(tell=told.append))
+    goal = DenoisedBase(embedder, damaged, clean, 0.3, "auto", Job(listener=told.append))
     with torch.no_grad():
         before, after = (torch.nn.functional.normalize(forward(model, ids), dim=1).double().numpy() for ids in (damaged, clean))
     wanted = before @ linear_denoiser(before, after, 0.3)

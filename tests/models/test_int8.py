@@ -69,7 +69,9 @@ def said():
 
 @pytest.fixture
 def job(tmp_path, said):
-    return Job(seed=2, vectors=tmp_path / "vectors", tell=lambda event: event.kind == "note" and said.append(event.text))
+    return Job(
+        seed=2, embedding_cache=tmp_path / "vectors", listener=lambda event: event.kind == "note" and said.append(event.text)
+    )
 
 
 @pytest.fixture
@@ -88,7 +90,7 @@ TEXTS = [sentence(random.Random(number), 3 + number % 9) for number in range(40)
 
 def kinds(job):
     """How the vectors that stand were made: "" for as ever."""
-    return sorted(place.name.partition("-")[2] for place in job.vectors.iterdir())
+    return sorted(place.name.partition("-")[2] for place in job.embedding_cache.iterdir())
 
 
 def test_vectors_in_int8_are_near_those_in_fp32_and_their_cosines_rank_alike(embedder, backend, job, said):
@@ -190,7 +192,7 @@ def test_silver_and_mine_read_in_int8_where_they_are_asked(embedder, labeller, t
     made = {}
     for precision in ("auto", "int8"):
         stage = stages.find("silver")(pairs=40, min_words=2, precision=precision)
-        here = Job(2, tmp_path / precision, tmp_path / f"work-{precision}", job.tell)
+        here = Job(2, tmp_path / precision, tmp_path / f"work-{precision}", job.listener)
         for folder in (here.out, here.work):
             folder.mkdir()
         silver = stage.run(texts, CrossEncoder(labeller), here, model=Encoder(embedder))
@@ -203,7 +205,7 @@ def test_silver_and_mine_read_in_int8_where_they_are_asked(embedder, labeller, t
     assert 0 < np.mean(apart) < 0.1 * np.ptp(list(made["auto"].values()))
     said.clear()
     pairs = [Pair(f"{text.text.split()[0]} {number}?", text.text) for number, text in enumerate(texts)]
-    stages.find("mine")(precision="int8", negatives=2).run(pairs, Encoder(embedder), Job(2, tell=job.tell), texts)
+    stages.find("mine")(precision="int8", negatives=2).run(pairs, Encoder(embedder), Job(2, listener=job.listener), texts)
     assert sum(note.startswith("reading in int8: Spearman of cosines") for note in said) == 2  # the pool, the queries
 
 

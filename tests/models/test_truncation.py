@@ -51,8 +51,8 @@ def test_embeddings_are_those_of_sentence_transformers(whole, tmp_path, dim, rol
     for unit in (True, False):
         name = role if role in reference.prompts else None
         wanted = reference.encode(TEXTS, normalize_embeddings=unit, prompt_name=name)
-        found = embed(folder, TEXTS, Job(vectors=tmp_path / "kept"), role, unit=unit)
-        again = embed(folder, TEXTS, Job(vectors=tmp_path / "kept"), role, unit=unit)
+        found = embed(folder, TEXTS, Job(embedding_cache=tmp_path / "kept"), role, unit=unit)
+        again = embed(folder, TEXTS, Job(embedding_cache=tmp_path / "kept"), role, unit=unit)
         assert found.shape == wanted.shape == (5, min(dim, found.shape[1]))
         np.testing.assert_allclose(found, wanted, atol=tolerance(1e-6, 2e-2) * max(1, np.abs(wanted).max()))
         assert np.array_equal(found, again)
@@ -60,8 +60,12 @@ def test_embeddings_are_those_of_sentence_transformers(whole, tmp_path, dim, rol
 
 def test_kept_vectors_of_the_whole_model_are_not_taken_for_truncated_ones(embedder, tmp_path):
     kept, folder = tmp_path / "kept", shortened(embedder, tmp_path / "short", 8)
-    assert embed(embedder, TEXTS, Job(vectors=kept)).shape[1] == 32
-    assert embed(folder, TEXTS, Job(vectors=kept)).shape[1] == 8 == OnDisk(folder, Job(vectors=kept)).embed(TEXTS).shape[1]
+    assert embed(embedder, TEXTS, Job(embedding_cache=kept)).shape[1] == 32
+    assert (
+        embed(folder, TEXTS, Job(embedding_cache=kept)).shape[1]
+        == 8
+        == OnDisk(folder, Job(embedding_cache=kept)).embed(TEXTS).shape[1]
+    )
     assert lookup.weights_digest(folder) != lookup.weights_digest(shortened(embedder, tmp_path / "other", 9))
     assert lookup.width(folder) == 8 and lookup.width(embedder) == 32
 

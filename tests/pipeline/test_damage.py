@@ -56,7 +56,7 @@ def ground(tmp_path_factory, embedder):
 
 def carry_out(file, out, stages=STAGES):
     said = []
-    run(loading.load(str(file), [stages]), out, tell=lambda e: said.append(f"{e.text} {e.data.get('why', '')}"))
+    run(loading.load(str(file), [stages]), out, listener=lambda e: said.append(f"{e.text} {e.data.get('why', '')}"))
     return "\n".join(said)
 
 

@@ -57,7 +57,7 @@ def test_a_run_skips_counts_keeps_and_warns_and_does_so_again_from_its_cache(str
     strange.write_text(text[: text.index("stages:")] + "stages:\n  - tsdae: {max_steps: 1, batch_size: 4}\n")
     recipe = adapt.load_recipe(str(strange), ["data.on_bad_row=skip"])
     told = []
-    first = adapt.run(recipe, tmp_path / "out", tell=lambda event: told.append(event.text))
+    first = adapt.run(recipe, tmp_path / "out", listener=lambda event: told.append(event.text))
     assert any(text.startswith("WARNING: texts: ") for text in told)
     again = adapt.run(recipe, tmp_path / "out")
     for found in (first, again):
@@ -187,7 +187,7 @@ def test_a_run_skips_bad_rows_of_its_checks_and_says_so_and_without_the_setting_
         for file in files:
             file.unlink() if damaged is None else file.write_bytes(damaged)
         told = []
-        adapt.run(recipe, tmp_path / "out", tell=lambda event, told=told: told.append(event.text))
+        adapt.run(recipe, tmp_path / "out", listener=lambda event, told=told: told.append(event.text))
         assert [file.read_bytes() for file in files] == whole
         assert all(any(file.name in text and "is read again" in text for text in told) for file in files)
     write_report(tmp_path / "out")

@@ -146,7 +146,7 @@ def test_a_whole_runs_evidence_agrees_with_its_measurements(recipe_file, embedde
     from tests.report.conftest import results
 
     recipe = loading.load(str(recipe_file))
-    measures = Measures(Job(recipe.seed, vectors=tmp_path / "vectors"))
+    measures = Measures(Job(recipe.seed, embedding_cache=tmp_path / "vectors"))
     model, digests = Encoder(embedder), plan.check_digests(recipe)
     measured = {
         name: measures.of(model, spec.kind, spec.test, "test", digests[name]["test"]) for name, spec in recipe.checks.items()

@@ -25,7 +25,7 @@ def test_a_run_from_end_to_end(recipe_file, tmp_path):
     """One run looked at from all sides: it is made once, since every stage trains in it."""
     out = tmp_path / "run"
     events = []
-    results = run(loading.load(str(recipe_file)), out, tell=events.append)
+    results = run(loading.load(str(recipe_file)), out, listener=events.append)
 
     # The folder holds what is promised.
     for name in ("model", "results.json", "recipe.lock.yaml"):
@@ -133,7 +133,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(recipe_file, tmp_path, mo
     with pytest.raises(KeyboardInterrupt):
         run(loading.load(str(recipe_file), overrides), tmp_path / "cut", until="tsdae")
     notes = []
-    again = run(loading.load(str(recipe_file), overrides), tmp_path / "cut", until="tsdae", tell=lambda e: notes.append(e.text))
+    again = run(loading.load(str(recipe_file), overrides), tmp_path / "cut", until="tsdae", listener=lambda e: notes.append(e.text))
     assert any("resuming at step 3 of 6" in note for note in notes)
     assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
     assert again["dev"][1]["metrics"] == whole["dev"][1]["metrics"]

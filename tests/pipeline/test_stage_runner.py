@@ -9,7 +9,7 @@ import torch
 
 from adapt import stages
 from adapt.errors import WorkFailed
-from adapt.job import Job, silent
+from adapt.job import Job, ignore_events
 from adapt.pipeline.single_stage import run_stage
 from adapt.records import Encoder
 from adapt.training import validation as after
@@ -53,9 +53,9 @@ def test_what_diverges_fails_by_name_and_leaves_nothing(where, at, embedder, dom
     with monkeypatch.context() as patched:
         poisoned(patched, where, at)
         with pytest.raises(WorkFailed, match=r"finetune mnrl: .* (nan|not finite)|not finite after step 3 of 3"):
-            run_stage(stage, sources, domain / "tuned", 13, silent)
+            run_stage(stage, sources, domain / "tuned", 13, ignore_events)
     assert not (domain / "tuned").exists() and not list(domain.glob(".tuned*"))
-    run_stage(stage, sources, domain / "tuned", 13, silent)
+    run_stage(stage, sources, domain / "tuned", 13, ignore_events)
     assert (domain / "tuned" / "model.safetensors").is_file()
 
 

@@ -22,7 +22,7 @@ def test_a_sweep_takes_the_best_on_dev_and_leaves_test_to_the_winner(recipe_file
     names = [line.name for line in plan.all_lines(loaded, Store(tmp_path / "run"))]
     assert names.count("tsdae") == 1 and names.count("mine") == 2 and names.count("finetune") == 4
     measured = []
-    results = run(loaded, tmp_path / "run", tell=lambda event: measured.append(event.text))
+    results = run(loaded, tmp_path / "run", listener=lambda event: measured.append(event.text))
     rows = results["sweep"]
     assert [tuple(row["settings"].values()) for row in rows] == [(1e-5, 20), (1e-5, 30), (3e-3, 20), (3e-3, 30)]
     assert set(rows[0]["settings"]) == {"finetune.learning_rate", "mine.range_max"}

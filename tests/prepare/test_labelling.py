@@ -161,7 +161,7 @@ def test_a_sheet_is_made_with_a_model_and_without_what_a_recipe_holds_out(domain
     fresh = [sentence(random.Random(i), 9) for i in range(60)]
     files.write([Text(str(i), text) for i, text in enumerate([*held, *fresh])], tmp_path / "mine.jsonl")
     said = sheet_file(
-        str(tmp_path / "mine.jsonl"), out, model=str(embedder), recipe=str(recipe_file), pairs=20, tell=lambda event: None
+        str(tmp_path / "mine.jsonl"), out, model=str(embedder), recipe=str(recipe_file), pairs=20, listener=lambda event: None
     )
     with open(out, encoding="utf-8-sig", newline="") as file:
         asked = [row[name] for row in csv.DictReader(file) for name in ("sentence1", "sentence2")]

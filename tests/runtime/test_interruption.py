@@ -28,8 +28,8 @@ TEXTS = [" ".join(WORDS[i : i + 5]) for i in range(30)]
 @pytest.fixture(autouse=True)
 def no_deadline(monkeypatch):
     """A machine may take as long as it likes: nothing here is broken off by the clock but where a test asks for it."""
-    monkeypatch.setattr(interruption, "SOON", 600)
-    monkeypatch.setattr(interruption, "LATEST", 600)
+    monkeypatch.setattr(interruption, "INTERRUPT_AFTER", 600)
+    monkeypatch.setattr(interruption, "EXIT_AFTER", 600)
 
 
 def trained(embedder, work, at_step=lambda number: None):
@@ -53,9 +53,9 @@ def trained(embedder, work, at_step=lambda number: None):
 def test_a_signal_ends_the_step_and_leaves_a_checkpoint_that_leads_to_the_same_weights(embedder, tmp_path, number):
     whole, _ = trained(embedder, tmp_path)
     before = signal.getsignal(number)
-    with interruption.handled(), pytest.raises(Interrupted) as stopped:
+    with interruption.handle_signals(), pytest.raises(Interrupted) as stopped:
         trained(embedder, tmp_path, lambda step: os.kill(os.getpid(), number) if step == 2 else None)
-    assert stopped.value.code == 128 + number and signal.getsignal(number) is before and not interruption.asked()
+    assert stopped.value.exit_code == 128 + number and signal.getsignal(number) is before and not interruption.requested()
     assert checkpoint.load(tmp_path / NAME, pytest.fail)["step"] == 3
     again, steps = trained(embedder, tmp_path)
     assert steps[0] == 3 and torch.equal(again, whole)
@@ -63,7 +63,7 @@ def test_a_signal_ends_the_step_and_leaves_a_checkpoint_that_leads_to_the_same_w
 
 def test_a_step_that_takes_long_is_broken_off_and_the_steps_before_it_are_kept(embedder, tmp_path, monkeypatch):
     whole, _ = trained(embedder, tmp_path)
-    monkeypatch.setattr(interruption, "SOON", 0.05)
+    monkeypatch.setattr(interruption, "INTERRUPT_AFTER", 0.05)
     over = []
 
     def slow(step):
@@ -72,7 +72,7 @@ def test_a_step_that_takes_long_is_broken_off_and_the_steps_before_it_are_kept(e
             time.sleep(60)
             over.append(step)
 
-    with interruption.handled(), pytest.raises(Interrupted):
+    with interruption.handle_signals(), pytest.raises(Interrupted):
         trained(embedder, tmp_path, slow)
     assert not over
     assert checkpoint.load(tmp_path / NAME, pytest.fail)["step"] == 4
@@ -105,7 +105,7 @@ def test_of_two_checkpoints_the_last_whole_one_is_used(embedder, tmp_path, monke
 
 
 def test_what_was_encoded_before_a_signal_is_kept(embedder, tmp_path, monkeypatch):
-    monkeypatch.setattr(encoding.memory, "tokens_at_once", lambda: 40)
+    monkeypatch.setattr(encoding.token_budget, "tokens_at_once", lambda: 40)
     calls, real = [], encoding._vectors
 
     def counted(*given):
@@ -115,11 +115,11 @@ def test_what_was_encoded_before_a_signal_is_kept(embedder, tmp_path, monkeypatc
         return real(*given)
 
     monkeypatch.setattr(encoding, "_vectors", counted)
-    monkeypatch.setattr(encoding.cores, "count", lambda: 1)
-    with interruption.handled(), pytest.raises(Interrupted):
-        encoding.embed(embedder, TEXTS, Job(vectors=tmp_path))
+    monkeypatch.setattr(encoding.parallel, "count", lambda: 1)
+    with interruption.handle_signals(), pytest.raises(Interrupted):
+        encoding.embed(embedder, TEXTS, Job(embedding_cache=tmp_path))
     first = len(calls)
-    encoding.embed(embedder, TEXTS, Job(vectors=tmp_path))
+    encoding.embed(embedder, TEXTS, Job(embedding_cache=tmp_path))
     calls_of_all = len(calls)
     encoding.embed(embedder, TEXTS, Job())
     assert first == 3 and calls_of_all - first < len(calls) - calls_of_all
@@ -129,12 +129,13 @@ def test_what_was_encoded_before_a_signal_is_kept(embedder, tmp_path, monkeypatc
 # encoding, for the first signal or for ever.
 COMMANDS = """
 import atexit, os, sys, time
-from adapt import cli, embed, interruption
-from adapt.engine import encoder
+from adapt import cli
+from adapt.inference import encoding
+from adapt.runtime import interruption
 
 def waits(*given):
     print("INSIDE", file=sys.stderr, flush=True)
-    while case == "twice" or not interruption.asked():
+    while case == "twice" or not interruption.requested():
         time.sleep(0.01)
     return real(*given)
 
@@ -143,13 +144,13 @@ def ends():
     while True:
         time.sleep(0.01)
 
-real, encoder._vectors = encoder._vectors, waits
+real, encoding._vectors = encoding._vectors, waits
 sys.argv[0] = "adapt"
 for case in map(str.strip, iter(sys.stdin.readline, "")):
     child = os.fork()
     if child == 0:
         if case == "twice":
-            interruption.SOON = interruption.LATEST = 600
+            interruption.INTERRUPT_AFTER = interruption.EXIT_AFTER = 600
         if case == "at the end":
             atexit.register(ends)
         cli.main()
@@ -191,7 +192,7 @@ def test_a_command_says_how_to_go_on_and_a_second_signal_leaves_at_once(commands
     until("CODE")
     assert "CODE 143\n" in said and "Traceback" not in said
     assert not list(place.glob("*.npy")) and not list(place.glob(".*npy"))
-    assert ("interrupted (SIGTERM): what is finished is kept. Go on with: adapt embed --model" in said) == says_how
+    assert ("interrupted (SIGTERM): finished work is kept. Resume with: adapt embed --model" in said) == says_how
 
 
 def test_a_command_that_ends_leaves_the_handlers_of_before(monkeypatch):

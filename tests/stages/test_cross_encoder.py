@@ -78,7 +78,7 @@ def test_it_loads_in_sentence_transformers_with_the_same_raw_scores(embedder, go
 
 def test_of_several_seeds_the_best_on_held_out_gold_stays(embedder, gold):
     job, notes = Job(4), []
-    job.tell = lambda event: notes.append(event.text) if event.kind == "note" else None
+    job.listener = lambda event: notes.append(event.text) if event.kind == "note" else None
     rng = random.Random(2)  # scores of every size: of two alone, each seed would soon know all
     graded = [ScoredPair(p.sentence1, p.sentence2, 0.5 * p.score + 0.5 * rng.random()) for p in gold]
     made = CrossEncoder(seeds=3, max_steps=6, held_out=0.5, **QUICK).run(Encoder(embedder), graded, job)

@@ -163,7 +163,7 @@ def test_vectors_that_were_kept_are_those_of_the_model_that_asks(monkeypatch, em
     stage = stages.find("mine")(finders=("dense",), max_share=None)
     fresh = {m: stage.run(pairs, Encoder(m), Job(2), texts) for m in (embedder, tmp_path / "other")}
     for model, wanted in fresh.items():
-        assert stage.run(pairs, Encoder(model), Job(2, vectors=tmp_path / "vectors"), texts) == wanted
+        assert stage.run(pairs, Encoder(model), Job(2, embedding_cache=tmp_path / "vectors"), texts) == wanted
     assert fresh[embedder] != fresh[tmp_path / "other"]
     pairs, corpus = corpus_of(6)
     one = peer(Points(size=4), pairs, corpus, cache_folder=str(tmp_path / "cache"))

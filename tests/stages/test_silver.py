@@ -242,7 +242,7 @@ def test_rows_are_made_one_at_a_time_and_never_all_held(labeller, many, tmp_path
 
 def test_the_note_shows_the_histogram_and_says_when_there_are_fewer(labeller, many, gold):
     notes = []
-    job = Job(1, tell=lambda event: notes.append(event.text) if event.kind == "note" else None)
+    job = Job(1, listener=lambda event: notes.append(event.text) if event.kind == "note" else None)
     made = Silver(sampling=("bm25",), pairs=5_000).run(many, labeller, job, gold=gold)
     assert len(made) < 5_000 and "5,000 were asked for" in notes[-1]
     assert notes[-2].splitlines()[1].split() == ["score", "candidates", "silver", "gold"] and len(notes[-2].splitlines()) == 12

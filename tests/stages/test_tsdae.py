@@ -69,9 +69,9 @@ def test_a_killed_run_goes_on_to_the_same_bits_decoder_and_all(embedder, texts, 
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", -1.0)
     stage = stages.find("tsdae")(start=start, epochs=2, batch_size=8, dropout=0.1)
 
-    def job(name, tell=lambda event: None):
+    def job(name, listener=lambda event: None):
         (tmp_path / name).mkdir(exist_ok=True)
-        return Job(1, tmp_path / f"{name}-out", tmp_path / name, tell)
+        return Job(1, tmp_path / f"{name}-out", tmp_path / name, listener)
 
     def interrupt(event):
         if event.kind == "progress" and event.text == "tsdae" and event.data["done"] >= 60:

@@ -70,11 +70,11 @@ def test_a_killed_run_goes_on_to_the_same_bits_and_another_seed_makes_others(emb
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", -1.0)
     stage = Tsdae(**SETTINGS, epochs=2, dropout=0.1)
 
-    def go(name, seed=1, tell=lambda event: None):
+    def go(name, seed=1, listener=lambda event: None):
         out, work = tmp_path / f"{name}-out", tmp_path / name
         out.mkdir(exist_ok=True)
         work.mkdir(exist_ok=True)
-        made = stage.run(Encoder(embedder), many, Job(seed, out, work, tell))
+        made = stage.run(Encoder(embedder), many, Job(seed, out, work, listener))
         return (made.path / "model.safetensors").read_bytes()
 
     def interrupt(event):
@@ -83,7 +83,7 @@ def test_a_killed_run_goes_on_to_the_same_bits_and_another_seed_makes_others(emb
 
     whole = go("whole")
     with pytest.raises(KeyboardInterrupt):
-        go("cut", tell=interrupt)
+        go("cut", listener=interrupt)
     assert (tmp_path / "cut" / "checkpoint.pt").is_file()
     assert go("cut") == whole != go("other", seed=2)
 

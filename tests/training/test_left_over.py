@@ -31,10 +31,10 @@ def test_rows_that_find_no_negative_are_told_and_a_stage_without_any_stops(embed
     rows = [Pair(f"fever {i}", "the one answer" if i < 18 else f"answer {i}") for i in range(20)]
     told: list[str] = []
 
-    def tell(event: Event) -> None:
+    def listener(event: Event) -> None:
         told.append(event.text)
 
-    job = Job(3, tell=tell)
+    job = Job(3, listener=listener)
     stage = find("finetune").model_validate({"loss": "mnrl", "max_steps": 1, "batch_size": 4, "held_out": 0, "max_length": 16})
     stage.run(examples=rows, model=Encoder(embedder), job=job)
     assert job.counts["rows_without_negative"] > 0
