@@ -13,11 +13,15 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from adapt import plugins
+from adapt.errors import UserError
+
 if TYPE_CHECKING:
     import numpy as np
 
     from adapt.checks.health import Space
 
+GROUP = "adapt.checks"  # of entry points, see `adapt.plugins`
 BESIDE = {
     "statistics",
     "leakage",
@@ -81,17 +85,27 @@ class Check(Protocol):
 
 
 @lru_cache
-def names() -> tuple[str, ...]:
-    """Every kind of check."""
+def built_in() -> tuple[str, ...]:
+    """The kinds that come with adapt: the files of this folder."""
     return tuple(sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in BESIDE))
+
+
+def names() -> tuple[str, ...]:
+    """Every kind of check, those of other installed packages among them (see `adapt.plugins`)."""
+    return tuple(sorted((*built_in(), *plugins.registered(GROUP, built_in()))))
 
 
 @lru_cache
 def find(kind: str) -> Any:
-    """The check of that kind; raises KeyError for an unknown one."""
-    if kind not in names():
-        raise KeyError(kind)
-    return importlib.import_module(f"{__name__}.{kind}").CHECK
+    """The check of that kind. Raises KeyError for an unknown one, and UserError where another package's can't be loaded."""
+    if kind in built_in():
+        return importlib.import_module(f"{__name__}.{kind}").CHECK
+    entry = plugins.registered(GROUP, built_in())[kind]
+    loaded = plugins.load(entry)
+    check = loaded() if isinstance(loaded, type) else loaded
+    if missing := [name for name in ("main", "read", "held_out", "space", "measure") if not hasattr(check, name)]:
+        raise UserError(plugins.refusal(entry, f"is no check, it lacks {', '.join(missing)}"))
+    return check
 
 
 def kind_of(name: str) -> str | None:

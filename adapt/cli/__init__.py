@@ -12,7 +12,7 @@ import click
 from adapt import __version__
 from adapt import stages as registry
 from adapt.cli import data, evaluation, failures, inference, recipes
-from adapt.cli.stages import stage_command
+from adapt.cli.stages import PluginCommand, stage_command
 from adapt.runtime import interruption
 from adapt.runtime.precision import PRECISIONS, set_default
 
@@ -40,12 +40,15 @@ class Doors(click.Group):
     """The fixed commands and one for every stage."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*("run",), *sorted(registry.names(), key=_order), *(n for n in super().list_commands(ctx) if n != "run")]
+        others = [name for name in super().list_commands(ctx) if name != "run"]
+        return ["run", *sorted({*registry.names()} - {"run", *others}, key=_order), *others]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name in registry.names():
+        if name in registry.built_in():
             return stage_command(name)
         command = super().get_command(ctx, name)
+        if command is None and name in registry.names():
+            return PluginCommand(name)
         if command is not None:
             command.short_help = (command.help or "").splitlines()[0]
             if name in COMPUTE and PRECISION not in command.params:

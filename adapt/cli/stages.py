@@ -48,6 +48,17 @@ def stage_command(word: str) -> click.Command:
     return reads_data(click.Command(word, callback=go, params=options, help=doc, short_help=stage.help()))
 
 
+class PluginCommand(click.Command):
+    """The command of a stage from another package, which is imported when the command is used: `adapt --help` shows its package."""
+
+    def __init__(self, name: str):
+        super().__init__(name, short_help=f"A stage of the package {stages.package_of(name)}.")
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """The context of the stage's own command."""
+        return stage_command(self.name or "").make_context(*args, **kwargs)
+
+
 def _one_stage(stage_class: type[stages.Stage], out: Path, seed: int, overwrite: bool, given: dict[str, Any]) -> None:
     from adapt.pipeline.single_stage import run_stage
 

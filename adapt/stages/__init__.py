@@ -13,12 +13,16 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.metadata import EntryPoint
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator
 
+from adapt import plugins
+from adapt.errors import UserError
 from adapt.runtime.precision import Precision
 
+GROUP = "adapt.stages"  # of entry points, see `adapt.plugins`
 LARGEST_INT = 2**31 - 1
 # Architectures whose positions begin behind the padding token's number.
 OFFSET_BY_PADDING = (
@@ -58,6 +62,7 @@ class Stage(BaseModel):
     default_inputs: ClassVar[Mapping[str, tuple[str, ...]]] = {}  # input → names to use where its own name is not defined
     explicit_inputs: ClassVar[tuple[str, ...]] = ()  # optional inputs that are used only where a recipe sets them
     example: ClassVar[str] = ""  # a command to paste
+    registered: ClassVar[str] = ""  # the entry point's name, for a stage from another package
 
     @field_validator("*")
     @classmethod
@@ -71,7 +76,7 @@ class Stage(BaseModel):
     @classmethod
     def name(cls) -> str:
         """The stage's name in YAML and on the command line."""
-        return cls.__module__.rpartition(".")[2].replace("_", "-")
+        return cls.registered or cls.__module__.rpartition(".")[2].replace("_", "-")
 
     @classmethod
     def help(cls) -> str:
@@ -171,18 +176,42 @@ def _kinds(hint: Any) -> tuple[str, ...]:
 
 
 @lru_cache
-def names() -> tuple[str, ...]:
-    """Every stage's word: the files of this folder."""
+def built_in() -> tuple[str, ...]:
+    """The names of the stages that come with adapt: the files of this folder."""
     return tuple(sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__)))
+
+
+def names() -> tuple[str, ...]:
+    """The names of all stages, those of other installed packages among them (see `adapt.plugins`)."""
+    return tuple(sorted((*built_in(), *plugins.registered(GROUP, built_in()))))
+
+
+def package_of(word: str) -> str:
+    """The package that a stage comes from, with its version; "" for a stage of adapt."""
+    entry = plugins.registered(GROUP, built_in()).get(word)
+    return plugins.package_of(entry) if entry else ""
 
 
 @lru_cache
 def find(word: str) -> type[Stage]:
-    """The stage of that word; raises KeyError for an unknown one."""
-    if word not in names():
-        raise KeyError(word)
+    """The stage of that name. Raises KeyError for an unknown one, and UserError where another package's can't be loaded."""
+    if word not in built_in():
+        return _from_package(plugins.registered(GROUP, built_in())[word])
     module = importlib.import_module(f"{__name__}.{word.replace('-', '_')}")
     for value in vars(module).values():
         if isinstance(value, type) and issubclass(value, Stage) and value.__module__ == module.__name__:
             return value
     raise TypeError(f"{module.__name__} defines no stage")
+
+
+def _from_package(entry: EntryPoint) -> type[Stage]:
+    """A stage that another package registers; raises UserError with the package's name for what is no stage."""
+    stage = plugins.load(entry)
+    if not (isinstance(stage, type) and issubclass(stage, Stage)):
+        raise UserError(plugins.refusal(entry, "is not a subclass of adapt.stages.Stage"))
+    stage.registered = entry.name
+    try:
+        stage.inputs(), stage.output_kind()
+    except Exception as error:  # annotations can't be resolved, or name no kind of data
+        raise UserError(plugins.refusal(entry, f"its `run` can't be used ({type(error).__name__}: {error})")) from error
+    return stage
