@@ -6,7 +6,7 @@ A package registers a stage in its pyproject.toml; the name is the word in recip
     uppercase = "my_package:Uppercase"      # a subclass of adapt.stages.Stage
 
     [project.entry-points."adapt.checks"]
-    shouting = "my_package:Shouting"        # a class with the members of adapt.checks.Check, or an instance of one
+    shouting = "my_package:Shouting"        # a subclass of adapt.checks.Check
 
 Names are read from the packages' metadata; a package is imported when its stage or check is used.
 """

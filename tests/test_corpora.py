@@ -94,10 +94,10 @@ def test_nothing_of_dev_or_test_stands_in_training_exactly_or_nearly():
         train += [pair.sentence1, pair.sentence2]
     held = []
     for split in ("dev", "test"):
-        held += checks.find("retrieval").held_out(judged(MEDICAL / split, split))
-        held += checks.find("sts").held_out(files.read(MEDICAL / f"sts-{split}.csv", "scored"))
-        held += checks.find("retrieval").held_out(judged(GENERAL / "retrieval", split))
-        held += checks.find("sts").held_out(files.read(GENERAL / f"sts-{split}.csv", "scored"))
+        held += checks.find("retrieval").protected_texts(judged(MEDICAL / split, split))
+        held += checks.find("sts").protected_texts(files.read(MEDICAL / f"sts-{split}.csv", "scored"))
+        held += checks.find("retrieval").protected_texts(judged(GENERAL / "retrieval", split))
+        held += checks.find("sts").protected_texts(files.read(GENERAL / f"sts-{split}.csv", "scored"))
     assert len(held) > 2000
     assert not {normalised(t) for t in train} & {normalised(t) for t in held}
     assert list(near(list(dict.fromkeys(train)), held)) == []
@@ -106,8 +106,8 @@ def test_nothing_of_dev_or_test_stands_in_training_exactly_or_nearly():
 def test_dev_and_test_share_no_text():
     sides = [set(), set()]
     for part, split in zip(sides, ("dev", "test"), strict=True):
-        part.update(map(normalised, checks.find("retrieval").held_out(judged(MEDICAL / split, split))))
-        part.update(map(normalised, checks.find("sts").held_out(files.read(MEDICAL / f"sts-{split}.csv", "scored"))))
+        part.update(map(normalised, checks.find("retrieval").protected_texts(judged(MEDICAL / split, split))))
+        part.update(map(normalised, checks.find("sts").protected_texts(files.read(MEDICAL / f"sts-{split}.csv", "scored"))))
     assert not sides[0] & sides[1]
 
 

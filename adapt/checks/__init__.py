@@ -1,43 +1,41 @@
-"""Measures on data that training never saw: one file is one kind of check.
+"""Checks: evaluation on data that training never saw. Each file of `adapt.checks.kinds` is one kind.
 
-A check reads its data, asks a model for vectors or pair scores, and gives metrics together with what each item scored, so that
-two models can be compared item by item.
+A check reads its data, takes embeddings or pair scores from a model, and returns metrics together with the value of each item, so
+that two models can be compared item by item.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeAlias, TypeVar, cast
 
 from adapt import plugins
+from adapt.checks import kinds
 from adapt.errors import UserError
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     import numpy as np
 
-    from adapt.checks.health import Space
+    from adapt.checks.health import HealthData
 
 GROUP = "adapt.checks"  # of entry points, see `adapt.plugins`
-BESIDE = {
-    "statistics",
-    "leakage",
-    "speed",
-    "ranking",
-    "topics",
-    "groups",
-    "health",
-}  # files of this folder that are no kind of check
+Data = TypeVar("Data")
+Source: TypeAlias = str | Path | Mapping[str, object]  # a file or folder, or a mapping of a kind's `parts`
 
 
 class Model(Protocol):
-    """What a check asks of a model."""
+    """A model that a check measures: a bi-encoder, or a cross-encoder, which only scores pairs."""
 
     def embed(self, texts: Sequence[str], role: str = "") -> np.ndarray:
-        """Unit vectors [texts, d]."""
+        """Unit vectors [texts, d]; `role` is query, document or "" (symmetric). A cross-encoder raises UserError."""
         ...
 
     def score(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
@@ -47,12 +45,12 @@ class Model(Protocol):
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a check found: metrics (0 to 1; correlations and cosines -1 to 1), and per item what they were computed from.
+    """The result of a check: metrics (0 to 1; correlations and cosines -1 to 1) and the items that they were computed from.
 
     `items[metric]` holds each item's own value where the metric is their mean; correlations are recomputed from
-    `items["gold"]` and `items["predicted"]`. `groups` names for each item what it shares with others (a passage that several
-    queries ask for): such items are no independent evidence. `topics` names each item's wider field, "" where it is unknown;
-    empty where no item has one.
+    `items["gold"]` and `items["predicted"]`. `groups` names for each item the cluster that it belongs to (queries that share a
+    passage): the bootstrap draws whole clusters. `topics` names each item's wider field, "" where it is unknown; empty where
+    no item has one.
     """
 
     metrics: Mapping[str, float]
@@ -62,32 +60,41 @@ class Measurement:
     topics: Sequence[str] = ()
 
 
-class Check(Protocol):
-    """A kind of check: a class with these members, and no state."""
+class Check(ABC, Generic[Data]):
+    """A kind of check, without state; `Data` is what `read` returns and the other methods take."""
 
-    main: ClassVar[str]  # the metric that tables and gates mean when none is named
+    main_metric: ClassVar[str]  # the metric that tables and gates mean when none is named
+    needs_embeddings: ClassVar[bool] = True  # False: pair scores suffice, so that a cross-encoder can be measured
+    parts: ClassVar[tuple[str, ...]] = ()  # the keys of data that are given as a mapping; empty where data are a file
 
-    def read(self, source: Any, split: str) -> Any:
-        """The data behind `source`; raises UserError with every problem at once."""
-        ...
+    @abstractmethod
+    def read(self, source: Source, split: str = "test") -> Data:
+        """The data of `source`; raises UserError with every problem at once."""
 
-    def held_out(self, data: Any) -> list[str]:
-        """The texts that must not stand in training."""
-        ...
+    @abstractmethod
+    def protected_texts(self, data: Data) -> list[str]:
+        """The texts that must not occur in training."""
 
-    def space(self, data: Any) -> Space:
-        """What the data know of their texts: which belong together, which do not, which topic each has."""
-        ...
+    @abstractmethod
+    def health_data(self, data: Data) -> HealthData:
+        """The texts with their positives, hard negatives and topics, as `adapt.checks.health` takes them."""
 
-    def measure(self, data: Any, model: Model) -> Measurement:
+    @abstractmethod
+    def measure(self, data: Data, model: Model) -> Measurement:
         """The metrics of a model on the data."""
-        ...
+
+
+def file_of(source: Source) -> str | Path:
+    """The file that a source names; raises UserError where it is a mapping, which kinds without `parts` do not take."""
+    if isinstance(source, Mapping):
+        raise UserError(f"the data of this check are a file, not a mapping (got {', '.join(map(str, source)) or 'an empty one'})")
+    return source
 
 
 @lru_cache
 def built_in() -> tuple[str, ...]:
-    """The kinds that come with adapt: the files of this folder."""
-    return tuple(sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in BESIDE))
+    """The kinds that come with adapt: the files of `adapt.checks.kinds`."""
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(kinds.__path__)))
 
 
 def names() -> tuple[str, ...]:
@@ -96,18 +103,28 @@ def names() -> tuple[str, ...]:
 
 
 @lru_cache
-def find(kind: str) -> Any:
-    """The check of that kind. Raises KeyError for an unknown one, and UserError where another package's can't be loaded."""
-    if kind in built_in():
-        return importlib.import_module(f"{__name__}.{kind}").CHECK
-    entry = plugins.registered(GROUP, built_in())[kind]
+def find(kind: str) -> Check[object]:
+    """The check of that kind, whose methods take the data that its own `read` returned.
+
+    Raises KeyError for an unknown kind, and UserError where another package's can't be loaded.
+    """
+    if kind not in built_in():
+        return _of_package(plugins.registered(GROUP, built_in())[kind])
+    module = importlib.import_module(f"{kinds.__name__}.{kind}")
+    for value in vars(module).values():
+        if isinstance(value, type) and issubclass(value, Check) and value.__module__ == module.__name__:
+            return cast("Check[object]", value())
+    raise TypeError(f"{module.__name__} defines no check")
+
+
+def _of_package(entry: EntryPoint) -> Check[object]:
     loaded = plugins.load(entry)
-    check = loaded() if isinstance(loaded, type) else loaded
-    if missing := [name for name in ("main", "read", "held_out", "space", "measure") if not hasattr(check, name)]:
-        raise UserError(plugins.refusal(entry, f"is no check, it lacks {', '.join(missing)}"))
+    check = loaded() if isinstance(loaded, type) and issubclass(loaded, Check) else loaded
+    if not isinstance(check, Check):
+        raise UserError(plugins.refusal(entry, "is no check: derive it from adapt.checks.Check"))
     return check
 
 
 def kind_of(name: str) -> str | None:
-    """The kind that a check's name tells: `sts`, or `general-sts`."""
+    """The kind in a check's name: `sts` of `sts` and of `general-sts`; None where the name ends with no kind."""
     return next((kind for kind in names() if name == kind or name.endswith(f"-{kind}")), None)

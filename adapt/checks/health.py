@@ -20,7 +20,7 @@ BINS = 40  # of cosines, from -1 to 1
 
 
 @dataclass(frozen=True)
-class Space:
+class HealthData:
     """What a check's data know of their texts, each of which stands once.
 
     `right` and `wrong` number, for each anchor, the texts that belong to it and its own hard negatives; with `wrong` None any
@@ -35,22 +35,22 @@ class Space:
     roles: tuple[str, str] = ("query", "document")
 
 
-def of_scored(data: Sequence[ScoredPair], match: float = 0.5) -> Space:
+def from_scored_pairs(data: Sequence[ScoredPair], match: float = 0.5) -> HealthData:
     """Scored pairs as a space: each first sentence with the second ones that score `match` and more."""
     place = {text: i for i, text in enumerate(dict.fromkeys(side for p in data for side in (p.sentence1, p.sentence2)))}
     right: dict[str, list[int]] = {}
     for pair in data:
         if pair.score >= match and pair.sentence1 != pair.sentence2:
             right.setdefault(pair.sentence1, []).append(place[pair.sentence2])
-    return Space(list(place), list(right), list(right.values()), roles=("", ""))
+    return HealthData(list(place), list(right), list(right.values()), roles=("", ""))
 
 
 def health(kind: str, data: Any, model: Model) -> dict[str, float]:
     """The health of a model's space on the data of a check of that kind; see `of_space`. Vectors that the check asked for serve."""
-    return of_space(find(kind).space(data), model)
+    return of_space(find(kind).health_data(data), model)
 
 
-def of_space(space: Space, model: Model) -> dict[str, float]:
+def of_space(space: HealthData, model: Model) -> dict[str, float]:
     """What can be known of the space, by name; names whose data are missing are left out.
 
     `positive`, `hard_negative`, `random`: `_mean` and `_sd` of anchors' cosines with their right texts, with the highest wrong
@@ -127,7 +127,9 @@ def overlap(left: np.ndarray, right: np.ndarray) -> float:
     return float(np.minimum(*shares).sum())
 
 
-def _pairs(space: Space, chosen: np.ndarray, asked: np.ndarray, vectors: np.ndarray, rng: np.random.Generator) -> dict[str, float]:
+def _pairs(
+    space: HealthData, chosen: np.ndarray, asked: np.ndarray, vectors: np.ndarray, rng: np.random.Generator
+) -> dict[str, float]:
     """Cosines of anchors with right texts, with the highest wrong one, with random ones."""
     place = {text: number for number, text in enumerate(space.texts)}
     out = [{*space.right[i], place.get(space.anchors[i], -1)} for i in chosen]  # a text is no negative of itself
@@ -149,7 +151,7 @@ def _pairs(space: Space, chosen: np.ndarray, asked: np.ndarray, vectors: np.ndar
     return found
 
 
-def _hardest(space: Space, chosen: np.ndarray, asked: np.ndarray, vectors: np.ndarray, out: list[set[int]]) -> np.ndarray:
+def _hardest(space: HealthData, chosen: np.ndarray, asked: np.ndarray, vectors: np.ndarray, out: list[set[int]]) -> np.ndarray:
     """Each anchor's cosine with its highest wrong text; anchors that have none are left out."""
     from adapt.retrieval import dense
 

@@ -37,7 +37,7 @@ class Leak:
 
 
 @dataclass(frozen=True)
-class HeldOut:
+class ProtectedTexts:
     """What the checks measure on; each text, pair of normalised texts and group with the name of a check that holds it."""
 
     texts: dict[str, str] = field(default_factory=dict)
@@ -110,9 +110,9 @@ def sides(record: Any) -> tuple[str, ...]:
     return (record.sentence1, record.sentence2)
 
 
-def gather(data: Mapping[str, Any]) -> HeldOut:
+def gather(data: Mapping[str, Any]) -> ProtectedTexts:
     """All that is held out: {name to tell users, "retrieval dev": what that check's `read` gave}."""
-    held = HeldOut()
+    held = ProtectedTexts()
     for check, rows in data.items():
         for texts, group in _items(rows):
             held.texts.update({text: held.texts.get(text, check) for text in texts if text})
@@ -123,7 +123,7 @@ def gather(data: Mapping[str, Any]) -> HeldOut:
     return held
 
 
-def of_checks(checks: Mapping[str, Any], read: Callable[[str, Any, str], Any]) -> HeldOut:
+def of_checks(checks: Mapping[str, Any], read: Callable[[str, Any, str], Any]) -> ProtectedTexts:
     """All that a recipe's checks hold out in dev and test; `read(kind, source, split)` gives the data of one."""
     sources = {(name, split): getattr(spec, split) for name, spec in checks.items() for split in ("dev", "test")}
     return gather(
@@ -155,7 +155,7 @@ def _items(data: Any) -> Iterator[tuple[tuple[str, ...], str]]:
 
 def clean(
     records: Sequence[Any],
-    held: HeldOut,
+    held: ProtectedTexts,
     mode: Mode = "remove",
     source: str = "the rows",
     numbers: Sequence[int] | None = None,
@@ -195,7 +195,7 @@ def clean(
     return Clean(kept, found, places, mode, bool(records) and all(isinstance(record, Text) for record in records))
 
 
-def _leak(record: Any, held: HeldOut, verdicts: Mapping[str, tuple[str, str]]) -> tuple[tuple[str, str] | None, Any]:
+def _leak(record: Any, held: ProtectedTexts, verdicts: Mapping[str, tuple[str, str]]) -> tuple[tuple[str, str] | None, Any]:
     """((kind, check) or None, what of the record may be kept or None)."""
     own = sides(record)
     hits = sorted(verdicts[text] for text in own if text in verdicts)  # "exact" before "nearly"

@@ -225,7 +225,7 @@ def holm(values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def smallest_gain(measured: Measurement, metric: str, likeness: float = 0.8) -> float:
+def minimum_detectable_effect(measured: Measurement, metric: str, likeness: float = 0.8) -> float:
     """The gain that these items would show as significant in four runs of five, known before any work.
 
     (z(0.975) + z(0.8)) · sd · √(2 (1 - likeness) / n): `likeness` is the correlation of two models' per-item results, about 0.8

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any
 
+from adapt.checks import Source, file_of
 from adapt.errors import UserError
 from adapt.files import read
 from adapt.records import Text
 
 
-def read_topics(source: Any, at_least: int) -> list[Text]:
+def read_topics(source: Source, at_least: int) -> list[Text]:
     """Texts with a topic (or a group); topics of fewer than `at_least` texts are left out. Raises UserError below two."""
-    read_in = [replace(text, topic=text.topic or text.group) for text in read(source, "texts")]
+    read_in = [replace(text, topic=text.topic or text.group) for text in read(file_of(source), "texts")]
     data = [text for text in read_in if text.topic]
     sizes = Counter(text.topic for text in data)
     kept = [text for text in data if sizes[text.topic] >= at_least]

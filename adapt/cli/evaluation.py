@@ -91,7 +91,7 @@ def check_command(
         for name, measured in found.items():
             shown = "  ".join(f"{metric} {console.defined(value)}" for metric, value in measured.metrics.items())
             say(f"{name:<20} {measured.rows:>6,} rows  {shown}")
-    mains = {name: checks.find(kind).main for name, (kind, _) in wanted.items()}
+    mains = {name: checks.find(kind).main_metric for name, (kind, _) in wanted.items()}
     unknown = [f"{name}.{mains[name]}" for name, m in found.items() if m.metrics[mains[name]] != m.metrics[mains[name]]]
     for name in unknown:
         say(f"unmeasured: {name} is undefined: where gold scores or the model's do not vary there is no correlation", err=True)
@@ -124,7 +124,7 @@ def compare_command(
     wanted = _checks(recipe, split, sources, golden=promote)
     before, after = measure_each(pair, wanted, split, voice())
     found = compared(before, after, {})
-    decision = promotion(found, {name: checks.find(kind).main for name, (kind, _) in wanted.items()})
+    decision = promotion(found, {name: checks.find(kind).main_metric for name, (kind, _) in wanted.items()})
     if as_json:
         rows = [_known(row) for row in found]
         click.echo(json.dumps({"rows": rows, **decision} if promote else rows, indent=2))

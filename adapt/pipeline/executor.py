@@ -12,7 +12,7 @@ from typing import Any
 
 from adapt import checks, files
 from adapt.checks import Measurement, leakage
-from adapt.checks.statistics import smallest_gain
+from adapt.checks.statistics import minimum_detectable_effect
 from adapt.errors import UserError
 from adapt.inference import embedding_cache, memory
 from adapt.job import Event, Job, Listener
@@ -194,7 +194,7 @@ class Steps:
         return records  # as they are: made on demand, they need not be held in memory
 
     @cached_property
-    def held_out(self) -> leakage.HeldOut:
+    def held_out(self) -> leakage.ProtectedTexts:
         """All that dev and test data of every check hold; raises UserError with the problems of every file."""
         return leakage.gather(self.measures.read_all(self.recipe.checks))
 
@@ -239,8 +239,8 @@ class Steps:
         if problems := gate.problems(spec, base, self.recipe.file) if spec else []:
             raise UserError(problems)
         for name, measured in base.items():
-            metric = checks.find(self.recipe.checks[name].kind).main
-            gain = smallest_gain(measured, metric)
+            metric = checks.find(self.recipe.checks[name].kind).main_metric
+            gain = minimum_detectable_effect(measured, metric)
             if self.recipe.checks[name].role == "target" and gain == gain:
                 self.job.note(
                     f"{name}: with {measured.rows:,} dev rows, a gain of {100 * gain:.1f} points of {metric} shows "

@@ -35,7 +35,7 @@ def texts_of(records: Iterable[Any]) -> list[str]:
 
 def texts_of_check(kind: str, data: Any) -> list[str]:
     """All different texts of a check's data."""
-    space = checks.find(kind).space(data)
+    space = checks.find(kind).health_data(data)
     return list(dict.fromkeys([*space.anchors, *space.texts]))
 
 

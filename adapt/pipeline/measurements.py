@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from adapt import checks, files
 from adapt.checks import Measurement
@@ -23,6 +23,9 @@ from adapt.records import CrossEncoder, Encoder
 from adapt.runtime.precision import resolve
 from adapt.storage.digests import of_text, read_sealed, write_sealed
 from adapt.storage.store import key_of
+
+if TYPE_CHECKING:
+    import numpy as np
 
 VERSION = 5  # raised when the same check would measure something else
 
@@ -68,6 +71,10 @@ class Reading:
 
     folder: Path
     job: Job
+
+    def embed(self, texts: Sequence[str], role: str = "") -> np.ndarray:
+        """Raises UserError: a cross-encoder has no embeddings."""
+        raise UserError(f"{self.folder}: is a cross-encoder, which scores pairs and has no embeddings")
 
     def score(self, pairs: Sequence[tuple[str, str]]):
         """Scores in 0 to 1, [pairs]."""
@@ -169,7 +176,7 @@ def _name(kind: str, source: Any, split: str) -> str:
 
 def scores_pairs(kind: str) -> bool:
     """Whether a check can judge a cross-encoder: it asks for pair scores only."""
-    return kind in ("sts", "pairs")
+    return not checks.find(kind).needs_embeddings
 
 
 def deltas(

@@ -64,7 +64,7 @@ def write(
     for check, found in measured.items():
         kind, source = wanted[check]
         task = tasks.get(check, check)
-        row = {"hf_subset": "default", "languages": list(languages), "main_score": found.metrics[checks.find(kind).main]}
+        row = {"hf_subset": "default", "languages": list(languages), "main_score": found.metrics[checks.find(kind).main_metric]}
         result = {
             "dataset_revision": key_of({"split": split, "data": file_digest(source)}),
             "task_name": task,

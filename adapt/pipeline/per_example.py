@@ -14,8 +14,8 @@ import numpy as np
 from adapt import checks
 from adapt.checks import Measurement
 from adapt.checks.health import BINS, overlap
-from adapt.checks.reranking import Listed
-from adapt.checks.retrieval import DEPTH, Judged
+from adapt.checks.kinds.reranking import RerankingQuery
+from adapt.checks.kinds.retrieval import DEPTH, RetrievalData
 from adapt.checks.statistics import CORRELATIONS
 from adapt.pipeline.measurements import Measures, OnDisk
 from adapt.recipe import Recipe
@@ -57,7 +57,7 @@ def gather(
     found = {}
     for name in sorted(names, key=lambda n: n != main.partition(".")[0]):
         spec = recipe.checks[name]
-        metric = main.partition(".")[2] if main.startswith(f"{name}.") else checks.find(spec.kind).main
+        metric = main.partition(".")[2] if main.startswith(f"{name}.") else checks.find(spec.kind).main_metric
         data = measures.read(spec.kind, spec.test, "test")
         found[name] = {"kind": spec.kind, "metric": metric}
         found[name] |= of_check(data, metric, measured_base[name], measured_final[name], both)
@@ -72,7 +72,7 @@ def of_check(data: Any, metric: str, before: Measurement, after: Measurement, bo
         texts = item_texts(data)
         texts = texts if len(texts) == len(values[0]) else [()] * len(values[0])
         found |= {"items": len(values[0]), "gains": gains(texts, *values)}
-        if isinstance(data, Judged):
+        if isinstance(data, RetrievalData):
             found["neighbours"] = neighbours(data, *values, both)
     series = pairs_by_series(data, both)
     if series:
@@ -108,10 +108,10 @@ def _standing(values: np.ndarray) -> np.ndarray:
 
 def item_texts(data: Any) -> list[tuple[str, ...]]:
     """What names each item of a check to a reader: its query, or both sides of its pair; empty for other kinds."""
-    if isinstance(data, Judged):
+    if isinstance(data, RetrievalData):
         return [(query.text,) for query in data.queries]
     first = data[0] if isinstance(data, Sequence) and len(data) else None
-    if isinstance(first, Listed):
+    if isinstance(first, RerankingQuery):
         return [(row.query,) for row in data]
     if isinstance(first, ScoredPair):
         return [(pair.sentence1, pair.sentence2) for pair in data]
@@ -153,7 +153,7 @@ def chosen(before: np.ndarray, after: np.ndarray) -> list[tuple[str, int]]:
 # ------------------------------------------------------------------------------------------------ neighbours
 
 
-def neighbours(data: Judged, before: np.ndarray, after: np.ndarray, both: Both) -> list[dict[str, Any]]:
+def neighbours(data: RetrievalData, before: np.ndarray, after: np.ndarray, both: Both) -> list[dict[str, Any]]:
     """For ten queries the five nearest passages of either model, and at which rank the right ones stand (None: below 1,000)."""
     from adapt.retrieval import dense
 
@@ -204,12 +204,12 @@ def pairs_by_series(data: Any, both: Both) -> tuple[Series, tuple[str, str]] | N
     """({series: text pairs}, the roles of their sides): what belongs together, what only looks so, and pairs drawn at random."""
     first = data[0] if isinstance(data, Sequence) and len(data) else None
     found: Series
-    if isinstance(data, Judged):
+    if isinstance(data, RetrievalData):
         found, roles = _of_retrieval(data, both), ("query", "document")
     elif isinstance(first, Triplet):
         found, roles = {"positives": [(t.anchor, t.positive) for t in data]}, ("query", "document")
         found["hard negatives"] = [(t.anchor, negative) for t in data for negative in t.negatives]
-    elif isinstance(first, Listed):
+    elif isinstance(first, RerankingQuery):
         found, roles = {"positives": [(row.query, text) for row in data for text in row.positives]}, ("query", "document")
         found["hard negatives"] = [(row.query, text) for row in data for text in row.negatives]
     elif isinstance(first, ScoredPair):
@@ -221,14 +221,14 @@ def pairs_by_series(data: Any, both: Both) -> tuple[Series, tuple[str, str]] | N
     together = {pair for pairs in found.values() for pair in pairs}
     left, right = ([pair[side] for pairs in found.values() for pair in pairs] for side in (0, 1))
     rng = np.random.default_rng(0)  # fixed: which pairs are drawn is part of the method
-    if isinstance(data, Judged):
+    if isinstance(data, RetrievalData):
         right = [text.text for text in data.corpus]
     drawn = zip(rng.integers(0, len(left), SAMPLED), rng.integers(0, len(right), SAMPLED), strict=True)
     found["random"] = [pair for i, j in drawn if (pair := (left[i], right[j])) not in together and pair[0] != pair[1]]
     return {name: _thinned(pairs) for name, pairs in found.items() if pairs}, roles
 
 
-def _of_retrieval(data: Judged, both: Both) -> Series:
+def _of_retrieval(data: RetrievalData, both: Both) -> Series:
     """Each query with its right passages, and with the wrong one that the base ranks highest."""
     from adapt.retrieval import dense
 

@@ -66,7 +66,7 @@ def is_shown(recipe: Recipe, metric: str) -> bool:
     """Whether a metric is its check's main one, or one that the gate decides by."""
     check, _, name = metric.partition(".")
     gated = recipe.gate is not None and metric in recipe.gate.metrics()
-    return gated or name == checks.find(recipe.checks[check].kind).main
+    return gated or name == checks.find(recipe.checks[check].kind).main_metric
 
 
 def tried(share: float, verdict: Verdict) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def cohorts(recipe: Recipe, base: Mapping[str, Measurement], final: Mapping[str,
     """
     rows = []
     for name, measured in final.items():
-        metric = f"{name}.{checks.find(recipe.checks[name].kind).main}"
+        metric = f"{name}.{checks.find(recipe.checks[name].kind).main_metric}"
         counts = Counter(topic for topic in measured.topics if topic)
         found = []
         for topic in sorted(topic for topic, count in counts.items() if count >= SMALLEST_COHORT):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from adapt import checks
-from adapt.checks.statistics import smallest_gain
+from adapt.checks.statistics import minimum_detectable_effect
 from adapt.errors import UserError, WorkFailed
 from adapt.inference import embedding_cache
 from adapt.job import Event, Job, Listener, ignore_events
@@ -220,7 +220,7 @@ def _results(steps: Steps, final: str, before: Measured, after: Measured) -> dic
     keys = [("base", base), *((line.name, line.key) for line in steps.plan.lines if line.key in steps.measured)]
     shown = [(name, isinstance(steps.made[key], Encoder), steps.measured[key]) for name, key in keys]
     roles = {name: spec.role for name, spec in recipe.checks.items() if spec.role != "golden"}
-    main = {name: checks.find(recipe.checks[name].kind).main for name in roles}
+    main = {name: checks.find(recipe.checks[name].kind).main_metric for name in roles}
     rows = results.compared(before, after, roles, recipe.seed)
     cohorts = results.cohorts(recipe, before, after)
     found = {
@@ -234,7 +234,9 @@ def _results(steps: Steps, final: str, before: Measured, after: Measured) -> dic
         "dev": results.dev_rows(recipe, shown),
         "test": rows,
         "cohorts": cohorts,
-        "smallest_gain": {f"{name}.{main[name]}": smallest_gain(measured, main[name]) for name, measured in before.items()},
+        "smallest_gain": {
+            f"{name}.{main[name]}": minimum_detectable_effect(measured, main[name]) for name, measured in before.items()
+        },
         "health": steps.health,
         "synthetic": results.synthetic(recipe),
         "leaks": results.leaks(steps.steps),

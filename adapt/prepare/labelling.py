@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from adapt import checks, files
-from adapt.checks.leakage import HeldOut, of_checks
+from adapt.checks.leakage import ProtectedTexts, of_checks
 from adapt.errors import UserError
 from adapt.files.paths import refuse_inputs
 from adapt.job import Job, Listener
@@ -39,7 +39,7 @@ def choose(
     *,
     pairs: int = PAIRS,
     labelled: Sequence[ScoredPair] = (),
-    held: HeldOut | None = None,
+    held: ProtectedTexts | None = None,
     seed: int = 13,
 ) -> list[ScoredPair]:
     """Pairs worth a person's time, without scores (NaN), their sampler as origin; each text stands in two at the most.
@@ -77,7 +77,7 @@ def choose(
     ]
 
 
-def _units(texts: Sequence[Text], held: HeldOut | None, rng: np.random.Generator) -> list[str]:
+def _units(texts: Sequence[Text], held: ProtectedTexts | None, rng: np.random.Generator) -> list[str]:
     """Short texts as they are, long ones' sentences; a draw of them without near-copies and held-out texts."""
     drawn = [clean(texts[i].text) for i in rng.permutation(len(texts))[:UNITS]]
     short = [text for text in drawn if WORDS[0] <= count_words(text) <= WORDS[1]]

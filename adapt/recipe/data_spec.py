@@ -123,7 +123,7 @@ def _source(file: Path, problems: Problems, path: tuple[Any, ...], kind: str, va
     """A check's data: a path, or for kinds that take parts a mapping of them to paths, with its settings."""
     if not isinstance(value, dict):
         return _path(file, problems, path, value)
-    known = getattr(checks.find(kind), "parts", ())
+    known = checks.find(kind).parts
     if not known:
         problems.say(path, f"data for '{kind}' are a file (got {shown(value)})")
         return None

@@ -151,4 +151,4 @@ def _checked(
 
 
 def _main(spec: CheckSpec) -> str:
-    return str(checks.find(spec.kind).main)
+    return str(checks.find(spec.kind).main_metric)

@@ -7,7 +7,7 @@ import texts
 import torch
 from clock import Arm, timed
 
-from adapt.checks.retrieval import CHECK, Judged
+from adapt.checks.kinds.retrieval import Retrieval, RetrievalData
 from adapt.records import Text
 from adapt.retrieval import bm25, dense, topk
 from adapt.runtime.device import device
@@ -83,7 +83,7 @@ def check(size: float) -> Arm:
     queries = 0.5 * queries + 0.5 * corpus[rng.permutation(stored)[:asked]]  # so that there is something to find
     queries /= np.linalg.norm(queries, axis=1, keepdims=True)
     right = [{int(i) for i in rng.choice(stored, 2)} | {int(np.argmax(corpus @ query))} for query in queries]
-    judged = Judged(
+    judged = RetrievalData(
         [Text(f"q{i}", f"q{i}") for i in range(asked)], [Text(f"p{i}", f"p{i}") for i in range(stored)],
         {f"q{i}": {f"p{j}": 1.0 for j in some} for i, some in enumerate(right)},
     )  # fmt: skip
@@ -104,12 +104,12 @@ def check(size: float) -> Arm:
         return evaluator.compute_all_metrics(given)["cosine"]
 
     def gate() -> dict[str, tuple[float, bool]]:
-        ours, theirs = CHECK.measure(judged, model).metrics, stock(50_000)
+        ours, theirs = Retrieval().measure(judged, model).metrics, stock(50_000)
         pairs = {"ndcg@10": theirs["ndcg@k"][10], "mrr@10": theirs["mrr@k"][10], "map": theirs["map@k"][1_000]}
         apart = max(abs(ours[name] - value) for name, value in pairs.items())
         return {"nDCG, MRR and MAP differ by at most": (apart, apart < 1e-6)}
 
     return Arm(
-        "check", "queries", asked, lambda: timed(lambda: CHECK.measure(judged, model)), lambda: timed(lambda: stock(50_000)),
+        "check", "queries", asked, lambda: timed(lambda: Retrieval().measure(judged, model)), lambda: timed(lambda: stock(50_000)),
         lambda: timed(lambda: stock(10_000)), gate, "corpus_chunk_size 10,000",
     )  # fmt: skip

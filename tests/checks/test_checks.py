@@ -19,7 +19,7 @@ def test_every_kind_is_found_by_name_and_by_ending():
     assert checks.kind_of("general-sts") == "sts" and checks.kind_of("sts-general") is None
     for kind in checks.names():
         check = checks.find(kind)
-        assert check.main and check.__class__.__doc__
+        assert check.main_metric and check.__class__.__doc__
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -78,7 +78,7 @@ def test_triplet_accuracy_agrees_with_sentence_transformers(embedder, monkeypatc
     sides = [r.anchor for r in rows], [r.positive for r in rows], [r.negatives[0] for r in rows]
     plain = TripletEvaluator(*sides, name="t", similarity_fn_names=names)
     apart = TripletEvaluator(*sides, name="t", similarity_fn_names=["cosine"], margin=0.02)
-    monkeypatch.setattr("adapt.checks.triplets.MARGIN", 0.02)  # random weights set nothing far apart
+    monkeypatch.setattr("adapt.checks.kinds.triplets.MARGIN", 0.02)  # random weights set nothing far apart
     model = SentenceTransformer(str(embedder), device="cpu")
     theirs = {**plain(model), "margin": apart(model)["t_cosine_accuracy"]}
     found = checks.find("triplets").measure(rows, OnDisk(embedder, Job())).metrics
@@ -116,7 +116,7 @@ def test_pairs_agree_with_scikit_learn_and_sentence_transformers_ties_included(s
 
 
 def test_the_threshold_where_all_pairs_match_best_is_the_lowest_score():
-    from adapt.checks.pairs import best_threshold
+    from adapt.checks.kinds.pairs import best_threshold
 
     assert best_threshold(np.array([True, False, True]), np.array([0.9, 0.5, 0.2])) == 0.2
     assert best_threshold(np.array([True, True, False]), np.array([0.9, 0.5, 0.2])) == pytest.approx(0.35)

@@ -8,8 +8,8 @@ import pytest
 
 from adapt import checks
 from adapt.checks import health
-from adapt.checks.reranking import Listed
-from adapt.checks.retrieval import Judged
+from adapt.checks.kinds.reranking import RerankingQuery
+from adapt.checks.kinds.retrieval import RetrievalData
 from adapt.records import Parallel, ScoredPair, Text, Triplet
 
 from .fake import Fake
@@ -21,7 +21,7 @@ def unit(rng, n, d):
 
 
 def test_a_collapsed_space_has_rank_one_and_cosine_one():
-    found = health.of_space(health.Space([f"t{i}" for i in range(30)]), Fake({f"t{i}": [0.6, 0.8, 0.0] for i in range(30)}))
+    found = health.of_space(health.HealthData([f"t{i}" for i in range(30)]), Fake({f"t{i}": [0.6, 0.8, 0.0] for i in range(30)}))
     assert found["mean_cosine"] == pytest.approx(1, abs=1e-6) and found["uniformity"] == pytest.approx(0, abs=1e-6)
     assert found["effective_rank"] == pytest.approx(1, abs=1e-6)
 
@@ -89,7 +89,7 @@ def judged():
     queries = [Text(f"q{i}", f"query {i}", topic="c") for i in range(8)] + [Text("q8", "passage 25")]
     relevant = {q.id: {f"d{j}": 1.0 for j in rng.choice(30, 2, replace=False)} for q in queries} | {"q0": {"d3": 1.0}}
     texts = list(dict.fromkeys(t.text for t in [*corpus, *queries]))
-    return Judged(queries, corpus, relevant), Fake(dict(zip(texts, unit(rng, len(texts), 5), strict=True)))
+    return RetrievalData(queries, corpus, relevant), Fake(dict(zip(texts, unit(rng, len(texts), 5), strict=True)))
 
 
 def test_retrieval_by_brute_force(judged):
@@ -112,7 +112,7 @@ def test_retrieval_by_brute_force(judged):
 
 def test_a_passage_without_a_topic_has_that_of_its_question(judged):
     data, _ = judged
-    space = checks.find("retrieval").space(data)
+    space = checks.find("retrieval").health_data(data)
     asked = {name for grades in data.relevant.values() for name in grades}
     for text in data.corpus[:30]:
         wanted = text.topic or ("c" if any(q.topic and text.id in data.relevant[q.id] for q in data.queries) else "")
@@ -125,9 +125,9 @@ def test_every_kind_of_check_has_a_space_and_its_health_is_finite():
     data = {
         "sts": scored, "pairs": scored, "clustering": texts, "classification": texts,
         "triplets": [Triplet(f"text {i}", f"text {i + 1}", (f"text {i + 2}", f"text {i + 3}")) for i in range(20)],
-        "reranking": [Listed(f"text {i}", (f"text {i + 1}",), (f"text {i + 2}",)) for i in range(20)],
+        "reranking": [RerankingQuery(f"text {i}", (f"text {i + 1}",), (f"text {i + 2}",)) for i in range(20)],
         "translation": [Parallel(f"text {i}", f"text {i + 1}") for i in range(20)],
-        "retrieval": Judged(texts[:5], texts[5:], {f"{i}": {f"{i + 6}": 1.0} for i in range(5)}),
+        "retrieval": RetrievalData(texts[:5], texts[5:], {f"{i}": {f"{i + 6}": 1.0} for i in range(5)}),
     }  # fmt: skip
     model = Fake(dict(zip((t.text for t in texts), unit(np.random.default_rng(2), 30, 4), strict=True)))
     assert set(data) == set(checks.names())

@@ -4,9 +4,9 @@ import random
 
 import pytest
 
-from adapt.checks.leakage import KINDS, HeldOut, clean, gather, sides
-from adapt.checks.reranking import Listed
-from adapt.checks.retrieval import Judged
+from adapt.checks.kinds.reranking import RerankingQuery
+from adapt.checks.kinds.retrieval import RetrievalData
+from adapt.checks.leakage import KINDS, ProtectedTexts, clean, gather, sides
 from adapt.errors import UserError
 from adapt.job import Event, Job
 from adapt.records import Labelled, Pair, Parallel, ScoredPair, Text, Triplet
@@ -36,7 +36,7 @@ def held_out(rng, size=500):
     corpus = [Text(f"p{i}", passage(rng)) for i in range(3 * size)]
     relevant = {f"q{i}": {f"p{i}": 1.0} for i in range(size)}
     pairs = [ScoredPair(passage(rng, 20), passage(rng, 20), 0.5) for _ in range(size)]
-    return {"retrieval test": Judged(queries, corpus, relevant), "sts dev": pairs}
+    return {"retrieval test": RetrievalData(queries, corpus, relevant), "sts dev": pairs}
 
 
 def test_planted_leaks_of_each_kind_are_found_among_random_rows_and_nothing_else():
@@ -82,7 +82,7 @@ def test_a_leak_is_told_with_its_row_and_its_check():
 
 
 def test_stop_names_the_first_places_and_how_many_there_are():
-    held = gather({"retrieval dev": Judged([Text("q", "why is it so")], [Text("p", "because")], {"q": {"p": 1.0}})})
+    held = gather({"retrieval dev": RetrievalData([Text("q", "why is it so")], [Text("p", "because")], {"q": {"p": 1.0}})})
     rows = [Pair(f"fine {i}", "fine too") for i in range(5)] + [Pair(f"fine {i}", "Because.") for i in range(12)]
     with pytest.raises(UserError) as stopped:
         clean(rows, held, "stop", "pairs.jsonl", numbers=range(101, 118))
@@ -95,7 +95,7 @@ def test_stop_names_the_first_places_and_how_many_there_are():
 
 
 def test_allowed_leaks_are_kept_and_declared_and_unlabelled_text_is_called_what_it_is():
-    held = HeldOut({"because of that": "sts dev"})
+    held = ProtectedTexts({"because of that": "sts dev"})
     texts = clean([Text("", "Because of that"), Text("", "other")], held, "allow")
     assert len(texts.kept) == 2 and texts.counts()["transductive_exact"] == 1 and "transductive" in texts.said()
     pairs = clean([Pair("why", "Because of that")], held, "allow")
@@ -103,7 +103,7 @@ def test_allowed_leaks_are_kept_and_declared_and_unlabelled_text_is_called_what_
 
 
 def test_a_triplet_loses_its_leaking_negatives_only():
-    held = HeldOut({"held out": "retrieval dev"})
+    held = ProtectedTexts({"held out": "retrieval dev"})
     rows = [Triplet("a", "b", ("c", "Held out")), Triplet("a", "b", ("held out",)), Triplet("held out", "b", ("c",))]
     found = clean(rows, held)
     assert found.kept == [Triplet("a", "b", ("c",))] and found.found == {"negatives": 2, "exact": 1}
@@ -119,19 +119,19 @@ def test_every_kind_of_record_gives_and_finds_leaks():
     ):
         for row in (ScoredPair("z", "X y", 1.0), Pair("z", "X y"), Parallel("z", "X y"), Labelled("z", "X y", 1)):
             assert clean([row], gather({"check": [held]})).found == {"pair": 1}
-    assert clean([Pair("q", "p2")], gather({"c": [Listed("a", ("p1", "p2"), ("p3",))]})).found == {"exact": 1}
-    assert clean([Pair("q", "p3")], gather({"c": [Listed("a", ("p1", "p2"), ("p3",))]})).kept
+    assert clean([Pair("q", "p2")], gather({"c": [RerankingQuery("a", ("p1", "p2"), ("p3",))]})).found == {"exact": 1}
+    assert clean([Pair("q", "p3")], gather({"c": [RerankingQuery("a", ("p1", "p2"), ("p3",))]})).kept
 
 
 def test_topics_to_tell_apart_are_no_groups_and_a_titled_passage_is_known_by_its_body():
     assert gather({"clustering": [Text("1", "a b", group="skin", topic="skin")]}).groups == {}
-    titled = Judged([Text("q", "why")], [Text("p", "Gout It is an illness", title="Gout")], {"q": {"p": 1.0}})
+    titled = RetrievalData([Text("q", "why")], [Text("p", "Gout It is an illness", title="Gout")], {"q": {"p": 1.0}})
     assert clean([Text("", "it is an illness")], gather({"retrieval": titled})).found == {"exact": 1}
 
 
 def test_long_work_shows_how_far_it_is():
     heard: list[Event] = []
-    clean([Text("", f"text {i}") for i in range(5_000)], HeldOut({"held out": ""}), job=Job(listener=heard.append))
+    clean([Text("", f"text {i}") for i in range(5_000)], ProtectedTexts({"held out": ""}), job=Job(listener=heard.append))
     assert heard[-1].data["done"] == heard[-1].data["total"] == 5_000
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from adapt import checks
-from adapt.checks.reranking import Listed
+from adapt.checks.kinds.reranking import RerankingQuery
 from adapt.errors import UserError
 from adapt.records import Text
 
@@ -22,7 +22,9 @@ def test_reranking_agrees_with_sentence_transformers(embedder):
 
     words = ("pain", "rash", "fever", "dose", "left", "mild", "severe", "clinic")
     rows = [
-        Listed(f"heart {w}.", (f"heart {w} cough.", f"liver {w}."), tuple(f"skin {v} tablet {w}." for v in words[:5] if v != w))
+        RerankingQuery(
+            f"heart {w}.", (f"heart {w} cough.", f"liver {w}."), tuple(f"skin {v} tablet {w}." for v in words[:5] if v != w)
+        )
         for w in words
     ]
     samples = [{"query": r.query, "positive": list(r.positives), "negative": list(r.negatives)} for r in rows]
@@ -36,14 +38,14 @@ def test_reranking_agrees_with_sentence_transformers(embedder):
 
 def test_a_model_that_tells_nothing_apart_ranks_the_positive_last():
     blind = Fake({text: [1, 0] for text in "qpnm"})
-    found = checks.find("reranking").measure([Listed("q", ("p",), ("n", "m"))], blind)
+    found = checks.find("reranking").measure([RerankingQuery("q", ("p",), ("n", "m"))], blind)
     assert found.metrics["map"] == pytest.approx(1 / 3)
 
 
 def test_reranking_rows_are_read_and_bad_ones_told(tmp_path):
     file = tmp_path / "rows.jsonl"
     file.write_text(json.dumps({"query": "q", "positive": "p", "negative": ["n", "m"]}) + "\n")
-    assert checks.find("reranking").read(str(file)) == [Listed("q", ("p",), ("n", "m"))]
+    assert checks.find("reranking").read(str(file)) == [RerankingQuery("q", ("p",), ("n", "m"))]
     file.write_text(json.dumps({"query": "q", "positive": []}) + "\n" + json.dumps({"query": ""}) + "\n")
     with pytest.raises(UserError) as caught:
         checks.find("reranking").read(str(file))
@@ -51,7 +53,11 @@ def test_reranking_rows_are_read_and_bad_ones_told(tmp_path):
 
 
 def test_reranked_queries_that_share_a_positive_are_one_group():
-    rows = [Listed("q", ("p", "r"), ("n",), "skin"), Listed("s", ("r",), ("n",)), Listed("t", ("u",), ("n",))]
+    rows = [
+        RerankingQuery("q", ("p", "r"), ("n",), "skin"),
+        RerankingQuery("s", ("r",), ("n",)),
+        RerankingQuery("t", ("u",), ("n",)),
+    ]
     found = checks.find("reranking").measure(rows, Fake({text: [1, i] for i, text in enumerate("qprnstu")}))
     assert found.groups == ["p", "p", "u"] and found.topics == ["skin", "", ""]
 

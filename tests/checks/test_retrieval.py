@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from adapt import checks
-from adapt.checks.retrieval import Judged
+from adapt.checks.kinds.retrieval import RetrievalData
 from adapt.errors import UserError
 from adapt.records import Text
 
@@ -26,7 +26,7 @@ def test_retrieval_agrees_with_trec_eval_through_ir_measures():
         q.id: {f"d{j}": float(rng.integers(1, 4)) for j in rng.choice(150, rng.integers(1, 6), replace=False)} for q in queries
     }
     table = {t.text: rng.normal(size=6) for t in [*corpus, *queries]}
-    found = checks.find("retrieval").measure(Judged(queries, corpus, relevant), Fake(table))
+    found = checks.find("retrieval").measure(RetrievalData(queries, corpus, relevant), Fake(table))
     scored = {
         q.id: {t.id: float(table[q.text].astype(np.float32) @ table[t.text].astype(np.float32)) for t in corpus} for q in queries
     }
@@ -48,7 +48,7 @@ def test_retrieval_agrees_with_trec_eval_where_passages_tie():
     queries = [Text(f"q{i}", f"query {i}") for i in range(30)]
     relevant = {q.id: {t.id: float(rng.integers(1, 4)) for t in rng.choice(corpus, 4, replace=False)} for q in queries}
     table = {t.text: rng.integers(-1, 2, size=4).astype(float) for t in [*corpus, *queries]}  # products are small whole numbers
-    found = checks.find("retrieval").measure(Judged(queries, corpus, relevant, at=(1, 7)), Fake(table))
+    found = checks.find("retrieval").measure(RetrievalData(queries, corpus, relevant, at=(1, 7)), Fake(table))
     scored = {q.id: {t.id: float(table[q.text] @ table[t.text]) for t in corpus} for q in queries}
     assert any(len(set(scores.values())) < 12 for scores in scored.values())
     wanted = {
@@ -96,7 +96,7 @@ def test_a_model_that_tells_nothing_apart_gets_nothing_whatever_the_order_of_the
     for vector in ([1.0, 0.0], [0.0, 0.0], [np.nan, 0.0]):
         blind = Fake({t.text: vector for t in [*corpus, *queries]})
         for texts in (corpus, corpus[::-1]):
-            found = check.measure(Judged(queries, texts, relevant), blind).metrics
+            found = check.measure(RetrievalData(queries, texts, relevant), blind).metrics
             assert found["ndcg@10"] == found["mrr@10"] == 0 and found["map"] <= 1 / 50, vector
 
 
@@ -126,7 +126,7 @@ def test_retrieval_agrees_with_sentence_transformers(embedder):
         {q.id: q.text for q in queries}, {t.id: t.text for t in corpus}, {q: set(grades) for q, grades in relevant.items()},
         map_at_k=[60], name="t", accuracy_at_k=[10], precision_recall_at_k=[5, 10],
     )(SentenceTransformer(str(embedder), device="cpu"))  # fmt: skip
-    found = checks.find("retrieval").measure(Judged(queries, corpus, relevant, at=(5,)), OnDisk(embedder, Job())).metrics
+    found = checks.find("retrieval").measure(RetrievalData(queries, corpus, relevant, at=(5,)), OnDisk(embedder, Job())).metrics
     for ours, name in [
         ("ndcg@10", "ndcg@10"), ("mrr@10", "mrr@10"), ("map", "map@60"), ("precision@10", "precision@10"), ("recall@5", "recall@5")
     ]:  # fmt: skip
@@ -138,10 +138,10 @@ def test_queries_that_share_a_passage_are_one_group_and_topics_come_from_query_o
     queries = [Text("q0", "e", topic="heart"), Text("q1", "f"), Text("q2", "g"), Text("q3", "h")]
     relevant = {"q0": {"d0": 1.0}, "q1": {"d1": 1.0, "d2": 2.0}, "q2": {"d0": 1.0, "d1": 1.0}, "q3": {"d3": 1.0}}
     table = {t.text: [1.0, float(i)] for i, t in enumerate([*corpus, *queries])}
-    found = checks.find("retrieval").measure(Judged(queries, corpus, relevant), Fake(table))
+    found = checks.find("retrieval").measure(RetrievalData(queries, corpus, relevant), Fake(table))
     assert found.groups == ["d0", "d0", "d0", "d3"]  # q0 and q1 share nothing, but each shares with q2
     assert found.topics == ["heart", "skin", "bones", ""]  # the most relevant passage that has a topic
-    plain = checks.find("retrieval").measure(Judged([Text("q", "e")], [Text("d", "a")], {"q": {"d": 1.0}}), Fake(table))
+    plain = checks.find("retrieval").measure(RetrievalData([Text("q", "e")], [Text("d", "a")], {"q": {"d": 1.0}}), Fake(table))
     assert plain.topics == ()
 
 

@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from adapt.checks import Measurement
-from adapt.checks.statistics import auc, average_precision, best_f1, compare, holm, smallest_gain, spearman
+from adapt.checks.statistics import auc, average_precision, best_f1, compare, holm, minimum_detectable_effect, spearman
 
 
 def means(values):
@@ -75,7 +75,7 @@ def test_the_smallest_gain_is_seen_in_about_four_runs_of_five():
     for _ in range(200):
         shared = rng.normal(0, 1, 100)
         old, new = (np.sqrt(0.8) * shared + np.sqrt(0.2) * rng.normal(0, 1, 100) for _ in range(2))
-        gain = smallest_gain(means(old), "m")
+        gain = minimum_detectable_effect(means(old), "m")
         seen += compare("m", means(old), means(new + gain), resamples=400).verdict() == "better"
     assert 0.7 <= seen / 200 <= 0.9
 

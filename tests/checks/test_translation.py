@@ -59,7 +59,7 @@ def test_equal_scores_go_to_the_first_as_in_sentence_transformers():
 
 
 def test_large_sets_are_compared_block_by_block(monkeypatch):
-    from adapt.checks import translation
+    from adapt.checks.kinds import translation
 
     rng = np.random.default_rng(1)
     rows = [Parallel(f"s{i}", f"t{i}") for i in range(50)]
@@ -73,10 +73,10 @@ def test_two_models_are_compared_sentence_by_sentence_and_both_sides_are_held_ou
     check = checks.find("translation")
     rows = check.read(str(SAMPLES / "data" / "parallel.csv"))
     assert (
-        check.held_out(rows) == ["a fever", "une fièvre", "a cough", "une toux"]
+        check.protected_texts(rows) == ["a fever", "une fièvre", "a cough", "une toux"]
         and checks.kind_of("fr-translation") == "translation"
     )
-    blind = Fake({text: [1, 0] for text in check.held_out(rows)})
+    blind = Fake({text: [1, 0] for text in check.protected_texts(rows)})
     good = Fake({"a fever": [1, 0], "une fièvre": [1, 0], "a cough": [0, 1], "une toux": [0, 1]})
     delta = compare("accuracy", check.measure(rows, blind), check.measure(rows, good))
     assert delta.value == pytest.approx(0.5) and 0 <= delta.low <= delta.high <= 1

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from adapt.checks import Measurement
-from adapt.checks.retrieval import Judged
+from adapt.checks.kinds.retrieval import RetrievalData
 from adapt.pipeline import per_example
 from adapt.pipeline.per_example import Both, chosen, cosines, gains, neighbours, of_check, pairs_by_series, per_item
 from adapt.records import ScoredPair, Text, Triplet
@@ -30,7 +30,7 @@ AFTER = {"q0": 1, "q1": 41, "q2": 59}
 def judged():
     corpus = [Text(name, name) for name in PASSAGES]
     queries = [Text(name, name) for name in BEFORE]
-    return Judged(queries, corpus, {"q0": {"p0": 1.0}, "q1": {"p2": 1.0}, "q2": {"p4": 1.0, "p5": 1.0}})
+    return RetrievalData(queries, corpus, {"q0": {"p0": 1.0}, "q1": {"p2": 1.0}, "q2": {"p4": 1.0, "p5": 1.0}})
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_neighbours_are_the_nearest_passages_with_the_ranks_of_the_right_ones(ju
 
 def test_a_query_is_no_neighbour_of_itself(both):
     corpus = [Text(name, name) for name in PASSAGES]
-    data = Judged([Text("p1", "p1")], corpus, {"p1": {"p2": 1.0}})
+    data = RetrievalData([Text("p1", "p1")], corpus, {"p1": {"p2": 1.0}})
     [row] = neighbours(data, np.array([0.0]), np.array([0.0]), both)
     assert [hit["id"] for hit in row["base"]] == ["p0", "p2", "p3", "p4", "p5"] and row["right"][0]["base"] == 2
     series, _ = pairs_by_series(data, both)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from adapt import files
-from adapt.checks.leakage import HeldOut
+from adapt.checks.leakage import ProtectedTexts
 from adapt.errors import UserError
 from adapt.prepare.labelling import choose, gold_file, sheet_file
 from adapt.prepare.sheet import read_sheet, write_sheet
@@ -63,7 +63,7 @@ def test_pairs_of_every_likeness_are_chosen_each_once_and_no_text_too_often(text
 def test_what_is_labelled_or_held_out_is_not_asked_again(texts):
     first = choose(texts, embed, pairs=60)
     labelled = [ScoredPair(p.sentence2.upper(), p.sentence1, 0.5) for p in first]
-    held = HeldOut(dict.fromkeys((t.text for t in texts[:50]), "sts dev"))
+    held = ProtectedTexts(dict.fromkeys((t.text for t in texts[:50]), "sts dev"))
     again = choose(texts, embed, pairs=60, labelled=labelled, held=held)
     assert len(again) == 60 and not set(map(key, again)) & set(map(key, first))
     barred = {normalised(t.text) for t in texts[:50]}

@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from adapt.checks import Measurement
-from adapt.checks.sts import Sts
+from adapt.checks.kinds.sts import Sts
 from adapt.job import Job
 from adapt.records import Pair, Pairs, Texts
 from adapt.stages import PositiveInt, Stage
@@ -22,7 +22,7 @@ class FirstWords(Stage):
 class Same(Sts):
     """Mean similarity of scored pairs."""
 
-    main = "mean"
+    main_metric = "mean"
 
     def measure(self, data, model) -> Measurement:
         scores = model.score([(pair.sentence1, pair.sentence2) for pair in data])

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from adapt.checks import Measurement, Model
+from adapt.checks import Check, Measurement, Model, Source, file_of
 from adapt.checks.groups import sharing
-from adapt.checks.health import Space
+from adapt.checks.health import HealthData
 from adapt.checks.ranking import average_precision, ndcg, reciprocal_rank
 from adapt.checks.topics import topics_of
 from adapt.errors import UserError
@@ -19,7 +18,7 @@ METRICS = {"map": average_precision, "mrr@10": reciprocal_rank, "ndcg@10": ndcg}
 
 
 @dataclass(frozen=True)
-class Listed:
+class RerankingQuery:
     """A query with its own candidates: those that answer it, and those that do not."""
 
     query: str
@@ -28,37 +27,39 @@ class Listed:
     topic: str = ""
 
 
-class Reranking:
+class Reranking(Check[list[RerankingQuery]]):
     """Rows `query, positive: [texts], negative: [texts]` (MTEB's reranking layout), as JSONL or Parquet.
 
     A candidate that ties with a positive ranks above it, so that a model that scores all candidates alike gains nothing.
     """
 
-    main = "map"
+    main_metric = "map"
 
-    def read(self, source: Any, split: str = "") -> list[Listed]:
-        found, bad = [], BadRows(source)
-        for where, row in rows(source):
+    def read(self, source: Source, split: str = "test") -> list[RerankingQuery]:
+        found, bad = [], BadRows(file_of(source))
+        for where, row in rows(file_of(source)):
             query, sides = row.get("query"), [_texts(row.get(name)) for name in ("positive", "negative")]
             if not isinstance(query, str) or not query.strip() or not all(sides):
                 why = row.why if isinstance(row, BadRow) else "needs query (text), positive and negative (lists of texts)"
                 bad.add(where, why, row.raw if isinstance(row, BadRow) else row)
             else:
-                found.append(Listed(query.strip(), sides[0], sides[1], str(row.get("topic") or "")))
+                found.append(RerankingQuery(query.strip(), sides[0], sides[1], str(row.get("topic") or "")))
         bad.finish()
         if not found:
             raise UserError(f"{source}: holds no rows; expected query, positive, negative")
         return found
 
-    def held_out(self, data: list[Listed]) -> list[str]:
+    def protected_texts(self, data: list[RerankingQuery]) -> list[str]:
         return [text for row in data for text in (row.query, *row.positives)]
 
-    def space(self, data: list[Listed]) -> Space:
+    def health_data(self, data: list[RerankingQuery]) -> HealthData:
         place = {text: i for i, text in enumerate(dict.fromkeys(t for row in data for t in (*row.positives, *row.negatives)))}
         right = [[place[text] for text in row.positives] for row in data]
-        return Space(list(place), [row.query for row in data], right, [[place[text] for text in row.negatives] for row in data])
+        return HealthData(
+            list(place), [row.query for row in data], right, [[place[text] for text in row.negatives] for row in data]
+        )
 
-    def measure(self, data: list[Listed], model: Model) -> Measurement:
+    def measure(self, data: list[RerankingQuery], model: Model) -> Measurement:
         queries = model.embed([row.query for row in data], "query")
         texts = list(dict.fromkeys(text for row in data for text in (*row.positives, *row.negatives)))
         vectors = model.embed(texts, "document")
@@ -75,9 +76,6 @@ class Reranking:
         return Measurement(metrics, items, len(data), sharing([row.positives for row in data]), topics_of(data))
 
 
-def _texts(value: Any) -> tuple[str, ...]:
+def _texts(value: object) -> tuple[str, ...]:
     values = [value] if isinstance(value, str) else list(value) if isinstance(value, (list, tuple, np.ndarray)) else []
     return tuple(text.strip() for text in values if isinstance(text, str) and text.strip())
-
-
-CHECK = Reranking()

@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from adapt.checks import Measurement, Model
-from adapt.checks.health import Space
+from adapt.checks import Check, Measurement, Model, Source
+from adapt.checks.health import HealthData
 from adapt.checks.topics import read_topics
 from adapt.records import Text
 
 FOLDS = 5
 
 
-class Classification:
+class Classification(Check[list[Text]]):
     """Texts with a topic (columns `text` and `topic` or `group`): logistic regression on the vectors, in five folds.
 
     Each text is judged by a probe that did not see it. Accuracy, and F1 averaged over the topics.
     """
 
-    main = "accuracy"
+    main_metric = "accuracy"
 
-    def read(self, source: Any, split: str = "") -> list[Text]:
+    def read(self, source: Source, split: str = "test") -> list[Text]:
         return read_topics(source, at_least=FOLDS)
 
-    def held_out(self, data: list[Text]) -> list[str]:
+    def protected_texts(self, data: list[Text]) -> list[str]:
         return [text.text for text in data]
 
-    def space(self, data: list[Text]) -> Space:
+    def health_data(self, data: list[Text]) -> HealthData:
         topics = {text.text: text.topic for text in data}
-        return Space(list(topics), topics=list(topics.values()), roles=("", ""))
+        return HealthData(list(topics), topics=list(topics.values()), roles=("", ""))
 
     def measure(self, data: list[Text], model: Model) -> Measurement:
         from sklearn.linear_model import LogisticRegression
@@ -44,6 +42,3 @@ class Classification:
         hits = (found == gold).astype(float)
         metrics = {"accuracy": float(hits.mean()), "f1": float(f1_score(gold, found, average="macro"))}
         return Measurement(metrics, {"accuracy": hits.tolist()}, len(data))
-
-
-CHECK = Classification()

@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from adapt.checks import Measurement, Model
-from adapt.checks.health import Space
+from adapt.checks import Check, Measurement, Model, Source
+from adapt.checks.health import HealthData
 from adapt.checks.topics import read_topics
 from adapt.records import Text
 
 STARTS = 10  # k-means is run so often, from other starts; the mean is what is told
 
 
-class Clustering:
+class Clustering(Check[list[Text]]):
     """Texts with a topic (columns `text` and `topic` or `group`): as many k-means clusters as there are topics.
 
     V-measure (Rosenberg & Hirschberg 2007), the harmonic mean of homogeneity and completeness, as MTEB's clustering has it;
     and how much more alike texts of one topic are than texts of two (`separation`, a difference of mean cosines).
     """
 
-    main = "v_measure"
+    main_metric = "v_measure"
 
-    def read(self, source: Any, split: str = "") -> list[Text]:
+    def read(self, source: Source, split: str = "test") -> list[Text]:
         return read_topics(source, at_least=2)
 
-    def held_out(self, data: list[Text]) -> list[str]:
+    def protected_texts(self, data: list[Text]) -> list[str]:
         return [text.text for text in data]
 
-    def space(self, data: list[Text]) -> Space:
+    def health_data(self, data: list[Text]) -> HealthData:
         topics = {text.text: text.topic for text in data}
-        return Space(list(topics), topics=list(topics.values()), roles=("", ""))
+        return HealthData(list(topics), topics=list(topics.values()), roles=("", ""))
 
     def measure(self, data: list[Text], model: Model) -> Measurement:
         from sklearn.cluster import KMeans
@@ -55,6 +53,3 @@ def _likeness(vectors: np.ndarray, gold: np.ndarray) -> tuple[np.ndarray, np.nda
     own = ((vectors * sums[gold]).sum(1) - (vectors**2).sum(1)) / np.maximum(1, sizes[gold] - 1)
     other = (vectors * (sums.sum(0) - sums[gold])).sum(1) / np.maximum(1, len(gold) - sizes[gold])
     return own, other
-
-
-CHECK = Clustering()

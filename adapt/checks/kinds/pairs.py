@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from adapt.checks import Measurement, Model
-from adapt.checks.health import Space, of_scored
+from adapt.checks import Check, Measurement, Model, Source, file_of
+from adapt.checks.health import HealthData, from_scored_pairs
 from adapt.checks.statistics import STATISTICS, settled
 from adapt.checks.topics import topics_of
 from adapt.errors import UserError
@@ -15,25 +13,26 @@ from adapt.files import read
 from adapt.records import ScoredPair
 
 
-class Pairs:
+class Pairs(Check[list[ScoredPair]]):
     """Binary pairs on `sentence1, sentence2, score` (a score of 0.5 and more counts as a match), or NLI rows.
 
     Average precision, AUC, and the best F1 with the similarity from which it calls a pair a match.
     """
 
-    main = "ap"
+    main_metric = "ap"
+    needs_embeddings = False
 
-    def read(self, source: Any, split: str = "") -> list[ScoredPair]:
-        data = read(source, "scored")
+    def read(self, source: Source, split: str = "test") -> list[ScoredPair]:
+        data = read(file_of(source), "scored")
         if len({pair.score >= 0.5 for pair in data}) < 2:
             raise UserError(f"{source}: needs both matching (score ≥ 0.5) and other pairs")
         return data
 
-    def held_out(self, data: list[ScoredPair]) -> list[str]:
+    def protected_texts(self, data: list[ScoredPair]) -> list[str]:
         return [side for pair in data for side in (pair.sentence1, pair.sentence2)]
 
-    def space(self, data: list[ScoredPair]) -> Space:
-        return of_scored(data)
+    def health_data(self, data: list[ScoredPair]) -> HealthData:
+        return from_scored_pairs(data)
 
     def measure(self, data: list[ScoredPair], model: Model) -> Measurement:
         gold = np.array([pair.score >= 0.5 for pair in data])
@@ -57,6 +56,3 @@ def best_threshold(gold: np.ndarray, predicted: np.ndarray) -> float:
         return float(scores[best])
     middle = (scores[best] + scores[best + 1]) / 2
     return float(middle if middle > scores[best + 1] else scores[best])  # neighbours in floating point have no middle
-
-
-CHECK = Pairs()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from adapt.checks import Measurement, Model
-from adapt.checks.health import Space
+from adapt.checks import Check, Measurement, Model, Source, file_of
+from adapt.checks.health import HealthData
 from adapt.checks.topics import topics_of
 from adapt.files import read
 from adapt.records import Triplet
@@ -16,7 +14,7 @@ SAME = 1e-6  # a smaller difference is rounding
 MARGIN = 0.15  # of cosine, which is 0.3 of squared distance on unit vectors: what the triplet loss asks for by default
 
 
-class Triplets:
+class Triplets(Check[list[Triplet]]):
     """Accuracy on `anchor, positive, negative...`; a triplet with several negatives counts once for each.
 
     A tie, to six digits, is no success.
@@ -25,18 +23,18 @@ class Triplets:
     than 0.15.
     """
 
-    main = "cosine_accuracy"
+    main_metric = "cosine_accuracy"
 
-    def read(self, source: Any, split: str = "") -> list[Triplet]:
-        return read(source, "triplets")
+    def read(self, source: Source, split: str = "test") -> list[Triplet]:
+        return read(file_of(source), "triplets")
 
-    def held_out(self, data: list[Triplet]) -> list[str]:
+    def protected_texts(self, data: list[Triplet]) -> list[str]:
         return [triplet.anchor for triplet in data]
 
-    def space(self, data: list[Triplet]) -> Space:
+    def health_data(self, data: list[Triplet]) -> HealthData:
         place = {text: i for i, text in enumerate(dict.fromkeys(side for t in data for side in (t.positive, *t.negatives)))}
         wrong = [[place[text] for text in t.negatives] for t in data]
-        return Space(list(place), [t.anchor for t in data], [[place[t.positive]] for t in data], wrong)
+        return HealthData(list(place), [t.anchor for t in data], [[place[t.positive]] for t in data], wrong)
 
     def measure(self, data: list[Triplet], model: Model) -> Measurement:
         rows = [(t, negative) for t in data for negative in t.negatives]
@@ -62,6 +60,3 @@ def _cosine(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 def _squared(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     return np.square(left - right).sum(1)
-
-
-CHECK = Triplets()

@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from adapt.checks import Measurement, Model
+from adapt.checks import Check, Measurement, Model, Source
 from adapt.checks.groups import sharing
-from adapt.checks.health import Space
+from adapt.checks.health import HealthData
 from adapt.checks.ranking import average_precision, ndcg, precision, ranks, recall, reciprocal_rank
 from adapt.errors import UserError, gathered
 from adapt.files import beir, note, read
@@ -27,7 +26,7 @@ DEPTH = 1_000  # MAP looks this deep, as BEIR's evaluation does
 
 
 @dataclass(frozen=True)
-class Judged:
+class RetrievalData:
     """Queries, the passages that all of them search, and who is relevant to whom ({query id: {passage id: grade}})."""
 
     queries: list[Text]
@@ -45,7 +44,7 @@ class Judged:
         return normalised(query.text) in (normalised(passage.text), normalised(passage.body))
 
 
-class Retrieval:
+class Retrieval(Check[RetrievalData]):
     """A BEIR folder (`corpus.jsonl`, `queries.jsonl`, `qrels/<split>.tsv`), or {corpus, queries, qrels, pool, at} by name.
 
     Judgements may also be TREC's: `query 0 passage grade`, without a header. nDCG@10, MRR@10, recall@100, precision@10 and MAP;
@@ -53,36 +52,36 @@ class Retrieval:
     ties with a right one ranks above it.
     """
 
-    main = "ndcg@10"
+    main_metric = "ndcg@10"
     parts = ("folder", "corpus", "queries", "qrels", "pool", "at")  # keys of data that are given by name
 
-    def read(self, source: Any, split: str = "test") -> Judged:
+    def read(self, source: Source, split: str = "test") -> RetrievalData:
         """`pool`: keep all judged passages and so many others, drawn with a fixed seed. Raises UserError."""
-        spec = dict(source) if isinstance(source, Mapping) else {"folder": source}
+        spec: dict[str, object] = dict(source) if isinstance(source, Mapping) else {"folder": source}
         pool, at = spec.pop("pool", None), _ranks(spec.pop("at", ()))
         if "folder" in spec:
-            folder = Path(spec["folder"])
+            folder = Path(str(spec["folder"]))
             spec = {part: str(_part(folder, names, split)) for part, names in _PARTS.items()}
         missing = [part for part in _PARTS if part not in spec]
         if missing:
             raise UserError(f"retrieval data needs {', '.join(_PARTS)} (or folder); not given: {', '.join(missing)}")
-        judged = replace(_judged(spec), at=at)
-        return judged if pool is None else _smaller(judged, int(pool))
+        judged = replace(_judged({part: str(spec[part]) for part in _PARTS}), at=at)
+        return judged if pool is None else _smaller(judged, int(str(pool)))
 
-    def held_out(self, data: Judged) -> list[str]:
+    def protected_texts(self, data: RetrievalData) -> list[str]:
         relevant = {name for grades in data.relevant.values() for name in grades}
         return [q.text for q in data.queries] + [t.text for t in data.corpus if t.id in relevant]
 
-    def space(self, data: Judged) -> Space:
+    def health_data(self, data: RetrievalData) -> HealthData:
         place = {text: i for i, text in enumerate(dict.fromkeys(t.text for t in data.corpus))}
         number = {t.id: place[t.text] for t in data.corpus}
         right = [list({number[n]: None for n in data.relevant[query.id] if n in number}) for query in data.queries]
         # A passage without a topic has that of a question that it answers.
         topics = {i: query.topic for query, answers in zip(data.queries, right, strict=True) for i in answers if query.topic}
         topics |= {place[t.text]: t.topic for t in data.corpus if t.topic}
-        return Space(list(place), [q.text for q in data.queries], right, topics=[topics.get(i, "") for i in range(len(place))])
+        return HealthData(list(place), [q.text for q in data.queries], right, topics=[topics.get(i, "") for i in range(len(place))])
 
-    def measure(self, data: Judged, model: Model) -> Measurement:
+    def measure(self, data: RetrievalData, model: Model) -> Measurement:
         queries = model.embed([q.text for q in data.queries], "query")
         passages = model.embed([t.text for t in data.corpus], "document")
         place = {text.id: number for number, text in enumerate(data.corpus)}
@@ -116,7 +115,7 @@ METRICS = {
 _PARTS = {"corpus": CORPUS, "queries": QUERIES, "qrels": QRELS}
 
 
-def _themselves(data: Judged, place: Mapping[str, int]) -> list[int]:
+def _themselves(data: RetrievalData, place: Mapping[str, int]) -> list[int]:
     """For each query the place of the passage that is the query itself, which it does not search (as in BEIR), -1 for none."""
     found = [place.get(query.id, -1) for query in data.queries]
     found = [i if i >= 0 and data.is_itself(q, data.corpus[i]) else -1 for i, q in zip(found, data.queries, strict=True)]
@@ -125,14 +124,14 @@ def _themselves(data: Judged, place: Mapping[str, int]) -> list[int]:
     return found
 
 
-def _ranks(at: Any) -> tuple[int, ...]:
+def _ranks(at: object) -> tuple[int, ...]:
     found = at if isinstance(at, (list, tuple)) else (at,)
     if not all(isinstance(k, int) and 1 <= k <= DEPTH for k in found):
         raise UserError(f"at: {at!r} is no list of ranks; write whole numbers from 1 to {DEPTH:,}, as in at: [1, 5]")
     return tuple(found)
 
 
-def _topics(data: Judged) -> Sequence[str]:
+def _topics(data: RetrievalData) -> Sequence[str]:
     """Each query's topic, or that of its most relevant passage which has one."""
     topic_of = {text.id: text.topic for text in data.corpus if text.topic}
     found = []
@@ -165,7 +164,7 @@ def _part(folder: Path, names: tuple[str, ...], split: str) -> Path:
     raise UserError(f"{folder}: has no {wanted} (there: {there}). Expected a BEIR folder: corpus.jsonl, queries.jsonl, qrels/")
 
 
-def _judged(spec: Mapping[str, str]) -> Judged:
+def _judged(spec: Mapping[str, str]) -> RetrievalData:
     corpus, queries = read(spec["corpus"], "texts"), read(spec["queries"], "texts")
     problems = beir.repeated_ids({spec["corpus"]: corpus, spec["queries"]: queries})
     try:
@@ -174,15 +173,12 @@ def _judged(spec: Mapping[str, str]) -> Judged:
         problems += error.problems
     if problems:
         raise UserError(gathered(problems))
-    return Judged([query for query in queries if query.id in relevant], corpus, relevant)
+    return RetrievalData([query for query in queries if query.id in relevant], corpus, relevant)
 
 
-def _smaller(judged: Judged, pool: int) -> Judged:
+def _smaller(judged: RetrievalData, pool: int) -> RetrievalData:
     needed = {name for grades in judged.relevant.values() for name in grades}
     others = [t.id for t in judged.corpus if t.id not in needed]
     drawn = np.random.default_rng(0).permutation(len(others))[: max(0, pool)]
     kept = needed | {others[i] for i in drawn}
     return replace(judged, corpus=[t for t in judged.corpus if t.id in kept])
-
-
-CHECK = Retrieval()

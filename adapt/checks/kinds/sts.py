@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from adapt.checks import Measurement, Model
-from adapt.checks.health import Space, of_scored
+from adapt.checks import Check, Measurement, Model, Source, file_of
+from adapt.checks.health import HealthData, from_scored_pairs
 from adapt.checks.statistics import pearson, settled, spearman
 from adapt.checks.topics import topics_of
 from adapt.files import read
@@ -17,7 +15,7 @@ BANDS = ("low", "middle", "high")
 ENOUGH = 20  # rows of a band below which a correlation says nothing
 
 
-class Sts:
+class Sts(Check[list[ScoredPair]]):
     """Semantic textual similarity on `sentence1, sentence2, score`.
 
     `spearman_low`, `_middle` and `_high` are the correlations within each third of the range of human scores: a model may tell
@@ -25,16 +23,17 @@ class Sts:
     gold or a model's scores do not vary a correlation does not exist: it is NaN.
     """
 
-    main = "spearman"
+    main_metric = "spearman"
+    needs_embeddings = False
 
-    def read(self, source: Any, split: str = "") -> list[ScoredPair]:
-        return read(source, "scored")
+    def read(self, source: Source, split: str = "test") -> list[ScoredPair]:
+        return read(file_of(source), "scored")
 
-    def held_out(self, data: list[ScoredPair]) -> list[str]:
+    def protected_texts(self, data: list[ScoredPair]) -> list[str]:
         return [side for pair in data for side in (pair.sentence1, pair.sentence2)]
 
-    def space(self, data: list[ScoredPair]) -> Space:
-        return of_scored(data)
+    def health_data(self, data: list[ScoredPair]) -> HealthData:
+        return from_scored_pairs(data)
 
     def measure(self, data: list[ScoredPair], model: Model) -> Measurement:
         gold = np.array([pair.score for pair in data])
@@ -54,6 +53,3 @@ def _by_band(gold: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
         if rows.sum() >= ENOUGH and np.ptp(gold[rows]) > 0:
             found[f"spearman_{band}"] = float(spearman(gold[rows], predicted[rows])[0])
     return found
-
-
-CHECK = Sts()

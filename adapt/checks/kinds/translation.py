@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from adapt.checks import Measurement, Model
-from adapt.checks.health import Space
+from adapt.checks import Check, Measurement, Model, Source, file_of
+from adapt.checks.health import HealthData
 from adapt.files import read
 from adapt.records import Parallel
 
 BLOCK = 1024  # sentences compared with all others at once
 
 
-class Translation:
+class Translation(Check[list[Parallel]]):
     """Translation matching on parallel sentences (`source, target`, or two columns of text): accuracy both ways and their mean.
 
     A row whose text another row repeats is right with any of them; between different texts that score the same the first wins.
     """
 
-    main = "accuracy"
+    main_metric = "accuracy"
 
-    def read(self, source: Any, split: str = "") -> list[Parallel]:
-        return read(source, "parallel")
+    def read(self, source: Source, split: str = "test") -> list[Parallel]:
+        return read(file_of(source), "parallel")
 
-    def held_out(self, data: list[Parallel]) -> list[str]:
+    def protected_texts(self, data: list[Parallel]) -> list[str]:
         return [side for row in data for side in (row.source, row.target)]
 
-    def space(self, data: list[Parallel]) -> Space:
+    def health_data(self, data: list[Parallel]) -> HealthData:
         place = {text: i for i, text in enumerate(dict.fromkeys(row.target for row in data))}
-        return Space(list(place), [row.source for row in data], [[place[row.target]] for row in data], roles=("", ""))
+        return HealthData(list(place), [row.source for row in data], [[place[row.target]] for row in data], roles=("", ""))
 
     def measure(self, data: list[Parallel], model: Model) -> Measurement:
         sources, targets = [row.source for row in data], [row.target for row in data]
@@ -50,6 +48,3 @@ def _hits(asking: np.ndarray, answering: np.ndarray, texts: list[str]) -> np.nda
     same = np.unique(np.array(texts, dtype=object).astype(str), return_inverse=True)[1]
     best = [(asking[start : start + BLOCK] @ answering.T).argmax(1) for start in range(0, len(asking), BLOCK)]
     return (same[np.concatenate(best)] == same).astype(float)
-
-
-CHECK = Translation()
