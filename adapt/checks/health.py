@@ -13,10 +13,10 @@ import numpy as np
 
 from adapt.checks import Model, find
 from adapt.records import ScoredPair
+from adapt.retrieval.cosine_histogram import overlap_coefficient
 
 SAMPLE = 2_000  # anchors, and texts, looked at; drawn with a fixed seed
 RANDOM = 5  # random texts beside each anchor
-BINS = 40  # of cosines, from -1 to 1
 
 
 @dataclass(frozen=True)
@@ -121,12 +121,6 @@ def by_topic(vectors: np.ndarray, topics: Sequence[str]) -> dict[str, float]:
     return found
 
 
-def overlap(left: np.ndarray, right: np.ndarray) -> float:
-    """The area that two histograms of cosines share, 0 to 1 (the overlap coefficient, Inman & Bradley 1989)."""
-    shares = [np.histogram(np.clip(side, -1, 1), BINS, (-1, 1))[0] / len(side) for side in (left, right)]
-    return float(np.minimum(*shares).sum())
-
-
 def _pairs(
     space: HealthData, chosen: np.ndarray, asked: np.ndarray, vectors: np.ndarray, rng: np.random.Generator
 ) -> dict[str, float]:
@@ -147,7 +141,9 @@ def _pairs(
     }
     if len(positives):
         found["alignment"] = float(np.mean(2 - 2 * cosines["positive"]))
-        found |= {f"overlap_{n}": overlap(cosines["positive"], v) for n, v in cosines.items() if n != "positive" and len(v)}
+        found |= {
+            f"overlap_{n}": overlap_coefficient(cosines["positive"], v) for n, v in cosines.items() if n != "positive" and len(v)
+        }
     return found
 
 

@@ -13,13 +13,14 @@ import numpy as np
 
 from adapt import checks
 from adapt.checks import Measurement
-from adapt.checks.health import BINS, overlap
 from adapt.checks.kinds.reranking import RerankingQuery
 from adapt.checks.kinds.retrieval import DEPTH, RetrievalData
 from adapt.checks.statistics import CORRELATIONS
 from adapt.pipeline.measurements import Measures, OnDisk
 from adapt.recipe import Recipe
 from adapt.records import Encoder, ScoredPair, Triplet
+from adapt.retrieval.cosine_histogram import BINS
+from adapt.retrieval.cosine_histogram import overlap_coefficient as overlap
 
 MOST = 2_000  # items whose gain is kept, evenly thinned above; all are counted
 NEIGHBOURS, LENGTH = 5, 160  # passages shown of each list, and characters of each text

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from adapt.escaping import clean
 from adapt.report import formatting, plots, sections
 from adapt.report.run_folder import Found
+from adapt.run_details import MiningReport
 
 
 def page(found: Found) -> str:
@@ -114,16 +115,17 @@ def _before_and_after(cosines: Mapping[str, Any]) -> dict[str, Any]:
 
 def _mined(found: Found, step: Mapping[str, Any]) -> dict[str, Any] | None:
     """The pictures and tables that a mining step left."""
-    analysis = found.beside(step, "analysis")
-    if analysis is None:
+    held = found.beside(step, "analysis")
+    if held is None:
         return None
-    bins, counts = analysis["bins"], analysis["histograms"]
-    side = {"from": bins["from"], "to": bins["to"], "bins": bins["count"], "series": list(counts)}
-    one = {"counts": counts, "means": {}, "overlap": analysis.get("overlap with positives", {})}
+    report = MiningReport.model_validate(held)
+    counts = {name: list(series) for name, series in report.histograms.items()}
+    side = {"from": -1.0, "to": 1.0, "bins": len(counts["positives"]), "series": list(counts)}
+    one = {"counts": counts, "means": {}, "overlap": report.overlap_with_positives}
     picture = _before_and_after({**side, "before": one, "after": one})["sides"][0]["plot"]
-    called = analysis.get("called positive by the cross-encoder") or {}
     return {
-        "step": step["step"], "plot": picture, "series": list(counts), "overlap": one["overlap"], "called": called,
+        "step": step["step"], "plot": picture, "series": list(counts), "overlap": one["overlap"],
+        "called": report.cross_encoder_positive_rate,
         "hardest": found.table(step, "hardest"), "suspected": found.table(step, "suspected"),
         "suspects": step.get("counts", {}).get("suspected_positives", 0),
     }  # fmt: skip

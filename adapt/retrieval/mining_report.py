@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from adapt.escaping import escape_cell
+from adapt.retrieval.cosine_histogram import histogram, overlap_coefficient
 from adapt.retrieval.hits import Hits
+from adapt.run_details import MiningReport
 
-BINS = 20
 SUSPECTED, HARDEST, SAMPLED = 1_000, 50, 10_000  # rows of the two tables; random passages that are compared
 
 
@@ -52,19 +52,6 @@ class Suspects:
         return list(found.values())
 
 
-def histogram(scores: np.ndarray) -> list[int]:
-    """How many cosines fall into each of 20 equal bins from -1 to 1."""
-    return np.histogram(np.clip(scores, -1, 1), bins=BINS, range=(-1, 1))[0].tolist()
-
-
-def overlap(left: np.ndarray, right: np.ndarray) -> float:
-    """The area that two histograms share, 0 to 1 (the overlapping coefficient): 0 where a threshold tells them apart."""
-    if not len(left) or not len(right):
-        return 0.0
-    a, b = np.array(histogram(left)) / len(left), np.array(histogram(right)) / len(right)
-    return round(float(np.minimum(a, b).sum()), 4)
-
-
 def write(
     folder: Path,
     hits: Hits,
@@ -73,8 +60,8 @@ def write(
     suspects: Suspects,
     judged: Mapping[tuple[int, int], float],
     seed: int,
-) -> dict[str, Any]:
-    """suspected.csv, hardest.csv and analysis.json in `folder`; returns what analysis.json says.
+) -> MiningReport:
+    """Write suspected.csv, hardest.csv and analysis.json in `folder`; return what analysis.json holds.
 
     `chosen[pair]` are the places of its negatives, `origins[pair]` who found them; `judged` are the cross-encoder's scores of
     (query, place), empty without one.
@@ -85,19 +72,22 @@ def write(
     rng = np.random.default_rng(seed)
     drawn = hits.queries[rng.integers(0, len(hits.queries), SAMPLED)], hits.vectors[rng.integers(0, len(hits.pool), SAMPLED)]
     random = np.einsum("ij,ij->i", *drawn)
-    found = {
-        "bins": {"from": -1, "to": 1, "count": BINS},
-        "histograms": {"positives": histogram(positives), "negatives": histogram(negatives), "random": histogram(random)},
-        "overlap with positives": {"negatives": overlap(positives, negatives), "random": overlap(positives, random)},
-    }
+    series = {"positives": positives, "negatives": negatives, "random": random}
+    others = ("negatives", "random")
+    rates: dict[str, float] = {}
     if judged:
         own = {(hits.rows[pair], place) for pair, places in enumerate(chosen) for place in places}
-        found["called positive by the cross-encoder"] = {
-            "positives": _called(judged, {(hits.rows[pair], hits.positive(pair)) for pair in range(len(chosen))}),
-            "negatives": _called(judged, own),
-            "hits it was asked about": _called(judged, judged),
+        rates = {
+            "positives": _positive_rate(judged, {(hits.rows[pair], hits.positive(pair)) for pair in range(len(chosen))}),
+            "negatives": _positive_rate(judged, own),
+            "candidates_scored": _positive_rate(judged, judged),
         }
-    (folder / "analysis.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    report = MiningReport(
+        histograms={name: tuple(histogram(values)) for name, values in series.items()},
+        overlap_with_positives={name: round(overlap_coefficient(positives, series[name]), 4) for name in others},
+        cross_encoder_positive_rate=rates,
+    )
+    (folder / "analysis.json").write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
     _table(
         folder / "suspected.csv",
         ("anchor", "positive", "suspect", "score", "positive_score", "judge", "found"),
@@ -119,11 +109,11 @@ def write(
             for _, pair, place, origin, cosine, positive in hardest[:HARDEST]
         ),
     )
-    return found
+    return report
 
 
-def _called(judged: Mapping[tuple[int, int], float], keys: Iterable[tuple[int, int]]) -> float:
-    """The share of these that the cross-encoder scores at 0.5 or above, of those that it was asked about."""
+def _positive_rate(judged: Mapping[tuple[int, int], float], keys: Iterable[tuple[int, int]]) -> float:
+    """The share with a cross-encoder score of 0.5 or above, of the keys that it scored; 0 where it scored none."""
     scores = [judged[key] for key in keys if key in judged]
     return round(sum(score >= 0.5 for score in scores) / len(scores), 4) if scores else 0.0
 

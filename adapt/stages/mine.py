@@ -33,7 +33,7 @@ class Mine(Stage):
     suspected.csv (hits to review), analysis.json and hardest.csv.
     """
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     output_name: ClassVar[str] = "triplets"
     default_inputs: ClassVar = {"corpus": ("texts",)}
     # Worth naming: a labeller may know nothing of queries and passages; another model's view costs another encoding.
@@ -120,10 +120,10 @@ class Mine(Stage):
         ]
         if not triplets:
             raise UserError(f"mine: all {len(hits.pool)} passages belong with every query; give a corpus with other passages")
-        seen = mining_report.write(job.out, hits, chosen, origins, suspects, judged, job.seed)
+        report = mining_report.write(job.out, hits, chosen, origins, suspects, judged, job.seed)
         job.counts.update(
             pairs=len(pairs), pool=len(hits.pool), near_copies=hits.known.near_copies, suspected_positives=len(suspects),
-            short=short, random=random, left_out=len(pairs) - len(triplets), overlap=seen["overlap with positives"]["negatives"],
+            short=short, random=random, left_out=len(pairs) - len(triplets), overlap=report.overlap_with_positives["negatives"],
         )  # fmt: skip
         job.note(
             f"mine: {len(triplets):,} triplets from a pool of {len(hits.pool):,}; {len(suspects):,} hits passed over as possible "

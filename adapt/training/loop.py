@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -18,6 +17,7 @@ from adapt.errors import WorkFailed
 from adapt.inference import parallel, token_budget
 from adapt.job import Job
 from adapt.models.mixed_precision import set_precision
+from adapt.run_details import TrainingCurve
 from adapt.runtime import collectives, interruption
 from adapt.runtime.device import device, seed_all
 from adapt.training import validation
@@ -220,7 +220,8 @@ def fit(
             return float(found[0] if isinstance(found, tuple) else found)
 
         validation.after_last_update(module, label, done, len(plan), last_loss, [value for _, value in watch.seen])
-    (job.out / "training.json").write_text(json.dumps({"losses": losses, "held_out": watch.seen}) + "\n", encoding="utf-8")
+    curve = TrainingCurve(losses=tuple(losses), held_out=tuple(watch.seen))
+    (job.out / "training.json").write_text(curve.model_dump_json() + "\n", encoding="utf-8")
     tenth = max(1, len(losses) // 10)
     return Fitted(
         done,

@@ -11,6 +11,7 @@ from adapt.checks import health
 from adapt.checks.kinds.reranking import RerankingQuery
 from adapt.checks.kinds.retrieval import RetrievalData
 from adapt.records import Parallel, ScoredPair, Text, Triplet
+from adapt.retrieval.cosine_histogram import overlap_coefficient
 
 from .fake import Fake
 
@@ -74,13 +75,6 @@ def test_one_topic_and_single_texts_leave_out_what_they_cannot_tell():
     assert health.mean_cosine(vectors[:1]) == 1 and health.uniformity(vectors[:1]) == 0
 
 
-def test_overlap_is_one_for_the_same_and_zero_for_what_a_threshold_parts():
-    values = np.random.default_rng(3).normal(0, 0.2, 500)
-    assert health.overlap(values, values) == pytest.approx(1)
-    assert health.overlap(np.full(9, 0.9), np.full(5, 0.1)) == 0
-    assert health.overlap(np.array([0.92, 0.12]), np.array([0.13, -0.5, 0.14, -0.6])) == pytest.approx(0.5)
-
-
 @pytest.fixture
 def judged():
     rng = np.random.default_rng(7)
@@ -104,7 +98,7 @@ def test_retrieval_by_brute_force(judged):
     assert found["positive_mean"] == pytest.approx(np.mean(positive)) and found["positive_sd"] == pytest.approx(np.std(positive))
     assert found["hard_negative_mean"] == pytest.approx(np.mean(hard)) and found["hard_negative_sd"] == pytest.approx(np.std(hard))
     assert found["alignment"] == pytest.approx(2 - 2 * np.mean(positive))
-    assert found["overlap_hard_negative"] == pytest.approx(health.overlap(np.array(positive), np.array(hard)))
+    assert found["overlap_hard_negative"] == pytest.approx(overlap_coefficient(np.array(positive), np.array(hard)))
     everything = [model.table[q.text] @ model.table[t] for q in data.queries for t in set(text_of.values())]
     assert found["random_mean"] == pytest.approx(np.mean(everything), abs=0.25) and 0 <= found["overlap_random"] <= 1
     assert found == health.health("retrieval", data, model)  # what is drawn is drawn the same again

@@ -114,9 +114,8 @@ def make_run(tmp_path):
         (texts / "texts.jsonl").write_text("\n".join(lines) + "\n")
         histograms = {"gold": [3, 1, 1, 3], "silver": [0, 4, 4, 0], "candidates": [0, 9, 1, 0]}
         write_json(silver / "summary.json", {"pairs": 8, "histogram": histograms, "agreement": {"spearman": 0.7, "by": say(45)}})
-        bins = {"from": -1, "to": 1, "count": 4}
         series = {"positives": [0, 0, 4, 4], "negatives": [0, 2, 6, 0], "random": [4, 4, 0, 0]}
-        write_json(mine / "analysis.json", {"bins": bins, "histograms": series, "overlap with positives": {"negatives": 0.5}})
+        write_json(mine / "analysis.json", {"histograms": series, "overlap_with_positives": {"negatives": 0.5}})
         for table, third in (("hardest", "negative"), ("suspected", "suspect")):
             columns = ("anchor", "positive", third, "score", "positive_score", "found")
             three = [[say(50 + 3 * n + side).encode(errors="replace").decode() for side in range(3)] for n in range(3)]

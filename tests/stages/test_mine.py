@@ -124,15 +124,8 @@ def test_suspected_positives_are_written_for_review_the_most_suspicious_first(mo
     assert job.counts["suspected_positives"] == 4 and job.counts["short"] == 1
     assert [(r["negative"], r["found"]) for r in rows_of(tmp_path / "hardest.csv")] == [("d", "dense@6")]
     analysis = json.loads((tmp_path / "analysis.json").read_text())
-    assert analysis["histograms"]["positives"][18] == 1 == analysis["histograms"]["negatives"][17]  # bins of 0.1 from -1
-    assert sum(analysis["histograms"]["random"]) == 10_000 and analysis["overlap with positives"]["negatives"] == 0
-
-
-def test_overlap_is_the_shared_area_of_two_histograms():
-    from adapt.retrieval.mining_report import overlap
-
-    left, right = np.array([0.05, 0.15, 0.15, 0.25]), np.array([0.15, 0.25, 0.35, 0.45])
-    assert overlap(left, right) == 0.5 and overlap(left, left) == 1.0 and overlap(left, -left) == 0.0
+    assert analysis["histograms"]["positives"][36] == 1 == analysis["histograms"]["negatives"][34]  # bins of 0.05 from -1
+    assert sum(analysis["histograms"]["random"]) == 10_000 and analysis["overlap_with_positives"]["negatives"] == 0
 
 
 def test_a_cross_encoder_judges_on_calibrated_scores(monkeypatch, language_model, tmp_path):
@@ -158,8 +151,8 @@ def test_a_cross_encoder_judges_on_calibrated_scores(monkeypatch, language_model
     for pair in pairs:
         wanted = {text for text in texts if text != pair.positive and table[pair.anchor, text] <= 0.5}
         assert set(found[pair.anchor, pair.positive]) == wanted or not wanted
-    told = json.loads((tmp_path / "analysis.json").read_text())["called positive by the cross-encoder"]
-    assert told["negatives"] == 0 and 0.3 < told["hits it was asked about"] < 0.7
+    told = json.loads((tmp_path / "analysis.json").read_text())["cross_encoder_positive_rate"]
+    assert told["negatives"] == 0 and 0.3 < told["candidates_scored"] < 0.7
     assert {row["judge"] for row in rows_of(tmp_path / "suspected.csv")} == {"cross-encoder"}
 
 
