@@ -107,7 +107,7 @@ class CrossEncoder:
     path: Path
 
 
-class Joined(list):
+class ConcatSequence(list):
     """The records of several sources, one source after the other; `sizes` says how many came from each."""
 
     def __init__(self, sources: Sequence[Sequence[Any]]):
@@ -115,7 +115,7 @@ class Joined(list):
         self.sizes = [len(source) for source in sources]
 
 
-class OnDemand(Sequence[Any]):
+class LazySequence(Sequence[Any]):
     """Records that are made when they are asked for and not kept: millions of rows take no more memory than one."""
 
     def __init__(self, size: int, make: Callable[[int], Any]):
@@ -142,7 +142,7 @@ EncoderFolder = Annotated[Encoder, "encoder"]
 CrossEncoderFolder = Annotated[CrossEncoder, "cross-encoder"]
 
 
-def kind_of_records(records: Sequence[Any]) -> str:
+def record_kind(records: Sequence[Any]) -> str:
     """Which kind a list of records is, as in `KINDS`; pairs among triplets make them pairs."""
     found = {name for record in records for kind, name in KINDS.items() if isinstance(record, kind)}
     return "pairs" if found == {"pairs", "triplets"} else found.pop()

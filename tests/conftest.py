@@ -78,7 +78,7 @@ def bundled() -> Path:
     """The folder of all-MiniLM-L6-v2, from the extra that the tests install."""
     from adapt.models import lookup
 
-    return lookup.locate("all-MiniLM-L6-v2", download=False)
+    return lookup.find_model("all-MiniLM-L6-v2", download=False)
 
 
 @pytest.fixture

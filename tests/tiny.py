@@ -83,7 +83,7 @@ def static(folder: Path, width: int = 32) -> Path:
 
 def cross_encoder(base: Path, folder: Path) -> Path:
     """A cross-encoder with a random head on a plain language model."""
-    from adapt.models.cross_encoder import Reader
+    from adapt.models.cross_encoder import CrossEncoderModel
 
-    Reader(base, new_head_seed=1).save(folder)
+    CrossEncoderModel(base, new_head_seed=1).save(folder)
     return folder

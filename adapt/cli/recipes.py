@@ -140,7 +140,7 @@ def _dry_run(recipe: Any, out: Path, until: str | None, fresh: tuple[str, ...], 
     if verify:
         notes += [
             f"{file}: is damaged; a run deletes it and computes its embeddings again"
-            for file in embedding_cache.damaged(out / "vectors")
+            for file in embedding_cache.damaged_segments(out / "vectors")
         ]
     lines = all_lines(recipe, Store(out, full=verify), until, fresh)
     if recipe.sweep:
@@ -149,7 +149,7 @@ def _dry_run(recipe: Any, out: Path, until: str | None, fresh: tuple[str, ...], 
     for text in notes:
         voice.say(f"note: {text}")
     if any(not line.cached for line in lines):
-        model = lookup.locate(recipe.model, recipe.file.parent, download=False)
+        model = lookup.find_model(recipe.model, recipe.file.parent, download=False)
         voice.say(run_folder.require_room(recipe, model, lines, out))
 
 

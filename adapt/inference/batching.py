@@ -6,10 +6,10 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
-START = 64  # tokens that could be computed in the time that a forward pass takes to begin
+LAUNCH_OVERHEAD_TOKENS = 64  # tokens that could be computed in the time that a forward pass takes to begin
 
 
-def by_like_length(lengths: Sequence[int], size: int, seed: int, epoch: int, mega: int = 50) -> list[list[int]]:
+def length_bucketed_batches(lengths: Sequence[int], size: int, seed: int, epoch: int, mega: int = 50) -> list[list[int]]:
     """Batches of `size` rows of like length: rows are shuffled, sorted within `mega` batches' worth, batches shuffled again."""
     rng = np.random.default_rng([seed, epoch])
     order = rng.permutation(len(lengths))
@@ -21,7 +21,7 @@ def by_like_length(lengths: Sequence[int], size: int, seed: int, epoch: int, meg
     return [batches[i] for i in rng.permutation(len(batches))]
 
 
-def without_repeats(keys: Sequence[Sequence[Hashable]], size: int, seed: int, epoch: int) -> list[list[int]]:
+def no_duplicates_batches(keys: Sequence[Sequence[Hashable]], size: int, seed: int, epoch: int) -> list[list[int]]:
     """Batches of up to `size` rows in which no two rows share a key (a text, a family of texts).
 
     In-batch negatives are false ones when a row's positive is another row's too. A row that does not fit waits for the next
@@ -49,7 +49,7 @@ def without_repeats(keys: Sequence[Sequence[Hashable]], size: int, seed: int, ep
     return batches
 
 
-def gathered(
+def grouped_batches(
     positives: Sequence[Hashable], neighbours: Sequence[Sequence[Hashable]], size: int, seed: int, epoch: int
 ) -> list[list[int]]:
     """Batches of about `size` rows that keep like with like: rows with one positive, then rows of that positive's neighbours.
@@ -79,7 +79,7 @@ def gathered(
     return [batches[i] for i in rng.permutation(len(batches)) if len(batches[i]) > 1]
 
 
-def by_length(lengths: Sequence[int], budget: int) -> list[list[int]]:
+def length_groups(lengths: Sequence[int], budget: int) -> list[list[int]]:
     """Indices, longest first, in groups whose padded size stays within `budget` tokens (one text at least)."""
     order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
     groups: list[list[int]] = []
@@ -91,7 +91,7 @@ def by_length(lengths: Sequence[int], budget: int) -> list[list[int]]:
     return groups
 
 
-def with_least_padding(lengths: Sequence[int], budget: int) -> list[list[int]]:
+def least_padding_groups(lengths: Sequence[int], budget: int) -> list[list[int]]:
     """Indices, longest first, in groups whose padded size stays within `budget` (one text at least), at the least cost.
 
     A group costs its padded size and a START: short texts are not padded to long ones where a group of their own is cheaper. Of 33
@@ -106,7 +106,7 @@ def with_least_padding(lengths: Sequence[int], budget: int) -> list[list[int]]:
         while first < end - 1 and longest[first] * (end - first) > budget:
             first += 1
         begin = np.arange(first, end)
-        found = cost[begin] + longest[begin] * (end - begin) + START
+        found = cost[begin] + longest[begin] * (end - begin) + LAUNCH_OVERHEAD_TOKENS
         start[end] = first + int(found.argmin())
         cost[end] = found.min()
     groups, end = [], len(order)
@@ -116,17 +116,19 @@ def with_least_padding(lengths: Sequence[int], budget: int) -> list[list[int]]:
     return groups[::-1]
 
 
-def shared_out(lengths: Sequence[int], budget: int, cores: int) -> list[list[list[int]]]:
-    """Groups `with_least_padding` for each core, so that the one with most to do has little: padding and even shares in balance."""
+def balance_groups(lengths: Sequence[int], budget: int, cores: int) -> list[list[list[int]]]:
+    """`least_padding_groups` for each core, with the least work for the busiest core: balances padding against even shares."""
     total = sum(lengths)
-    cores = max(1, min(cores, total // (4 * START)))
+    cores = max(1, min(cores, total // (4 * LAUNCH_OVERHEAD_TOKENS)))
     least = -(-total // (cores * budget))  # groups for a core
     found: list[tuple[int, int, list[list[list[int]]]]] = []
     for count in range(least, least + 3):
-        groups = with_least_padding(lengths, min(budget, -(-total // (cores * count)) + max(lengths) // 2))
+        groups = least_padding_groups(lengths, min(budget, -(-total // (cores * count)) + max(lengths) // 2))
         shares: list[list[list[int]]] = [[] for _ in range(cores)]
         work = [0] * cores
-        for cost, group in sorted(((lengths[group[0]] * len(group) + START, group) for group in groups), reverse=True):
+        for cost, group in sorted(
+            ((lengths[group[0]] * len(group) + LAUNCH_OVERHEAD_TOKENS, group) for group in groups), reverse=True
+        ):
             core = work.index(min(work))
             shares[core].append(group)
             work[core] += cost

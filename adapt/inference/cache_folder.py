@@ -12,7 +12,7 @@ from adapt.runtime import hardware
 from adapt.runtime.precision import resolve
 
 
-def folder() -> Path | None:
+def cache_root() -> Path | None:
     """`$ADAPT_CACHE`, or `adapt` in `$XDG_CACHE_HOME` or `~/.cache`; None where ADAPT_CACHE is set to nothing."""
     named = os.environ.get("ADAPT_CACHE")
     if named is not None:
@@ -20,12 +20,12 @@ def folder() -> Path | None:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "adapt"
 
 
-def vectors() -> Path | None:
+def embeddings_folder() -> Path | None:
     """The folder of vectors made on this device in this precision; None where none are to be kept, or nothing can be written.
 
     Within it they stand by the model's weights and the text (see `embedding_cache`), so that they are never out of date.
     """
-    root = folder()
+    root = cache_root()
     if root is None:
         return None
     place = root / "vectors" / f"{hardware.device_type()}-{resolve()}"
@@ -36,20 +36,20 @@ def vectors() -> Path | None:
     return place if os.access(place, os.W_OK) else None
 
 
-def tell_size(job: Job, before: int) -> None:
+def report_size(job: Job, before: int) -> None:
     """Say what came up with kept vectors, and, where the cache has grown beyond `before` bytes, where it is and how large."""
-    embedding_cache.told(job)
+    embedding_cache.report_problems(job)
     after = size()
     if after > before:
         job.note(
-            f"vectors are kept in {folder()} ({after / 1e6:,.0f} MB in all, safe to delete); "
+            f"vectors are kept in {cache_root()} ({after / 1e6:,.0f} MB in all, safe to delete); "
             "ADAPT_CACHE names another folder, or, set to nothing, none"
         )
 
 
 def size() -> int:
     """Bytes of all vectors that are kept."""
-    root = folder()
+    root = cache_root()
     total = 0
     for file in (root / "vectors").rglob("*.np?") if root else ():
         with contextlib.suppress(OSError):  # another process may have renamed or deleted it

@@ -14,37 +14,39 @@ import xxhash
 
 from adapt.errors import UserError
 from adapt.job import Job
-from adapt.models.lookup import prompt, weights_digest
+from adapt.models.lookup import prompt_for_role, weights_digest
 from adapt.storage import arrays
 from adapt.storage.atomic import remove
 from adapt.storage.digests import of_file, read_json
 from adapt.storage.faults import naming, said
 
-HASHES = np.dtype("V16")
+HASH_DTYPE = np.dtype("V16")
 SUFFIX = ".segment.npy"
-AS_LONG = "-as-long"  # keeps vectors apart that were not brought to unit length
-faults: list[str] = []  # what came up with kept vectors since it was last told
-SETTINGS = "config_sentence_transformers.json"
+UNNORMALIZED = "-as-long"  # keeps vectors apart that were not brought to unit length
+problems: list[str] = []  # what came up with kept vectors since it was last told
+ST_CONFIG = "config_sentence_transformers.json"
 
 
-def with_prompt(folder: Path, texts: Sequence[str], role: str) -> list[str]:
+def prepend_prompt(folder: Path, texts: Sequence[str], role: str) -> list[str]:
     """The texts as a model is given them: behind its prompt for a `query`, a `document`, or ("") any other text."""
-    file = folder / SETTINGS
+    file = folder / ST_CONFIG
     settings = read_json(file) or {}
-    before = prompt(settings.get("prompts"), settings.get("default_prompt_name"), role)
+    before = prompt_for_role(settings.get("prompts"), settings.get("default_prompt_name"), role)
     return [before + text for text in texts]
 
 
-def kept(folder: Path, texts: Sequence[str], where: Path | None, role: str = "", unit: bool = True) -> np.ndarray | None:
+def cached_embeddings(
+    folder: Path, texts: Sequence[str], where: Path | None, role: str = "", unit: bool = True
+) -> np.ndarray | None:
     """Vectors [texts, d] of a model, float32, where all of them stand in `where`: no model is opened for them.
 
     Unit vectors, or (`unit` False) as long as the model makes them.
     """
-    store, given = Vectors(folder, where, "" if unit else AS_LONG), with_prompt(folder, texts, role)
-    return None if store.missing(given) else finite(folder, store.take(given))
+    store, given = EmbeddingCache(folder, where, "" if unit else UNNORMALIZED), prepend_prompt(folder, texts, role)
+    return None if store.missing(given) else require_finite(folder, store.get(given))
 
 
-def finite(folder: Path, found: np.ndarray) -> np.ndarray:
+def require_finite(folder: Path, found: np.ndarray) -> np.ndarray:
     """The vectors [texts, d] of a model; raises UserError where they hold NaN or infinity."""
     if not np.isfinite(found).all():
         broken = int((~np.isfinite(found)).any(axis=1).sum())
@@ -52,12 +54,12 @@ def finite(folder: Path, found: np.ndarray) -> np.ndarray:
     return found
 
 
-class Vectors:
+class EmbeddingCache:
     """One model's vectors by text: in memory, and (where a folder is given) in segments on disk that are mapped, not read.
 
     A segment is one file, a row for each text: its 128-bit hash, and its vector. The file's name is the digest of its content,
     so a segment is there whole or not at all, writers do not meet, and one that is damaged is found when its first vector is
-    asked for: it is deleted, and its texts are missing again. `faults` says what of this kind came up.
+    asked for: it is deleted, and its texts are missing again. `problems` says what of this kind came up.
     """
 
     def __init__(self, folder: Path, where: Path | None, kind: str = ""):
@@ -102,13 +104,13 @@ class Vectors:
             self.rows = {name: place for name, place in self.rows.items() if place[0] != number}
             _drop(file)
 
-    def keep(self, texts: Sequence[str], vectors: np.ndarray) -> None:
+    def put(self, texts: Sequence[str], vectors: np.ndarray) -> None:
         """Take in vectors [texts, d] of texts that were missing."""
         names = [_hash(text) for text in texts]
         self._add(names, vectors)
         self.fresh += names
 
-    def take(self, texts: Sequence[str]) -> np.ndarray:
+    def get(self, texts: Sequence[str]) -> np.ndarray:
         """Vectors [texts, d], float32, of texts that are there: of which `missing` names none."""
         places = np.array([self.rows[_hash(text)] for text in texts])
         found = np.empty((len(texts), self.parts[places[0, 0]].shape[1]), dtype=np.float32)
@@ -118,12 +120,12 @@ class Vectors:
         return found
 
     def save(self) -> None:
-        """Write what is new as one segment; where that fails, the vectors stay in memory, and `faults` says so."""
+        """Write what is new as one segment; where that fails, the vectors stay in memory, and `problems` says so."""
         if self.place is None or not self.fresh:
             return
         vectors = np.concatenate(self.parts[self.saved :])
         table = np.empty(len(vectors), dtype=_row(vectors.shape[1]))
-        table["text"], table["vector"] = np.array(self.fresh, dtype=HASHES), vectors
+        table["text"], table["vector"] = np.array(self.fresh, dtype=HASH_DTYPE), vectors
         aside = self.place / f".{os.getpid()}-{threading.get_ident()}.npy"
         try:
             with naming(self.place):
@@ -135,21 +137,21 @@ class Vectors:
                 os.replace(aside, file)  # not flushed to the disk: a segment that a loss of power cuts is found by its name
         except OSError as error:
             remove(aside)
-            faults.append(f"embeddings can't be kept, and will be computed again where they are needed: {said(error)}")
+            problems.append(f"embeddings can't be kept, and will be computed again where they are needed: {said(error)}")
             return
         self.parts[self.saved :], self.files[self.saved :] = [], []
         self._add(self.fresh, np.load(file, mmap_mode="r")["vector"], file)
         self.saved, self.fresh = len(self.parts), []
 
 
-def damaged(root: Path) -> list[Path]:
+def damaged_segments(root: Path) -> list[Path]:
     """The segments in a folder and those below it that differ from what was written; every byte is read."""
     return [file for file in sorted(root.rglob(f"[!.]*{SUFFIX}")) if not _whole(file)]
 
 
-def drop_damaged(root: Path) -> None:
-    """Delete the segments that differ from what was written, and have `faults` name them: also those that nobody asks for."""
-    for file in damaged(root):
+def delete_damaged(root: Path) -> None:
+    """Delete the segments that differ from what was written, and have `problems` name them: also those that nobody asks for."""
+    for file in damaged_segments(root):
         _drop(file)
 
 
@@ -169,20 +171,20 @@ def _sweep(place: Path) -> None:
                 file.unlink()
 
 
-def told(job: Job) -> None:
+def report_problems(job: Job) -> None:
     """Say once what came up with kept vectors."""
-    for sentence in dict.fromkeys(faults):
+    for sentence in dict.fromkeys(problems):
         job.note(sentence)
-    faults.clear()
+    problems.clear()
 
 
 def _row(width: int) -> np.dtype:
     """A row of a segment."""
-    return np.dtype([("text", HASHES), ("vector", "<f4", (width,))])
+    return np.dtype([("text", HASH_DTYPE), ("vector", "<f4", (width,))])
 
 
 def _drop(file: Path) -> None:
-    faults.append(f"{file}: these kept embeddings are damaged; they are deleted, and computed again")
+    problems.append(f"{file}: these kept embeddings are damaged; they are deleted, and computed again")
     remove(file)
 
 

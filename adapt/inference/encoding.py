@@ -11,26 +11,28 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from adapt.inference import open_models, parallel, token_budget
-from adapt.inference.batching import by_length
-from adapt.inference.embedding_cache import AS_LONG, Vectors, finite, with_prompt
+from adapt.inference.batching import length_groups
+from adapt.inference.embedding_cache import UNNORMALIZED, EmbeddingCache, prepend_prompt, require_finite
 from adapt.job import Job
 from adapt.models import int8
-from adapt.models.bi_encoder import ids_of, open_encoder, padded, sentence_vectors
+from adapt.models.bi_encoder import load_encoder, pad_batch, sentence_embeddings, tokenize
 from adapt.runtime.device import device
 from adapt.runtime.precision import InferencePrecision, resolve
 
-AT_ONCE = 10_000  # texts that stand in memory as tokens; among so many there are enough of any length
+TOKENIZE_CHUNK = 10_000  # texts that stand in memory as tokens; among so many there are enough of any length
 
 
-def forward(model: SentenceTransformer | int8.Encoder, ids: Sequence[Sequence[int]], budget: int | None = None) -> torch.Tensor:
+def forward(
+    model: SentenceTransformer | int8.QuantizedEncoder, ids: Sequence[Sequence[int]], budget: int | None = None
+) -> torch.Tensor:
     """Sentence vectors [texts, d] in fp32, with gradients; texts of like length share a forward pass, so little is padding."""
     return parallel.in_order(
-        model, [len(row) for row in ids], partial(_vectors, model, ids), budget or token_budget.tokens_at_once()
+        model, [len(row) for row in ids], partial(_vectors, model, ids), budget or token_budget.tokens_per_pass()
     )
 
 
-def _vectors(model: SentenceTransformer | int8.Encoder, ids: Sequence[Sequence[int]], rows: Sequence[int]) -> torch.Tensor:
-    return sentence_vectors(model, padded([ids[i] for i in rows], model.tokenizer.pad_token_id or 0, device()))
+def _vectors(model: SentenceTransformer | int8.QuantizedEncoder, ids: Sequence[Sequence[int]], rows: Sequence[int]) -> torch.Tensor:
+    return sentence_embeddings(model, pad_batch([ids[i] for i in rows], model.tokenizer.pad_token_id or 0, device()))
 
 
 @torch.inference_mode()
@@ -53,11 +55,11 @@ def embed(
     no check uses those embeddings.
     """
     resolved = resolve("auto" if precision == "int8" else precision)
-    kind = ("" if unit else AS_LONG) + ("" if resolved == resolve() else f"-{resolved}")
-    store, small = Vectors(folder, job.embedding_cache, kind), None
-    given = with_prompt(folder, texts, role)
+    kind = ("" if unit else UNNORMALIZED) + ("" if resolved == resolve() else f"-{resolved}")
+    store, small = EmbeddingCache(folder, job.embedding_cache, kind), None
+    given = prepend_prompt(folder, texts, role)
     if precision == "int8" and unit and store.missing(given):
-        apart = Vectors(folder, job.embedding_cache, int8.kind(given))
+        apart = EmbeddingCache(folder, job.embedding_cache, int8.cache_suffix(given))
         small = _in_int8(folder, given, job) if apart.missing(given) else None
         store = apart if small or not apart.missing(given) else store
     missing = store.missing(given)
@@ -67,36 +69,36 @@ def embed(
 
         def encode(texts: Sequence[str]) -> None:
             part = store.missing(texts)  # fewer where memory ran out on the way
-            ids = ids_of(model, part)
-            groups = by_length([len(row) for row in ids], token_budget.tokens_at_once())
-            for group, found in zip(groups, parallel.each(partial(_vectors, small or model, ids), groups), strict=True):
+            ids = tokenize(model, part)
+            groups = length_groups([len(row) for row in ids], token_budget.tokens_per_pass())
+            for group, found in zip(groups, parallel.map_parts(partial(_vectors, small or model, ids), groups), strict=True):
                 found = torch.nn.functional.normalize(found, dim=1) if unit else found
-                store.keep([part[i] for i in group], finite(folder, found.cpu().numpy()))
+                store.put([part[i] for i in group], require_finite(folder, found.cpu().numpy()))
                 progress.advance(len(group))
 
         try:
-            for start in range(0, len(missing), AT_ONCE):
-                token_budget.within(partial(encode, missing[start : start + AT_ONCE]), job, label)
+            for start in range(0, len(missing), TOKENIZE_CHUNK):
+                token_budget.retry_out_of_memory(partial(encode, missing[start : start + TOKENIZE_CHUNK]), job, label)
         finally:
             store.save()  # of a broken encoding, too, what is there
-    return store.take(given)
+    return store.get(given)
 
 
 @torch.inference_mode()
-def _in_int8(folder: Path, given: Sequence[str], job: Job) -> int8.Encoder | None:
+def _in_int8(folder: Path, given: Sequence[str], job: Job) -> int8.QuantizedEncoder | None:
     """The model in int8, or None where it is to be read as ever."""
-    model = open_encoder(folder, "fp32")  # what is converted, and what int8 is held against
-    ids = ids_of(model, int8.sample(given))
+    model = load_encoder(folder, "fp32")  # what is converted, and what int8 is held against
+    ids = tokenize(model, int8.calibration_texts(given))
     pad = model.tokenizer.pad_token_id or 0
 
     def calibration() -> list[int8.Features]:
-        return [padded([row], pad, device()) for row in ids[: int8.CALIBRATION]]
+        return [pad_batch([row], pad, device()) for row in ids[: int8.CALIBRATION_TEXTS]]
 
-    def cosines(body: int8.Body | None) -> np.ndarray:
-        found = forward(int8.Encoder(model, body) if body else model, ids[int8.CALIBRATION :])
+    def cosines(body: int8.QuantizedTransformer | None) -> np.ndarray:
+        found = forward(int8.QuantizedEncoder(model, body) if body else model, ids[int8.CALIBRATION_TEXTS :])
         unit = torch.nn.functional.normalize(found, dim=1).numpy()
         return (unit @ unit.T)[np.triu_indices(len(found), 1)]
 
     transformer = getattr(model[0], "auto_model", model[0])
-    body = int8.body(transformer, parallel.count(), len(set(given)), job, calibration, cosines, "cosines")
-    return int8.Encoder(model, body) if body else None
+    body = int8.quantize(transformer, parallel.workers(), len(set(given)), job, calibration, cosines, "cosines")
+    return int8.QuantizedEncoder(model, body) if body else None

@@ -19,4 +19,4 @@ def release() -> None:
     if device().type != "cpu":
         from adapt.inference import open_models
 
-        open_models.close()
+        open_models.clear()

@@ -9,10 +9,10 @@ from pathlib import Path
 from sentence_transformers import SentenceTransformer
 
 from adapt.inference import token_budget
-from adapt.models.bi_encoder import open_encoder
-from adapt.models.cross_encoder import Reader
+from adapt.models.bi_encoder import load_encoder
+from adapt.models.cross_encoder import CrossEncoderModel
 from adapt.models.lookup import weights_digest
-from adapt.models.mixed_precision import for_inference
+from adapt.models.mixed_precision import convert_for_inference
 from adapt.runtime.precision import resolve
 
 
@@ -21,16 +21,16 @@ def encoder(folder: Path, precision: str = "auto") -> SentenceTransformer:
     return _encoder(_Model(weights_digest(folder), folder), resolve(precision))
 
 
-def cross_encoder(folder: Path, precision: str = "auto") -> Reader:
+def cross_encoder(folder: Path, precision: str = "auto") -> CrossEncoderModel:
     """The cross-encoder in `folder`, for inference alone; the last one is held open. Raises UserError where it is not sound."""
     return _cross_encoder(_Model(weights_digest(folder), folder), resolve(precision))
 
 
-def close() -> None:
+def clear() -> None:
     """Close all of them, and leave a GPU's memory to whatever comes next."""
     _encoder.cache_clear()
     _cross_encoder.cache_clear()
-    token_budget.release()
+    token_budget.empty_gpu_cache()
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,13 @@ class _Model:
 
 @lru_cache(maxsize=2)
 def _encoder(model: _Model, precision: str) -> SentenceTransformer:
-    found = open_encoder(model.folder, precision)
-    for_inference(found)
+    found = load_encoder(model.folder, precision)
+    convert_for_inference(found)
     return found
 
 
 @lru_cache(maxsize=1)
-def _cross_encoder(model: _Model, precision: str) -> Reader:
-    found = Reader(model.folder, precision=precision)
-    for_inference(found)
+def _cross_encoder(model: _Model, precision: str) -> CrossEncoderModel:
+    found = CrossEncoderModel(model.folder, precision=precision)
+    convert_for_inference(found)
     return found

@@ -19,35 +19,36 @@ import torch
 from torch.utils.checkpoint import checkpoint
 
 from adapt.inference import token_budget
-from adapt.inference.batching import by_length, shared_out
-from adapt.models.dropout import drops
+from adapt.inference.batching import balance_groups, length_groups
+from adapt.models.dropout import has_dropout
 from adapt.runtime.device import device
 
-MOST = 8  # batches side by side; where there are more cores, several share one: each batch in training has gradients of its own
+# Batches computed at once. On more cores several share a batch: in training each batch has a copy of the gradients.
+MAX_WORKERS = 8
 
 Part = TypeVar("Part")
 Found = TypeVar("Found")
 Rows = list[int]
 
 
-def count() -> int:
+def workers() -> int:
     """How many batches are computed side by side."""
-    return min(torch.get_num_threads(), MOST) if device().type == "cpu" else 1
+    return min(torch.get_num_threads(), MAX_WORKERS) if device().type == "cpu" else 1
 
 
 def in_order(module: Any, lengths: Sequence[int], work: Callable[[Rows], torch.Tensor], budget: int) -> torch.Tensor:
     """`work` of all rows, [rows, ...], done by groups of like length, with the module's gradients."""
-    parts = shares(module, lengths, budget)
-    found = joined(module, work, parts)
+    parts = partition(module, lengths, budget)
+    found = forward_parts(module, work, parts)
     order = torch.tensor([i for groups in parts for rows in groups for i in rows], device=found.device)
     return found[order.argsort()]
 
 
-def shares(module: Any, lengths: Sequence[int], budget: int) -> list[list[Rows]]:
-    """For each core its groups of rows of like length, about `budget` padded tokens each, to be `joined`."""
+def partition(module: Any, lengths: Sequence[int], budget: int) -> list[list[Rows]]:
+    """For each core its groups of rows of like length, about `budget` padded tokens each, to be `forward_parts`."""
     if not _apart(module) or not lengths:
-        return [by_length(lengths, budget)]
-    return shared_out(lengths, budget, count())
+        return [length_groups(lengths, budget)]
+    return balance_groups(lengths, budget, workers())
 
 
 def _apart(module: Any) -> bool:
@@ -55,27 +56,29 @@ def _apart(module: Any) -> bool:
     # sees no gradient of it where graphs are apart: training does without both.
     if device().type != "cpu":
         return False
-    return not drops(module) if getattr(module, "training", False) else not torch.is_grad_enabled()
+    return not has_dropout(module) if getattr(module, "training", False) else not torch.is_grad_enabled()
 
 
-def each(work: Callable[[Part], Found], parts: Sequence[Part]) -> Iterator[Found]:
+def map_parts(work: Callable[[Part], Found], parts: Sequence[Part]) -> Iterator[Found]:
     """`work` of every part, in their order, without gradients; in inference mode where the caller is."""
-    return _side_by_side(_as_here(work) if count() > 1 else work, parts)
+    return _side_by_side(_as_here(work) if workers() > 1 else work, parts)
 
 
-def joined(module: Any, work: Callable[..., torch.Tensor], shares: Sequence[Sequence[Rows]], *given: torch.Tensor) -> torch.Tensor:
+def forward_parts(
+    module: Any, work: Callable[..., torch.Tensor], parts: Sequence[Sequence[Rows]], *given: torch.Tensor
+) -> torch.Tensor:
     """`work(rows, *given)` of every group, one after the other: [all, ...], with gradients for `given` and the module.
 
     Each core computes its groups by itself in training mode without dropout, and where no gradients are asked for.
     """
-    groups = [rows for share in shares for rows in share]
-    if token_budget.scarce() and torch.is_grad_enabled():
+    groups = [rows for part in parts for rows in part]
+    if token_budget.out_of_memory_before() and torch.is_grad_enabled():
         return torch.cat([checkpoint(work, rows, *given, use_reentrant=False) for rows in groups])
     if len(groups) < 2 or not _apart(module):
         return torch.cat([work(rows, *given) for rows in groups])
     if not torch.is_grad_enabled():
-        return torch.cat(list(each(lambda rows: work(rows, *given), groups)))
-    return _Apart.apply(module, work, shares, len(given), *given, *(p for p in module.parameters() if p.requires_grad))
+        return torch.cat(list(map_parts(lambda rows: work(rows, *given), groups)))
+    return _Apart.apply(module, work, parts, len(given), *given, *(p for p in module.parameters() if p.requires_grad))
 
 
 class _Apart(torch.autograd.Function):
@@ -115,14 +118,14 @@ class _Apart(torch.autograd.Function):
 
 
 def _as_kept(leaf: torch.Tensor, gradient: torch.Tensor | None) -> torch.Tensor | None:
-    """A gradient by rows stays so where it is added to one that is there (see `clear`); otherwise it is added to zeros, to the
-    same bits."""
+    """A gradient by rows stays so where it is added to one that is there (see `zero_gradients`); otherwise
+    it is added to zeros, to the same bits."""
     if gradient is None or not gradient.is_sparse or leaf.grad is not None:
         return gradient
     return torch.zeros_like(leaf).add_(gradient)
 
 
-def clear(module: torch.nn.Module, parameters: Iterable[torch.nn.Parameter]) -> None:
+def zero_gradients(module: torch.nn.Module, parameters: Iterable[torch.nn.Parameter]) -> None:
     """Begin a step without gradients. Those of embeddings stay in memory, as zeros.
 
     In a cross-encoder's step of 0.36 s on two cores a new one of 47 MB took 0.03 s of the system's time.
@@ -161,7 +164,7 @@ def _sparse(module: torch.nn.Module):
 
 
 def _side_by_side(work: Callable[[Part], Found], parts: Sequence[Part]) -> Iterator[Found]:
-    if count() == 1 or len(parts) < 2:
+    if workers() == 1 or len(parts) < 2:
         return map(work, parts)
     return _pool(torch.get_num_threads()).map(work, parts)
 
@@ -169,16 +172,16 @@ def _side_by_side(work: Callable[[Part], Found], parts: Sequence[Part]) -> Itera
 @lru_cache
 def _pool(threads: int) -> ThreadPoolExecutor:
     """Threads of Python, each of which computes with its share of torch's `threads`."""
-    workers = count()
-    begun = threading.Barrier(workers + 1)
+    threads_of_pool = workers()
+    begun = threading.Barrier(threads_of_pool + 1)
 
     def begin() -> None:
         torch.get_num_threads()  # else the first operation would put the number back to the process's
-        torch.set_num_threads(threads // workers)
+        torch.set_num_threads(threads // threads_of_pool)
         begun.wait()
 
-    pool = ThreadPoolExecutor(workers, "core", begin)
-    for _ in range(workers):
+    pool = ThreadPoolExecutor(threads_of_pool, "core", begin)
+    for _ in range(threads_of_pool):
         pool.submit(int)
     begun.wait()
     torch.set_num_threads(threads)  # also what a thread gets that begins later

@@ -11,16 +11,16 @@ import numpy as np
 import torch
 
 from adapt.inference import open_models, parallel, token_budget
-from adapt.inference.batching import by_length
+from adapt.inference.batching import length_groups
 from adapt.job import Job
 from adapt.models import calibration, int8
-from adapt.models.cross_encoder import Reader
+from adapt.models.cross_encoder import CrossEncoderModel
 from adapt.runtime.precision import InferencePrecision
 
-Tokens = tuple[list[int], list[int]]  # of a pair: ids, and which of the two texts each is of
+TokenizedPair = tuple[list[int], list[int]]  # of a pair: ids, and which of the two texts each is of
 
-MOST_TRUNCATED = 0.25  # share of truncated pairs beyond which the note is a warning, as of texts (`networks.coverage`)
-AT_ONCE = 10_000  # pairs that stand in memory as tokens, 2 kB each; among so many there are enough of any length
+TRUNCATED_SHARE_WARNING = 0.25  # share of truncated pairs beyond which the note is a warning, as of texts (`networks.coverage`)
+TOKENIZE_CHUNK = 10_000  # pairs that stand in memory as tokens, 2 kB each; among so many there are enough of any length
 
 
 @dataclass
@@ -41,21 +41,25 @@ class Truncation:
             return
         job.counts["truncated_pairs"] = job.counts.get("truncated_pairs", 0) + self.truncated
         share = self.truncated / self.pairs
-        loud = "WARNING: " if share > MOST_TRUNCATED else ""
+        loud = "WARNING: " if share > TRUNCATED_SHARE_WARNING else ""
         job.note(
             f"{loud}{label}: {self.truncated:,} of {self.pairs:,} pairs ({share:.1%}) are longer than {self.limit:,} tokens and "
             "were truncated"
         )
 
 
-def logits(reader: Reader, pairs: Sequence[Tokens], small: int8.Body | None = None) -> torch.Tensor:
+def logits(
+    reader: CrossEncoderModel, pairs: Sequence[TokenizedPair], small: int8.QuantizedTransformer | None = None
+) -> torch.Tensor:
     """The reader's logits of token ids, [pairs], fp32, with gradients; pairs of like length share a forward pass."""
     return parallel.in_order(
-        reader, [len(ids) for ids, _ in pairs], partial(_read, reader, pairs, small), token_budget.tokens_at_once()
+        reader, [len(ids) for ids, _ in pairs], partial(_read, reader, pairs, small), token_budget.tokens_per_pass()
     )
 
 
-def _read(reader: Reader, pairs: Sequence[Tokens], small: int8.Body | None, rows: Sequence[int]) -> torch.Tensor:
+def _read(
+    reader: CrossEncoderModel, pairs: Sequence[TokenizedPair], small: int8.QuantizedTransformer | None, rows: Sequence[int]
+) -> torch.Tensor:
     return reader([pairs[i] for i in rows], small)
 
 
@@ -67,7 +71,7 @@ def predict(
     max_length: int = 256,
     label: str = "scoring",
     calibrated: bool = False,
-    small: int8.Body | None = None,
+    small: int8.QuantizedTransformer | None = None,
     precision: InferencePrecision = "auto",
     truncation: Truncation | None = None,
 ) -> np.ndarray:
@@ -75,45 +79,47 @@ def predict(
 
     A raw score is the sigmoid of the logit, whatever activation the model's own configuration names (ms-marco ones name none:
     sentence-transformers gives their logits). `calibrated` puts it on gold's scale, where the model has a calibration. `small`,
-    the same model by `in_int8`, reads in its place. Pairs that are truncated are counted in `truncation`; without one they
-    are reported to the job.
+    the same model by `quantize_cross_encoder`, is used in its place. Truncated pairs are counted in `truncation`;
+    without one they are reported to the job.
     """
     reader = open_models.cross_encoder(folder, "auto" if precision == "int8" else precision)
     scores = np.zeros(len(pairs))
     progress = job.progress(label, 2 * len(pairs), "pairs")
     seen = truncation or Truncation()
 
-    def score(ids: Sequence[Tokens]) -> np.ndarray:
+    def score(ids: Sequence[TokenizedPair]) -> np.ndarray:
         found = np.empty(len(ids))
-        groups = by_length([len(row) for row, _ in ids], token_budget.tokens_at_once())
-        for group, part in zip(groups, parallel.each(partial(_read, reader, ids, small), groups), strict=True):
+        groups = length_groups([len(row) for row, _ in ids], token_budget.tokens_per_pass())
+        for group, part in zip(groups, parallel.map_parts(partial(_read, reader, ids, small), groups), strict=True):
             found[group] = torch.sigmoid(part).double().cpu().numpy()
             progress.advance(len(group))
         return found
 
-    for start in range(0, len(pairs), AT_ONCE):
-        part = pairs[start : start + AT_ONCE]
+    for start in range(0, len(pairs), TOKENIZE_CHUNK):
+        part = pairs[start : start + TOKENIZE_CHUNK]
         for left, right in ((0, 1), (1, 0)):
             ids, truncated = reader.ids_and_truncated([p[left] for p in part], [p[right] for p in part], max_length)
             if left == 0:  # the other order is as long
                 seen.add(len(part), truncated, reader.limit(max_length))
-            scores[start : start + len(part)] += token_budget.within(partial(score, ids), job, label) / 2
+            scores[start : start + len(part)] += token_budget.retry_out_of_memory(partial(score, ids), job, label) / 2
     if truncation is None:
         seen.report(job, label)
-    return calibration.calibrated(folder, scores) if calibrated else scores
+    return calibration.apply(folder, scores) if calibrated else scores
 
 
 @torch.inference_mode()
-def in_int8(folder: Path, sample: Sequence[tuple[str, str]], count: int, job: Job, max_length: int = 256) -> int8.Body | None:
+def quantize_cross_encoder(
+    folder: Path, sample: Sequence[tuple[str, str]], count: int, job: Job, max_length: int = 256
+) -> int8.QuantizedTransformer | None:
     """The classifier in int8, to read `count` pairs, of which the sample is a few; None, and a note, where fp32 is to be used."""
-    reader = Reader(folder, precision="fp32")  # what is converted, and what int8 is held against
+    reader = CrossEncoderModel(folder, precision="fp32")  # what is converted, and what int8 is held against
     ids = reader.ids([first for first, _ in sample], [second for _, second in sample], max_length)
-    held = ids[int8.CALIBRATION :]
+    held = ids[int8.CALIBRATION_TEXTS :]
 
-    def scores(small: int8.Body | None) -> np.ndarray:
+    def scores(small: int8.QuantizedTransformer | None) -> np.ndarray:
         return torch.sigmoid(logits(reader, held, small)).numpy()
 
     def features() -> list[int8.Features]:
-        return [reader.features([row]) for row in ids[: int8.CALIBRATION]]
+        return [reader.features([row]) for row in ids[: int8.CALIBRATION_TEXTS]]
 
-    return int8.body(reader.model, parallel.count(), 2 * count, job, features, scores, "scores")
+    return int8.quantize(reader.model, parallel.workers(), 2 * count, job, features, scores, "scores")

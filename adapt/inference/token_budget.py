@@ -15,7 +15,7 @@ from adapt.runtime.device import device
 # On a CPU what passes between two layers must stay in a core's cache: 1.1 to 1.3 times faster than with 4,096 tokens in fp32; in
 # bf16 512 to 4,096 are alike.
 TOKENS = {"cpu": 1_024, "cuda": 16_384, "mps": 4_096}
-LEAST = 256  # tokens; a GPU that has no room for so few has none for the model
+MIN_TOKENS = 256  # tokens; a GPU that has no room for so few has none for the model
 
 Found = TypeVar("Found")
 
@@ -28,17 +28,17 @@ class _Limit:
 _limit = _Limit()
 
 
-def tokens_at_once() -> int:
+def tokens_per_pass() -> int:
     """How many padded tokens share a forward pass."""
     return _limit.tokens or TOKENS.get(device().type, TOKENS["cuda"])
 
 
-def scarce() -> bool:
+def out_of_memory_before() -> bool:
     """Whether memory ran out before: activations of a group of texts are then computed again in the backward pass."""
     return _limit.tokens is not None
 
 
-def within(work: Callable[[], Found], job: Job, label: str) -> Found:
+def retry_out_of_memory(work: Callable[[], Found], job: Job, label: str) -> Found:
     """What `work` returns; where memory runs out it is done again with half as many tokens at once, and this is said.
 
     The mathematics stays the same: groups are smaller, and in training their activations are computed again in the backward pass,
@@ -49,17 +49,17 @@ def within(work: Callable[[], Found], job: Job, label: str) -> Found:
             return work()
         except torch.OutOfMemoryError as error:
             reason = str(error).partition(". ")[0]  # the error itself holds on to the tensors of its frames
-        if tokens_at_once() <= LEAST:
+        if tokens_per_pass() <= MIN_TOKENS:
             raise WorkFailed(
-                f"{label}: {reason}, for {tokens_at_once()} tokens at once. Try a lower max_length or batch_size, precision bf16, "
+                f"{label}: {reason}, for {tokens_per_pass()} tokens at once. Try a lower max_length or batch_size, precision bf16, "
                 "or ADAPT_DEVICE=cpu"
             )
-        _limit.tokens = tokens_at_once() // 2
-        release()
+        _limit.tokens = tokens_per_pass() // 2
+        empty_gpu_cache()
         job.note(f"{label}: {reason}; going on with {_limit.tokens:,} tokens at once")
 
 
-def release() -> None:
+def empty_gpu_cache() -> None:
     """Give back to the GPU what no tensor uses any more."""
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

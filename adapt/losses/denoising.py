@@ -14,8 +14,8 @@ from adapt.errors import UserError
 from adapt.inference import parallel, token_budget
 from adapt.inference.encoding import forward
 from adapt.losses.linear_cross_entropy import linear_cross_entropy
-from adapt.models.bi_encoder import padded, quiet
-from adapt.models.mixed_precision import dtype_of
+from adapt.models.bi_encoder import pad_batch, quiet_libraries
+from adapt.models.mixed_precision import compute_dtype
 from adapt.runtime.device import device, seed_all
 
 INSTEAD = (
@@ -42,7 +42,7 @@ class Denoising(torch.nn.Module):
             config.is_decoder, config.add_cross_attention, config.tie_word_embeddings = True, True, True
             if decoder_layers is not None and not tied:
                 config.num_hidden_layers = min(decoder_layers, config.num_hidden_layers)
-            with quiet():
+            with quiet_libraries():
                 self.decoder = AutoModelForCausalLM.from_pretrained(folder, config=config, dtype=torch.float32)
         except (ValueError, AttributeError) as error:
             raise UserError(f"{folder}: TSDAE can't build a decoder for '{type(body).__name__}'. {INSTEAD}") from error
@@ -65,7 +65,7 @@ class Denoising(torch.nn.Module):
         body = getattr(self.decoder, self.decoder.base_model_prefix)
 
         def states(rows: list[int], vectors: torch.Tensor) -> torch.Tensor:
-            features = padded([originals[i][:-1] for i in rows], pad, device())
+            features = pad_batch([originals[i][:-1] for i in rows], pad, device())
             hidden = body(
                 input_ids=features["input_ids"],
                 attention_mask=features["attention_mask"],
@@ -74,11 +74,11 @@ class Denoising(torch.nn.Module):
             )[0]
             return hidden[features["attention_mask"].bool()]  # the vocabulary head is most of the work: never spend it on padding
 
-        shares = parallel.shares(body, [len(ids) for ids in originals], token_budget.tokens_at_once())
+        shares = parallel.partition(body, [len(ids) for ids in originals], token_budget.tokens_per_pass())
         rows = [row for share in shares for group in share for row in group]
         wanted = torch.tensor([token for row in rows for token in originals[row][1:]], device=vectors.device)
-        given, words = _before_words(self.decoder, parallel.joined(body, states, shares, vectors))
-        return linear_cross_entropy(given, words.weight, words.bias, wanted, dtype_of(self.decoder))
+        given, words = _before_words(self.decoder, parallel.forward_parts(body, states, shares, vectors))
+        return linear_cross_entropy(given, words.weight, words.bias, wanted, compute_dtype(self.decoder))
 
     def check_that_it_sees_its_input(self, ids: Sequence[Sequence[int]]) -> None:
         """Raise UserError unless the loss depends on what the encoder reads; in decoder-only models nothing else says so.

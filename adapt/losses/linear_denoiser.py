@@ -16,7 +16,7 @@ import torch.nn.functional as F
 
 from adapt.inference.encoding import forward
 from adapt.job import Job
-from adapt.models.bi_encoder import open_encoder
+from adapt.models.bi_encoder import load_encoder
 
 TRUSTED = 10  # texts to each of a vector's numbers; with fewer a map of d · d numbers is mostly chance
 AT_ONCE = 256  # texts between two words of progress
@@ -42,7 +42,7 @@ class DenoisedBase:
         self, folder: Path, damaged: Sequence[list[int]], clean: Sequence[list[int]], ridge: float, precision: str, job: Job
     ):
         """The map is fitted on the token ids of n texts, `damaged` and `clean`."""
-        self.base = open_encoder(folder, precision)
+        self.base = load_encoder(folder, precision)
         progress = job.progress("tsdae: linear denoiser", len(damaged) + len(clean), "texts")
 
         def vectors(ids: Sequence[list[int]]) -> np.ndarray:

@@ -13,8 +13,8 @@ from transformers import AutoConfig, AutoModelForMaskedLM
 from transformers.modeling_outputs import BaseModelOutput
 
 from adapt.errors import UserError
-from adapt.models.bi_encoder import padded, quiet
-from adapt.models.mixed_precision import dtype_of
+from adapt.models.bi_encoder import pad_batch, quiet_libraries
+from adapt.models.mixed_precision import compute_dtype
 from adapt.runtime.device import device, seed_all
 
 
@@ -41,7 +41,7 @@ class Masked(torch.nn.Module):
         if encoder.tokenizer.mask_token_id is None:
             raise UserError(f"{folder}: the tokenizer has no mask token; objective: simcse works with any encoder")
         try:
-            with quiet():
+            with quiet_libraries():
                 config = AutoConfig.from_pretrained(folder)
                 self.head = AutoModelForMaskedLM.from_pretrained(folder, config=config, dtype=torch.float32)
         except (ValueError, AttributeError) as error:
@@ -57,14 +57,14 @@ class Masked(torch.nn.Module):
     def forward(self, masked: Sequence[Sequence[int]], originals: Sequence[Sequence[int]], chosen: Sequence[Any]) -> torch.Tensor:
         """Mean cross-entropy over the chosen tokens: ids with masks, original ids, and which tokens count; all [texts, tokens]."""
         pad = self.encoder.tokenizer.pad_token_id or 0
-        features = padded(masked, pad, device())
-        targets = padded(originals, pad, device())["input_ids"]
-        counts = padded([[int(c) for c in row] for row in chosen], 0, device())["input_ids"].bool()
+        features = pad_batch(masked, pad, device())
+        targets = pad_batch(originals, pad, device())["input_ids"]
+        counts = pad_batch([[int(c) for c in row] for row in chosen], 0, device())["input_ids"].bool()
         body: Any = self.encoder[0].auto_model
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.encoder_frozen):
             hidden = body(**features)[0]
         self.given.hidden = hidden[counts][None]  # the head is most of the work: never spend it on tokens that don't count
-        dtype = dtype_of(body)
+        dtype = compute_dtype(body)
         with torch.autocast(device().type, dtype, dtype != torch.float32, cache_enabled=False):
             logits = self.head(input_ids=targets[counts][None]).logits[0]
         return F.cross_entropy(logits.float(), targets[counts])

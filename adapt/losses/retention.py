@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from adapt.inference.encoding import forward
-from adapt.models.bi_encoder import open_encoder
+from adapt.models.bi_encoder import load_encoder
 
 
 def cosine_distance(vectors: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
@@ -23,7 +23,7 @@ class Retention:
     def __init__(self, folder: Path, weight: float, budget: int | None = None, precision: str = "auto"):
         """`budget`: padded tokens that the model in `folder` computes at once; `precision`: see `set_precision`."""
         self.weight, self.budget = weight, budget
-        self.base = open_encoder(folder, precision) if weight else None
+        self.base = load_encoder(folder, precision) if weight else None
 
     def __call__(self, ids: Sequence[Sequence[int]], vectors: torch.Tensor) -> torch.Tensor:
         """`weight` times the mean distance of `vectors` [texts, d] to those that the base gives for the same token ids."""

@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
-LONGEST = 1_024  # tokens; the scores of all pairs of tokens are held in memory
-LONGEST_FORWARD = 128  # tokens, where nothing goes backward
-SHORT = 32  # tokens
+MAX_TOKENS = 1_024  # tokens; the scores of all pairs of tokens are held in memory
+MAX_TOKENS_FORWARD = 128  # tokens, where nothing goes backward
+MIN_TOKENS_BF16_SOFTMAX = 32  # tokens
 
 
 def attention(
@@ -39,7 +39,7 @@ def attention(
     causal = is_causal if is_causal is not None else getattr(module, "is_causal", True)
     plain = query.dtype == key.dtype == value.dtype == torch.bfloat16 and query.shape == key.shape == value.shape
     masked = mask is None or (mask.dtype == torch.bool and mask.shape[1] == 1)
-    longest = LONGEST if torch.is_grad_enabled() else LONGEST_FORWARD
+    longest = MAX_TOKENS if torch.is_grad_enabled() else MAX_TOKENS_FORWARD
     if not plain or not masked or dropout or position_bias is not None or more.get("cache") or query.shape[2] > longest:
         return None
     if mask is None and causal and query.shape[2] > 1:
@@ -55,7 +55,7 @@ class _Attention(torch.autograd.Function):
         q, k, v = (part.reshape(-1, tokens, width) for part in (query, key, value))
         scores = torch.baddbmm(_bias(mask, query), q, k.transpose(1, 2), alpha=scale)
         # Short rows of bf16 are slower than fp32 ones, converted there and back.
-        weights = scores.softmax(-1) if tokens >= SHORT else scores.float().softmax(-1).to(scores.dtype)
+        weights = scores.softmax(-1) if tokens >= MIN_TOKENS_BF16_SOFTMAX else scores.float().softmax(-1).to(scores.dtype)
         ctx.save_for_backward(q, k, v, weights)
         ctx.scale, ctx.heads = scale, heads
         return torch.bmm(weights, v).unflatten(0, (-1, heads)).transpose(1, 2).contiguous()

@@ -17,11 +17,11 @@ from sentence_transformers import SentenceTransformer
 
 from adapt.errors import UserError
 from adapt.models import int8, model_folder, validation
-from adapt.models.lookup import prompt
+from adapt.models.lookup import prompt_for_role
 from adapt.models.mixed_precision import set_precision
 from adapt.models.pooling import default_pooling
-from adapt.models.prompts import PromptlessPooling
-from adapt.models.static import Static
+from adapt.models.prompts import PromptExcludingPooling
+from adapt.models.static import PaddedStaticEmbedding
 from adapt.runtime.device import device
 
 # sentence-transformers ≥ 5.4 writes module paths that older servers misread; the spelling before loads everywhere.
@@ -44,7 +44,7 @@ LEGACY_POOLING = {
 
 
 @contextmanager
-def quiet():
+def quiet_libraries():
     """Keep other libraries' load reports and progress bars off the screen; their errors still come through."""
     from transformers.utils import logging as chatter
 
@@ -62,7 +62,7 @@ def quiet():
             chatter.enable_progress_bar()
 
 
-def open_encoder(folder: Path, precision: str = "auto") -> SentenceTransformer:
+def load_encoder(folder: Path, precision: str = "auto") -> SentenceTransformer:
     """The model in `folder`, on this machine's device, in evaluation mode, its weights in fp32 whatever type they are stored in.
 
     Its layers compute in `precision` (see `set_precision`).
@@ -71,10 +71,10 @@ def open_encoder(folder: Path, precision: str = "auto") -> SentenceTransformer:
     everything that is wrong where the folder holds no sound model: weights missing, of another architecture or not finite, no
     tokenizer, the same vector for every text. No code from the folder is executed.
     """
-    model_folder.check(folder)
-    with quiet(), validation.recorded() as loaded:
+    model_folder.require_valid(folder)
+    with quiet_libraries(), validation.record_loading() as loaded:
         try:
-            if model_folder.is_embedder(folder):
+            if model_folder.is_sentence_transformer(folder):
                 model = SentenceTransformer(str(folder), device="cpu", trust_remote_code=False, local_files_only=True)
             else:
                 from sentence_transformers.base.modules.transformer import Transformer
@@ -87,10 +87,10 @@ def open_encoder(folder: Path, precision: str = "auto") -> SentenceTransformer:
             raise
         except Exception as error:  # a damaged folder fails in dozens of ways in four libraries
             raise UserError(f"{folder}: holds no model that sentence-transformers can load ({_reason(error)})") from None
-    validation.refuse(folder, validation.misfits(loaded, unused=("pooler",)))
+    validation.raise_problems(folder, validation.loading_problems(loaded, unused=("pooler",)))
     _adjust(model, folder)
     model.float()
-    validation.refuse(folder, validation.weights(model) or _trial(model))
+    validation.raise_problems(folder, validation.weight_problems(model) or _trial(model))
     set_precision(model, precision)
     return model.to(device()).eval()
 
@@ -101,30 +101,30 @@ def _adjust(model: SentenceTransformer, folder: Path) -> None:
     from sentence_transformers.sentence_transformer.modules.static_embedding import StaticEmbedding
 
     if isinstance(model[0], StaticEmbedding):
-        model[0] = Static(model[0])
+        model[0] = PaddedStaticEmbedding(model[0])
         rows = model[0].num_embeddings
     else:
         body: Any = model[0].auto_model
         rows = body.get_input_embeddings().weight.shape[0]
-        readable = positions(body)
+        readable = max_positions(body)
         if readable and (not model.max_seq_length or model.max_seq_length > readable):
             model.max_seq_length = readable
-    validation.refuse(folder, validation.words(model.tokenizer, rows))
+    validation.raise_problems(folder, validation.tokenizer_problems(model.tokenizer, rows))
     for place, part in enumerate(model):
         if isinstance(part, Pooling):
             width = getattr(model[0], "get_embedding_dimension", lambda: None)()
             if place == 1 and width and part.embedding_dimension != width:
                 raise UserError(f"{folder}: Pooling is for {part.embedding_dimension} dimensions, and the network has {width}")
             if not part.include_prompt and model.prompts:
-                model[place] = PromptlessPooling(part, model.tokenizer, [text or "" for text in model.prompts.values()])
+                model[place] = PromptExcludingPooling(part, model.tokenizer, [text or "" for text in model.prompts.values()])
 
 
 def _trial(model: SentenceTransformer) -> list[str]:
     """What is wrong with the vectors that the model, on the CPU and in fp32, gives for texts that differ."""
     model.eval()
-    ids = validation.probes(model.tokenizer, model.max_seq_length or 512)
+    ids = validation.probe_inputs(model.tokenizer, model.max_seq_length or 512)
     pad = model.tokenizer.pad_token_id or 0
-    return validation.tried(lambda: sentence_vectors(model, padded(ids, pad, torch.device("cpu"))), "vector")
+    return validation.forward_problems(lambda: sentence_embeddings(model, pad_batch(ids, pad, torch.device("cpu"))), "vector")
 
 
 def _reason(error: Exception) -> str:
@@ -132,7 +132,7 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__
 
 
-def positions(body: Any) -> int | None:
+def max_positions(body: Any) -> int | None:
     """How many tokens a network can read by its position embeddings or, without a table of them, by its configuration; None: any.
 
     RoBERTa and its kin count from the padding index on: of 514 rows 512 can be used.
@@ -150,7 +150,7 @@ def save_encoder(model: SentenceTransformer, folder: Path) -> Path:
     Training here is by cosine, and the folder says so, whatever the base was compared by.
     """
     model.similarity_fn_name = "cosine"
-    with quiet():
+    with quiet_libraries():
         model.save_pretrained(str(folder), create_model_card=False)
     _rewrite(folder / "modules.json", lambda modules: [m | {"type": LEGACY_MODULES.get(m["type"], m["type"])} for m in modules])
     for module in json.loads((folder / "modules.json").read_text()):
@@ -185,28 +185,28 @@ def set_pooling(model: SentenceTransformer, mode: str) -> None:
     model[place] = Pooling(model[place].embedding_dimension, mode)
 
 
-def prompt_of(model: SentenceTransformer, role: str) -> str:
+def prompt_for(model: SentenceTransformer, role: str) -> str:
     """The text that the model wants before a `query`, a `document`, or ("") any other text."""
-    return prompt(model.prompts, model.default_prompt_name, role)
+    return prompt_for_role(model.prompts, model.default_prompt_name, role)
 
 
 def token_ids(model: SentenceTransformer, texts: Sequence[str], role: str = "", max_length: int | None = None) -> list[list[int]]:
     """Each text's token ids, its prompt and special tokens included, cut at `max_length` (the model's own where None)."""
-    before = prompt_of(model, role)
-    return ids_of(model, [before + text for text in texts], max_length)
+    before = prompt_for(model, role)
+    return tokenize(model, [before + text for text in texts], max_length)
 
 
-def ids_of(model: SentenceTransformer, given: Sequence[str], max_length: int | None = None) -> list[list[int]]:
+def tokenize(model: SentenceTransformer, given: Sequence[str], max_length: int | None = None) -> list[list[int]]:
     limit = min(max_length or 10**9, model.max_seq_length or 512)
     return model.tokenizer(list(given), truncation=True, max_length=limit)["input_ids"] if given else []
 
 
-def sentence_vectors(model: SentenceTransformer | int8.Encoder, features: dict[str, torch.Tensor]) -> torch.Tensor:
+def sentence_embeddings(model: SentenceTransformer | int8.QuantizedEncoder, features: dict[str, torch.Tensor]) -> torch.Tensor:
     """What the model gives for `input_ids` and `attention_mask`: [texts, d], truncated as its settings say, in fp32."""
     return model(features)["sentence_embedding"][:, : model.truncate_dim].float()
 
 
-def padded(ids: Sequence[Sequence[int]], pad: int, here: torch.device) -> dict[str, torch.Tensor]:
+def pad_batch(ids: Sequence[Sequence[int]], pad: int, here: torch.device) -> dict[str, torch.Tensor]:
     """Token ids as `input_ids` and `attention_mask`, [texts, longest]."""
     longest = max(len(row) for row in ids)
     table = np.full((len(ids), longest), pad, dtype=np.int64)

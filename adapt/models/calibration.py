@@ -17,8 +17,8 @@ from adapt.errors import UserError
 from adapt.storage import atomic, digests
 
 FILE = "calibration.json"
-FEWEST = 10  # rows below which neither a correlation nor a curve means anything
-ISOTONIC_FROM = 1_000  # rows; isotonic steps tie many scores on fewer (Niculescu-Mizil & Caruana 2005, section 5)
+MIN_ROWS = 10  # rows below which neither a correlation nor a curve means anything
+MIN_ROWS_ISOTONIC = 1_000  # rows; isotonic steps tie many scores on fewer (Niculescu-Mizil & Caruana 2005, section 5)
 RESAMPLES, BLOCK = 1_000, 50  # of the bootstrap, in all and at a time
 
 
@@ -51,15 +51,15 @@ def logit(scores: np.ndarray) -> np.ndarray:
     return np.log(inside / (1 - inside))
 
 
-def calibrate(scores: Sequence[float] | np.ndarray, gold: Sequence[float] | np.ndarray, kind: str = "auto") -> Calibration:
+def fit(scores: Sequence[float] | np.ndarray, gold: Sequence[float] | np.ndarray, kind: str = "auto") -> Calibration:
     """The map of that kind that fits `gold` [n] best; `auto` is isotonic from 1,000 rows and Platt's below.
 
     Fewer than 10 rows, or scores that do not rise with gold, are not calibrated: any rising map would make them all alike.
     """
     raw, wanted = np.asarray(scores, dtype=np.float64), np.asarray(gold, dtype=np.float64)
     if kind == "auto":
-        kind = "isotonic" if len(raw) >= ISOTONIC_FROM else "platt"
-    if kind == "none" or len(raw) < FEWEST or raw.std() == 0 or wanted.std() == 0:
+        kind = "isotonic" if len(raw) >= MIN_ROWS_ISOTONIC else "platt"
+    if kind == "none" or len(raw) < MIN_ROWS or raw.std() == 0 or wanted.std() == 0:
         return Calibration()
     found = _isotonic(raw, wanted) if kind == "isotonic" else _platt(raw, wanted)
     return found if np.ptp(found(raw)) > 1e-6 else Calibration()
@@ -99,7 +99,7 @@ def agreement(scores: Sequence[float] | np.ndarray, gold: Sequence[float] | np.n
     match or nothing else) is left out; {} for fewer than 10 rows.
     """
     found, wanted = np.asarray(scores, dtype=np.float64), np.asarray(gold, dtype=np.float64)
-    if len(found) < FEWEST:
+    if len(found) < MIN_ROWS:
         return {}
     report: dict[str, Any] = {"rows": len(found)}
     for name, truth, measure in (("spearman", wanted, spearman), ("ap", (wanted >= 0.5).astype(float), average_precision)):
@@ -166,7 +166,7 @@ def _weights(folder: Path) -> str:
     return digests.of_files(sorted(file for file in folder.iterdir() if file.suffix in (".safetensors", ".bin")), folder)
 
 
-def calibrated(folder: Path, scores: np.ndarray) -> np.ndarray:
+def apply(folder: Path, scores: np.ndarray) -> np.ndarray:
     """Raw scores of the cross-encoder in `folder`, put on gold's scale by its calibration; as they are where it has none."""
     saved = load(folder)
     return saved[0](scores) if saved else scores

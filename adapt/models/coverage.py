@@ -9,9 +9,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-SAMPLE = 2_000  # texts looked at; drawn with a fixed seed
+SAMPLE_SIZE = 2_000  # texts looked at; drawn with a fixed seed
 # Shares beyond which a model hardly fits the texts. A base that knows the language has some tokens in ten thousand unknown.
-MOST_UNKNOWN, MOST_CUT, MOST_EMPTY = 0.05, 0.25, 0.01
+MAX_UNKNOWN, MAX_TRUNCATED, MAX_EMPTY = 0.05, 0.25, 0.01
 
 
 @dataclass(frozen=True)
@@ -33,21 +33,21 @@ class Coverage:
         return asdict(self)
 
 
-def drawn(texts: Sequence[str]) -> list[str]:
-    """The texts, or a draw of `SAMPLE` of them, the same each time."""
+def sample_texts(texts: Sequence[str]) -> list[str]:
+    """The texts, or a draw of `SAMPLE_SIZE` of them, the same each time."""
     import numpy as np
 
-    if len(texts) <= SAMPLE:
+    if len(texts) <= SAMPLE_SIZE:
         return list(texts)
-    return [texts[i] for i in sorted(np.random.default_rng(0).permutation(len(texts))[:SAMPLE].tolist())]
+    return [texts[i] for i in sorted(np.random.default_rng(0).permutation(len(texts))[:SAMPLE_SIZE].tolist())]
 
 
-def coverage(folder: Path, texts: Sequence[str]) -> Coverage | None:
+def tokenizer_coverage(folder: Path, texts: Sequence[str]) -> Coverage | None:
     """How the tokenizer of the model in `folder` covers the texts; its weights are not read. None without a fast tokenizer."""
     tokenizer = _tokenizer(folder)
     if tokenizer is None or not texts:
         return None
-    sample, unknown_id, most = drawn(texts), _unknown(tokenizer), _max_length(folder)
+    sample, unknown_id, most = sample_texts(texts), _unknown(tokenizer), _max_length(folder)
     special = tokenizer.num_special_tokens_to_add(False)
     tokens = unknown = cut = empty = 0
     for found in tokenizer.encode_batch_fast(sample, add_special_tokens=False):
@@ -63,24 +63,24 @@ def warnings(name: str, row: dict[str, Any]) -> list[str]:
     """What is beyond the bounds in a `Coverage.as_row()`, a sentence each."""
     found = []
     of = f" (of {row['sampled']:,} texts drawn from {row['texts']:,})" if row["sampled"] < row["texts"] else ""
-    if row["unknown"] > MOST_UNKNOWN:
+    if row["unknown"] > MAX_UNKNOWN:
         found.append(
             f"{name}: {row['unknown']:.0%} of the tokens are unknown to the model{of}: it can't read these texts. "
             "Choose a base model that covers their language or script."
         )
-    if row["cut"] > MOST_CUT:
+    if row["cut"] > MAX_TRUNCATED:
         found.append(
             f"{name}: {row['cut']:.0%} of the texts are longer than the {row['max_length']:,} tokens that the model reads{of}; "
             "the rest of each is not seen. Split long texts, or choose a model that reads more."
         )
-    if row["empty"] > MOST_EMPTY:
+    if row["empty"] > MAX_EMPTY:
         found.append(f"{name}: {row['empty']:.0%} of the texts hold no token that the model knows{of}.")
     return found
 
 
-def warnings_on(name: str, folder: Path, texts: Sequence[str]) -> list[str]:
+def coverage_warnings(name: str, folder: Path, texts: Sequence[str]) -> list[str]:
     """What to say before the model in `folder` is used on these texts; nothing where it covers them."""
-    found = coverage(folder, texts)
+    found = tokenizer_coverage(folder, texts)
     return [f"WARNING: {text}" for text in warnings(name, found.as_row())] if found else []
 
 

@@ -11,25 +11,36 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 
 from adapt.errors import UserError
 from adapt.models import int8, model_folder, validation
-from adapt.models.bi_encoder import padded, positions, quiet
+from adapt.models.bi_encoder import max_positions, pad_batch, quiet_libraries
 from adapt.models.lookup import is_cross_encoder
 from adapt.models.mixed_precision import set_precision
 from adapt.runtime.device import device, seed_all
 
 # Tells sentence-transformers' CrossEncoder to give scores in 0 to 1, as this package does.
-SIGMOID = {"sentence_transformers": {"activation_fn": "torch.nn.modules.activation.Sigmoid"}}
+SIGMOID_ACTIVATION = {"sentence_transformers": {"activation_fn": "torch.nn.modules.activation.Sigmoid"}}
 
 
 # What classifiers of pairs call the label that means "these two belong together".
-MATCHES = {"entailment", "duplicate", "is_duplicate", "paraphrase", "equivalent", "relevant", "match", "similar", "yes", "label_1"}
+MATCH_LABELS = {
+    "entailment",
+    "duplicate",
+    "is_duplicate",
+    "paraphrase",
+    "equivalent",
+    "relevant",
+    "match",
+    "similar",
+    "yes",
+    "label_1",
+}
 
 
-def match_label(folder: Path, labels: dict[int, str]) -> int:
+def match_index(folder: Path, labels: dict[int, str]) -> int:
     """Which output means a match: the only one, or the one whose label says so. Raises UserError where none does."""
     if len(labels) == 1:
         return 0
     # LABEL_1 is what a classifier of two without names calls its second class; of three it says nothing.
-    known = MATCHES - ({"label_1"} if len(labels) > 2 else set())
+    known = MATCH_LABELS - ({"label_1"} if len(labels) > 2 else set())
     found = [index for index, label in labels.items() if str(label).lower().replace(" ", "_") in known]
     if len(found) != 1:
         raise UserError(
@@ -39,7 +50,7 @@ def match_label(folder: Path, labels: dict[int, str]) -> int:
     return int(found[0])
 
 
-class Reader(torch.nn.Module):
+class CrossEncoderModel(torch.nn.Module):
     """A sequence classifier and its tokenizer, read as one logit: that of a match."""
 
     def __init__(self, folder: Path, new_head_seed: int | None = None, precision: str = "auto"):
@@ -50,9 +61,9 @@ class Reader(torch.nn.Module):
         is executed.
         """
         super().__init__()
-        model_folder.check(Path(folder))
+        model_folder.require_valid(Path(folder))
         try:
-            with quiet(), validation.recorded() as loaded:
+            with quiet_libraries(), validation.record_loading() as loaded:
                 config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
                 has_head = is_cross_encoder(Path(folder))
                 if not has_head and new_head_seed is None:
@@ -60,7 +71,7 @@ class Reader(torch.nn.Module):
                 if new_head_seed is not None:
                     config.num_labels = 1
                     seed_all(new_head_seed)
-                self.match = match_label(Path(folder), config.id2label)
+                self.match = match_index(Path(folder), config.id2label)
                 # Some tokenizers do not say which text a token is of, though the model has learnt it. A model trained here is told,
                 # and its tokenizer is saved so; one from elsewhere is read as its own tokenizer has it, and others do.
                 types = new_head_seed is not None and getattr(config, "type_vocab_size", 0) > 1
@@ -74,21 +85,23 @@ class Reader(torch.nn.Module):
         except Exception as error:  # a damaged folder fails in dozens of ways
             raise UserError(f"{folder}: holds no model that can read pairs of texts ({type(error).__name__}: {error})") from None
         rows = self.model.get_input_embeddings().weight.shape[0]
-        validation.refuse(folder, validation.misfits(loaded, new_head=new_head_seed is not None))
-        validation.refuse(folder, validation.words(self.tokenizer, rows) or validation.weights(self.model))
-        self.longest = positions(self.model)
+        validation.raise_problems(folder, validation.loading_problems(loaded, new_head=new_head_seed is not None))
+        validation.raise_problems(
+            folder, validation.tokenizer_problems(self.tokenizer, rows) or validation.weight_problems(self.model)
+        )
+        self.longest = max_positions(self.model)
         self.eval()
         if new_head_seed is None:
-            validation.refuse(folder, self._trial())
+            validation.raise_problems(folder, self._trial())
         set_precision(self, precision)
         self.to(device())
 
     def _trial(self) -> list[str]:
         """What is wrong with the scores that the model, on the CPU and in fp32, gives for pairs that differ."""
-        ids = validation.probes(self.tokenizer, self.longest or 512)
+        ids = validation.probe_inputs(self.tokenizer, self.longest or 512)
         pad = self.tokenizer.pad_token_id or 0
-        features = padded(ids, pad, torch.device("cpu"))
-        return validation.tried(lambda: self._match(self.model(**features).logits.float())[:, None], "score")
+        features = pad_batch(ids, pad, torch.device("cpu"))
+        return validation.forward_problems(lambda: self._match(self.model(**features).logits.float())[:, None], "score")
 
     def ids(self, first: Sequence[str], second: Sequence[str], max_length: int) -> list[tuple[list[int], list[int]]]:
         """(token ids, token types) of each pair, truncated from the longer side at `limit(max_length)`."""
@@ -116,12 +129,12 @@ class Reader(torch.nn.Module):
 
     def features(self, pairs: Sequence[tuple[list[int], list[int]]]) -> dict[str, torch.Tensor]:
         """What the classifier is given, [pairs, longest] each."""
-        features = padded([ids for ids, _ in pairs], self.tokenizer.pad_token_id or 0, device())
+        features = pad_batch([ids for ids, _ in pairs], self.tokenizer.pad_token_id or 0, device())
         if "token_type_ids" in self.tokenizer.model_input_names:
-            features["token_type_ids"] = padded([types for _, types in pairs], 0, device())["input_ids"]
+            features["token_type_ids"] = pad_batch([types for _, types in pairs], 0, device())["input_ids"]
         return features
 
-    def forward(self, pairs: Sequence[tuple[list[int], list[int]]], small: int8.Body | None = None) -> torch.Tensor:
+    def forward(self, pairs: Sequence[tuple[list[int], list[int]]], small: int8.QuantizedTransformer | None = None) -> torch.Tensor:
         """Logits [pairs], fp32, in one pass: log-odds of a match, where there are several outputs; by `small`, in int8."""
         features = self.features(pairs)
         return self._match(small(features) if small else self.model(**features).logits.float())
@@ -135,8 +148,8 @@ class Reader(torch.nn.Module):
 
     def save(self, folder: Path) -> None:
         """A folder that `sentence_transformers.CrossEncoder` loads, too."""
-        self.model.config.update(SIGMOID)
-        with quiet():
+        self.model.config.update(SIGMOID_ACTIVATION)
+        with quiet_libraries():
             self.model.save_pretrained(folder)
             self.tokenizer.save_pretrained(folder)
         for file in folder.iterdir():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-SHARES = ("dropout_prob", "attention_dropout")  # attributes from which attention reads its own
+PROBABILITY_ATTRIBUTES = ("dropout_prob", "attention_dropout")  # attributes from which attention reads its own
 
 
 def set_dropout(module: torch.nn.Module, share: float) -> None:
@@ -12,14 +12,15 @@ def set_dropout(module: torch.nn.Module, share: float) -> None:
     for part in module.modules():
         if isinstance(part, torch.nn.Dropout):
             part.p = share
-        for name in SHARES:
+        for name in PROBABILITY_ATTRIBUTES:
             if isinstance(getattr(part, name, None), float):
                 setattr(part, name, share)
 
 
-def drops(module: torch.nn.Module) -> bool:
+def has_dropout(module: torch.nn.Module) -> bool:
     """Whether any layer of the module drops something."""
     return any(
-        (isinstance(part, torch.nn.Dropout) and part.p > 0) or any(getattr(part, name, None) not in (None, 0.0) for name in SHARES)
+        (isinstance(part, torch.nn.Dropout) and part.p > 0)
+        or any(getattr(part, name, None) not in (None, 0.0) for name in PROBABILITY_ATTRIBUTES)
         for part in module.modules()
     )

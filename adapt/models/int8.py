@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 Features = dict[str, "torch.Tensor"]
 
-AGREEMENT = 0.99  # Spearman with fp32 from which int8 is used
-CALIBRATION = 64  # texts that say how large activations get
-HELD = 200  # texts, others than these, on which int8 is held against fp32
-FEWEST = 5_000  # texts; for fewer, and short ones, quantising takes as long as it saves
+MIN_SPEARMAN = 0.99  # Spearman with fp32 from which int8 is used
+CALIBRATION_TEXTS = 64  # texts that say how large activations get
+VALIDATION_TEXTS = 200  # texts, others than these, on which int8 is held against fp32
+MIN_TEXTS = 5_000  # texts; for fewer, and short ones, quantising takes as long as it saves
 
 
-def missing() -> str:
+def missing_packages() -> str:
     """What is wrong and what to install where the backend is not there; "" where it is."""
     absent = [name for name in ("openvino", "nncf") if importlib.util.find_spec(name) is None]
     if not absent:
@@ -39,21 +39,21 @@ def missing() -> str:
     return f"precision int8 needs {' and '.join(absent)}: pip install 'adapt-embeddings[int8]', or use precision auto"
 
 
-def sample(texts: Sequence[str]) -> list[str]:
+def calibration_texts(texts: Sequence[str]) -> list[str]:
     """The texts to calibrate on, then those to hold against fp32: of the lowest hashes, so that their order does not matter."""
     import xxhash
 
-    return sorted(set(texts), key=lambda text: xxhash.xxh3_128_digest(text.encode()))[: CALIBRATION + HELD]
+    return sorted(set(texts), key=lambda text: xxhash.xxh3_128_digest(text.encode()))[: CALIBRATION_TEXTS + VALIDATION_TEXTS]
 
 
-def kind(texts: Sequence[str]) -> str:
+def cache_suffix(texts: Sequence[str]) -> str:
     """What sets vectors apart that a model calibrated on a sample of these texts gives."""
     import xxhash
 
-    return "-int8-" + xxhash.xxh3_64_hexdigest("\0".join(sample(texts)).encode())
+    return "-int8-" + xxhash.xxh3_64_hexdigest("\0".join(calibration_texts(texts)).encode())
 
 
-class Body:
+class QuantizedTransformer:
     """A transformer in int8: called with features [texts, longest], gives its first output, fp32."""
 
     def __init__(self, transformer: torch.nn.Module, streams: int, calibration: Sequence[Features]):
@@ -86,11 +86,11 @@ class Body:
         return torch.from_numpy(found.copy())  # the request writes into the same memory next time
 
 
-class Encoder:
+class QuantizedEncoder:
     """A sentence-transformers model whose transformer reads in int8, while pooling and all that follows stay as they are."""
 
-    def __init__(self, model: Any, body: Body):
-        self.tokenizer, self.rest, self.body, self.truncate_dim = model.tokenizer, list(model)[1:], body, model.truncate_dim
+    def __init__(self, model: Any, quantize: QuantizedTransformer):
+        self.tokenizer, self.rest, self.body, self.truncate_dim = model.tokenizer, list(model)[1:], quantize, model.truncate_dim
 
     def __call__(self, features: Features) -> Features:
         features = features | {"token_embeddings": self.body(features)}
@@ -99,15 +99,15 @@ class Encoder:
         return features
 
 
-def body(
+def quantize(
     transformer: torch.nn.Module,
     streams: int,
     count: int,
     job: Job,
     calibration: Callable[[], Sequence[Features]],
-    held: Callable[[Body | None], np.ndarray],
+    held: Callable[[QuantizedTransformer | None], np.ndarray],
     what: str,
-) -> Body | None:
+) -> QuantizedTransformer | None:
     """The transformer in int8; None, and a note that says why, where fp32 is to be used to read `count` texts.
 
     `streams`: how many threads may call it at once. `calibration` gives single texts' features; `held` numbers [n] of other texts
@@ -118,24 +118,24 @@ def body(
 
     from adapt.runtime.device import device
 
-    if missing():
-        raise UserError(missing())
+    if missing_packages():
+        raise UserError(missing_packages())
     if device().type != "cpu":
         job.note(f"int8 is for processors: reading as ever on {device().type}")
         return None
-    if count < FEWEST:
-        job.note(f"int8 pays from {FEWEST:,} texts on: these {count:,} are read in fp32")
+    if count < MIN_TEXTS:
+        job.note(f"int8 pays from {MIN_TEXTS:,} texts on: these {count:,} are read in fp32")
         return None
     try:
-        found = Body(transformer, streams, calibration())
+        found = QuantizedTransformer(transformer, streams, calibration())
         small, whole = held(found), held(None)
     except Exception as error:  # some kinds of model can't be converted, and OpenVINO says so in a dozen ways
         why = (str(error).strip() or type(error).__name__).splitlines()[-1]
         job.note(f"int8: this model can't be converted ({why}): reading in fp32")
         return None
     agreed, apart = float(spearmanr(small, whole).statistic), float(np.abs(small - whole).mean())
-    if not agreed >= AGREEMENT:  # nor where it is not a number
-        job.note(f"int8: Spearman of {what} with fp32 is {agreed:.4f}, below {AGREEMENT:g}: reading in fp32")
+    if not agreed >= MIN_SPEARMAN:  # nor where it is not a number
+        job.note(f"int8: Spearman of {what} with fp32 is {agreed:.4f}, below {MIN_SPEARMAN:g}: reading in fp32")
         return None
     job.note(f"reading in int8: Spearman of {what} with fp32 {agreed:.4f}, mean difference {apart:.4f}, on {len(whole):,}")
     return found
@@ -168,8 +168,8 @@ def _libraries():
 @contextlib.contextmanager
 def _silence():
     """Keep tracer's warnings and progress bars off the screen."""
-    from adapt.models.bi_encoder import quiet
+    from adapt.models.bi_encoder import quiet_libraries
 
-    with quiet(), warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+    with quiet_libraries(), warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         yield

@@ -7,15 +7,15 @@ from pathlib import Path
 import torch
 
 from adapt.errors import UserError
-from adapt.models.bi_encoder import open_encoder, save_encoder
+from adapt.models.bi_encoder import load_encoder, save_encoder
 
 
-def blend(old: Path, new: Path, share: float, target: Path) -> Path:
+def interpolate(old: Path, new: Path, share: float, target: Path) -> Path:
     """Save old + share · (new - old) in `target`: share 0 is the old model, 1 the new one.
 
     Raises UserError where the two have not the same weights by name and shape.
     """
-    first, second = open_encoder(old), open_encoder(new)
+    first, second = load_encoder(old), load_encoder(new)
     start, end = first.state_dict(), second.state_dict()
     differ = [name for name in {**start, **end} if name not in start or name not in end or start[name].shape != end[name].shape]
     if differ:

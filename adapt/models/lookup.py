@@ -20,15 +20,15 @@ BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9
 WEIGHTS = (".safetensors", ".bin")
 
 
-def locate(name: str, beside: Path | None = None, download: bool = True) -> Path:
+def find_model(name: str, beside: Path | None = None, download: bool = True) -> Path:
     """The folder that `name` stands for; raises UserError that says which places were looked at.
 
     `beside`: a folder that relative paths may start from, beside the working directory. With `download=False` the hub is not
-    asked. The bundled weights are checked by `verify` when work begins, not here: planning should take no time.
+    asked. The bundled weights are checked by `verify_weights` when work begins, not here: planning should take no time.
     """
     tried = []
     for folder in [Path(name).expanduser(), *([beside / name] if beside else [])]:
-        if (folder / "config.json").is_file() or model_folder.is_embedder(folder):
+        if (folder / "config.json").is_file() or model_folder.is_sentence_transformer(folder):
             return folder.resolve()
         tried.append(f"local folder {folder}" + (" (there, but without config.json)" if folder.is_dir() else " (not there)"))
     cached = _hub_cache(name)
@@ -59,12 +59,12 @@ def locate(name: str, beside: Path | None = None, download: bool = True) -> Path
     )
 
 
-def is_name(name: str, beside: Path | None = None) -> bool:
+def is_model_name(name: str, beside: Path | None = None) -> bool:
     """Whether a word in a recipe means a model, though nothing else is called so: a path, owner/name, or one that is here."""
     if "/" in name or name.startswith(("~", ".")):
         return True
     try:
-        return bool(locate(name, beside, download=False))
+        return bool(find_model(name, beside, download=False))
     except (UserError, OSError, ValueError):
         return False
 
@@ -91,7 +91,7 @@ def _hub_cache(name: str) -> Path | None:
     return None
 
 
-def verify(folder: Path) -> None:
+def verify_weights(folder: Path) -> None:
     """Check a folder for what a model needs (see `adapt.models.model_folder`), and its weights against what is known of them.
 
     The bundled weights have a published sha256, a model made here a receipt. Raises UserError with every problem.
@@ -106,7 +106,7 @@ def verify(folder: Path) -> None:
         return
     problems = digests.model_damage(folder)  # first: a damaged file is missing things, too
     if not problems:
-        model_folder.check(folder)
+        model_folder.require_valid(folder)
     if problems:
         raise UserError(
             f"{folder}: is damaged, by its {digests.RECEIPT}: {'; '.join(problems)}. Make it again with the command that made it; "
@@ -116,18 +116,18 @@ def verify(folder: Path) -> None:
 
 def is_model(folder: Path) -> bool:
     """Whether a folder is a model's: it lists modules, or weights lie beside a configuration (config.json alone is anybody's)."""
-    if model_folder.is_embedder(folder):
+    if model_folder.is_sentence_transformer(folder):
         return True
     return (folder / "config.json").is_file() and any((folder / name).is_file() for name in model_folder.WEIGHTS)
 
 
 def is_cross_encoder(folder: Path) -> bool:
     """Whether a model folder holds a sequence classifier."""
-    config = configuration(folder)
+    config = read_config(folder)
     return any("SequenceClassification" in str(name) for name in config.get("architectures") or ())
 
 
-def configuration(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path) -> dict[str, Any]:
     """config.json of a folder; empty where there is none that can be read (`adapt.models.model_folder` says so)."""
     try:
         found = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -140,9 +140,9 @@ def configuration(folder: Path) -> dict[str, Any]:
 ROLES = {"document": ("document", "passage", "corpus")}
 
 
-def width(folder: Path) -> int:
+def embedding_dimension(folder: Path) -> int:
     """Dimensions of a model's vectors, 768 where its files don't say."""
-    return model_folder.width(folder) or 768
+    return model_folder.embedding_dimension(folder) or 768
 
 
 def weight_bytes(folder: Path) -> int:
@@ -153,7 +153,7 @@ def weight_bytes(folder: Path) -> int:
     return 0
 
 
-def prompt(prompts: Mapping[str, str | None] | None, default: str | None, role: str) -> str:
+def prompt_for_role(prompts: Mapping[str, str | None] | None, default: str | None, role: str) -> str:
     """What stands before a `query`, a `document`, or ("") any other text: the role's prompt, else that named `default`."""
     prompts = prompts or {}
     own = (prompts.get(name) for name in ROLES.get(role, (role,)))

@@ -35,7 +35,7 @@ def set_precision(model: torch.nn.Module, precision: str = "auto") -> str:
     """
     resolved = resolve(precision)
     dtype = DTYPES.get(resolved)
-    for layer in layers(model):
+    for layer in transformer_layers(model):
         hooks = getattr(layer, "_adapt_precision", None)
         if hooks is not None:
             hooks.dtype = dtype
@@ -47,12 +47,12 @@ def set_precision(model: torch.nn.Module, precision: str = "auto") -> str:
     return resolved
 
 
-def for_inference(model: torch.nn.Module) -> None:
+def convert_for_inference(model: torch.nn.Module) -> None:
     """Store the weights of linear layers in the precision in which `model`'s layers compute: for inference alone.
 
     The results are the same to the bit, for they were rounded at every call. Of each 1,024 tokens that saves reading 64 MB.
     """
-    for layer in layers(model):
+    for layer in transformer_layers(model):
         hooks = getattr(layer, "_adapt_precision", None)
         if hooks is None or hooks.dtype is None:
             continue
@@ -61,19 +61,19 @@ def for_inference(model: torch.nn.Module) -> None:
                 part.to(hooks.dtype).requires_grad_(False)
 
 
-def dtype_of(model: torch.nn.Module) -> torch.dtype:
+def compute_dtype(model: torch.nn.Module) -> torch.dtype:
     """The type in which the layers of `model` multiply; fp32 where it has none, or none was set."""
-    hooks = [getattr(layer, "_adapt_precision", None) for layer in layers(model)]
+    hooks = [getattr(layer, "_adapt_precision", None) for layer in transformer_layers(model)]
     return next((found.dtype for found in hooks if found is not None and found.dtype is not None), torch.float32)
 
 
-def layers(model: torch.nn.Module) -> Iterator[torch.nn.Module]:
+def transformer_layers(model: torch.nn.Module) -> Iterator[torch.nn.Module]:
     """The layers of the transformers in `model`: the members of its outermost module lists that have a linear layer."""
     for child in model.children():
         if isinstance(child, torch.nn.ModuleList):
             yield from (layer for layer in child if any(isinstance(part, torch.nn.Linear) for part in layer.modules()))
         else:
-            yield from layers(child)
+            yield from transformer_layers(child)
 
 
 _entered = threading.local()  # a model may be used by several threads at once

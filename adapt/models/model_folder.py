@@ -10,8 +10,8 @@ from typing import Any
 
 from adapt.errors import UserError
 
-READ_FIRST = ("Transformer", "StaticEmbedding")
-AFTER = ("Pooling", "Dense", "Normalize", "LayerNorm", "Dropout", "WeightedLayerPooling", "CNN")
+FIRST_MODULES = ("Transformer", "StaticEmbedding")
+LATER_MODULES = ("Pooling", "Dense", "Normalize", "LayerNorm", "Dropout", "WeightedLayerPooling", "CNN")
 CONFIGURED = ("Pooling", "Dense", "LayerNorm", "WeightedLayerPooling", "CNN")  # modules that have a config.json of their own
 SIMILARITIES = ("cosine", "dot", "euclidean", "manhattan")
 TOKENIZERS = (
@@ -24,12 +24,12 @@ TOKENIZERS = (
     "vocab-src.json",
     "vocabulary.txt",
 )
-LEAST = 3  # tokens: those that mark the begin and the end of a text, and one of the text
-SIZES = ("num_hidden_layers", "num_layers", "n_layers", "n_layer")
+MIN_TOKENS = 3  # tokens: those that mark the begin and the end of a text, and one of the text
+LAYER_COUNTS = ("num_hidden_layers", "num_layers", "n_layers", "n_layer")
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 
 
-def check(folder: Path) -> None:
+def require_valid(folder: Path) -> None:
     """Raise UserError with every problem of a model's folder that can be seen without loading the model.
 
     Nothing in the folder is executed: a module whose class is none of sentence-transformers' own is such a problem.
@@ -39,7 +39,7 @@ def check(folder: Path) -> None:
         raise UserError(found)
 
 
-def is_embedder(folder: Path) -> bool:
+def is_sentence_transformer(folder: Path) -> bool:
     """Whether a folder holds a finished embedder, which says how to pool, and no plain language model."""
     return (folder / "modules.json").is_file()
 
@@ -48,7 +48,7 @@ def problems(folder: Path) -> list[str]:
     """What is wrong with a model's folder, a sentence each; empty where nothing is."""
     found: list[str] = []
     _settings(folder, found)
-    if not is_embedder(folder):
+    if not is_sentence_transformer(folder):
         _transformer(folder, found)
         return found
     modules = _modules(folder, found)
@@ -62,42 +62,42 @@ def problems(folder: Path) -> list[str]:
             _json(place / "config.json", found, required=True)
             found += _weights(place) if name == "Dense" else []
     names = [name for name, _ in modules]
-    if names and names[0] not in READ_FIRST:
-        found.append(f"its first module is {names[0]}; models are read that begin with {' or '.join(READ_FIRST)}")
+    if names and names[0] not in FIRST_MODULES:
+        found.append(f"its first module is {names[0]}; models are read that begin with {' or '.join(FIRST_MODULES)}")
     elif names and names[0] == "Transformer" and "Pooling" not in names:
         found.append("modules.json names no Pooling, so that texts get no vector")
-    if again := [name for name in names[1:] if name in READ_FIRST]:
+    if again := [name for name in names[1:] if name in FIRST_MODULES]:
         found.append(f"modules.json names {again[0]} behind its first module, where nothing reads it")
     if "Normalize" in names and "Pooling" in names[names.index("Normalize") :]:
         found.append("modules.json names Normalize before Pooling, so that there is no vector to normalise yet")
     return found
 
 
-def settings(folder: Path) -> dict[str, Any]:
+def st_config(folder: Path) -> dict[str, Any]:
     """What config_sentence_transformers.json says; empty where there is none."""
     return _json(folder / "config_sentence_transformers.json", [])
 
 
 def similarity(folder: Path) -> str:
     """How the model's own configuration compares vectors: cosine (where it says nothing), dot, euclidean or manhattan."""
-    return settings(folder).get("similarity_fn_name") or "cosine"
+    return st_config(folder).get("similarity_fn_name") or "cosine"
 
 
 def truncate_dim(folder: Path) -> int | None:
     """How many of its first dimensions the model's settings keep (Matryoshka); None where they keep all."""
-    found = settings(folder).get("truncate_dim")
+    found = st_config(folder).get("truncate_dim")
     return found if isinstance(found, int) and not isinstance(found, bool) and found > 0 else None
 
 
-def truncation(folder: Path) -> str:
+def truncation_note(folder: Path) -> str:
     """What to say of a model whose settings keep its first dimensions alone; "" of any other."""
     kept = truncate_dim(folder)
     return "" if kept is None else f"its embeddings are truncated to {kept} dimensions (truncate_dim of its settings)"
 
 
-def width(folder: Path) -> int | None:
+def embedding_dimension(folder: Path) -> int | None:
     """Dimensions of an embedder's vectors, or of a plain language model's hidden states, by its files alone; None if unknown."""
-    modules = _modules(folder, []) if is_embedder(folder) else [("Transformer", folder)]
+    modules = _modules(folder, []) if is_sentence_transformer(folder) else [("Transformer", folder)]
     found: int | None = None
     for name, place in modules:
         config = _json(place / "config.json", [])
@@ -124,7 +124,7 @@ def _size(values: Mapping[Any, Any], *names: Any) -> int | None:
     return next((values[name] for name in names if type(values.get(name)) is int and values[name] > 0), None)
 
 
-def remarks(folder: Path, name: str, of_dot: str, of_others: str) -> list[str]:
+def similarity_notes(folder: Path, name: str, of_dot: str, of_others: str) -> list[str]:
     """What to say of how a model's vectors are compared here, a sentence each, where its own settings ask for something else.
 
     `name` is what the user calls it; `of_dot` says what is done with a model of dot products, `of_others` with euclidean and
@@ -132,7 +132,7 @@ def remarks(folder: Path, name: str, of_dot: str, of_others: str) -> list[str]:
     """
     own = similarity(folder)
     found = [] if own == "cosine" else [f"{name}: its own similarity is {own}; {of_dot if own == 'dot' else of_others}"]
-    return [*found, *(f"{name}: {said}" for said in (truncation(folder),) if said)]
+    return [*found, *(f"{name}: {said}" for said in (truncation_note(folder),) if said)]
 
 
 def stored_types(folder: Path) -> set[str]:
@@ -211,11 +211,11 @@ def _modules(folder: Path, found: list[str]) -> list[tuple[str, Path]]:
         place = folder / path
         if package.split(".")[0] != "sentence_transformers":
             found.append(f"module {kind!r} is code of the model's own, which is never executed")
-        elif name not in (*READ_FIRST, *AFTER):
-            found.append(f"module {name} is not supported; supported: {', '.join((*READ_FIRST, *AFTER))}")
+        elif name not in (*FIRST_MODULES, *LATER_MODULES):
+            found.append(f"module {name} is not supported; supported: {', '.join((*FIRST_MODULES, *LATER_MODULES))}")
         elif not place.resolve().is_relative_to(folder.resolve()):
             found.append(f"module {name} has the path {path!r}, outside the model's folder")
-        elif not place.is_dir() and name in (*READ_FIRST, *CONFIGURED):
+        elif not place.is_dir() and name in (*FIRST_MODULES, *CONFIGURED):
             found.append(f"module {name} should be in {path!r}, which is missing")
         else:
             named.append((name, place))
@@ -230,11 +230,13 @@ def _transformer(place: Path, found: list[str]) -> None:
     config = _json(place / "config.json", found, required=True)
     if (place / "config.json").is_file() and not isinstance(config.get("model_type"), str):
         found.append("holds no model that is known: config.json names no model_type")
-    if nought := [name for name in SIZES if name in config and config[name] in (0, False, None)]:
+    if nought := [name for name in LAYER_COUNTS if name in config and config[name] in (0, False, None)]:
         found.append(f"config.json gives {nought[0]} as {json.dumps(config[nought[0]])}: a network without layers reads nothing")
     limit = _json(place / "sentence_bert_config.json", found).get("max_seq_length")
-    if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < LEAST):
-        found.append(f"max_seq_length in sentence_bert_config.json is {limit!r}; it must be a whole number of at least {LEAST}")
+    if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < MIN_TOKENS):
+        found.append(
+            f"max_seq_length in sentence_bert_config.json is {limit!r}; it must be a whole number of at least {MIN_TOKENS}"
+        )
     found += _weights(place)
     if not any((place / name).is_file() for name in TOKENIZERS) and not any(place.glob("*.model")) and not any(place.glob("*.spm")):
         found.append(f"holds no tokenizer (none of {', '.join(TOKENIZERS[:3])}, *.model)")

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from adapt.models import model_folder
-from adapt.models.lookup import configuration, prompt
+from adapt.models.lookup import prompt_for_role, read_config
 
 
 def default_pooling(folder: Path) -> str:
@@ -18,7 +18,7 @@ def default_pooling(folder: Path) -> str:
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL
     from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES as MASKED
 
-    config = configuration(folder)
+    config = read_config(folder)
     kind = str(config.get("model_type"))
     if config.get("is_encoder_decoder") or kind in ("t5", "mt5", "umt5", "longt5"):
         return "mean"
@@ -29,15 +29,15 @@ def default_pooling(folder: Path) -> str:
 POOLED = {"cls": "that of its first token (CLS)", "lasttoken": "that of its last token", "mean": "the mean of its tokens'"}
 
 
-def chosen(folder: Path, name: str) -> list[str]:
+def default_notes(folder: Path, name: str) -> list[str]:
     """Sentences on what was chosen for a model: the pooling that its folder does not name, the prompts in use, or that none are."""
     found = []
-    if not model_folder.is_embedder(folder):
+    if not model_folder.is_sentence_transformer(folder):
         words = POOLED[default_pooling(folder)]
         found.append(f"{name}: a plain language model, which names no pooling: a text's vector is {words}")
-    settings = model_folder.settings(folder)
+    settings = model_folder.st_config(folder)
     known, default = settings.get("prompts") or {}, settings.get("default_prompt_name")
-    used = {role: text for role in ("query", "document") if (text := prompt(known, default, role))}
+    used = {role: text for role in ("query", "document") if (text := prompt_for_role(known, default, role))}
     if used:
         found.append(f"{name}: prompts in use: {', '.join(f'{text!r} before a {role}' for role, text in used.items())}")
     elif re.search(r"(^|[-_/])e5([-_]|$)", name.lower()):

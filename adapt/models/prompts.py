@@ -9,7 +9,7 @@ import torch
 from sentence_transformers.sentence_transformer.modules.pooling import Pooling
 
 
-class PromptlessPooling(Pooling):
+class PromptExcludingPooling(Pooling):
     """Pooling with `include_prompt: false` that finds each text's own prompt by its token ids: those of a batch may differ."""
 
     def __init__(self, given: Pooling, tokenizer: Any, prompts: Sequence[str]):

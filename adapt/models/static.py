@@ -10,10 +10,10 @@ from sentence_transformers.sentence_transformer.modules.static_embedding import 
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
-LONGEST = 100_000  # tokens; a mean over words has no limit of its own
+MAX_TOKENS = 100_000  # tokens; a mean over words has no limit of its own
 
 
-class Static(StaticEmbedding):
+class PaddedStaticEmbedding(StaticEmbedding):
     """sentence-transformers' StaticEmbedding that reads `input_ids` and `attention_mask` [texts, longest], and saves as ever."""
 
     def __init__(self, given: StaticEmbedding):
@@ -25,7 +25,7 @@ class Static(StaticEmbedding):
 
     @property
     def max_seq_length(self) -> int:
-        return LONGEST
+        return MAX_TOKENS
 
     def forward(self, features: dict[str, torch.Tensor], **kwargs: Any) -> dict[str, torch.Tensor]:
         if "offsets" not in features:

@@ -18,9 +18,9 @@ from transformers import PreTrainedModel
 
 from adapt.errors import UserError
 
-PROBES, TOKENS = 8, 6  # inputs of so many words of the vocabulary each
-SAME = 2e-5  # distance of unit vectors, or of scores, up to which a difference is rounding in fp32
-SHOWN = 3  # names listed of each kind
+PROBE_COUNT, PROBE_TOKENS = 8, 6  # inputs of so many words of the vocabulary each
+ROUNDING = 2e-5  # distance of unit vectors, or of scores, up to which a difference is rounding in fp32
+MAX_NAMES = 3  # names listed of each kind
 NEW_HEADS = (
     "classifier",
     "classification_head",
@@ -46,7 +46,7 @@ class Loaded:
 
 
 @contextmanager
-def recorded() -> Iterator[list[Loaded]]:
+def record_loading() -> Iterator[list[Loaded]]:
     """Every network that transformers loads within: with `output_loading_info`, which libraries in between do not ask for."""
     found: list[Loaded] = []
     with _patched:
@@ -67,7 +67,7 @@ def recorded() -> Iterator[list[Loaded]]:
             PreTrainedModel.from_pretrained = usual  # type: ignore[method-assign]
 
 
-def misfits(loaded: Iterable[Loaded], new_head: bool = False, unused: Sequence[str] = ()) -> list[str]:
+def loading_problems(loaded: Iterable[Loaded], new_head: bool = False, unused: Sequence[str] = ()) -> list[str]:
     """How weights and configuration differ, a sentence for each kind; empty where they agree.
 
     `new_head`: a head on top of the network may be missing or of another size, since it is about to be trained. `unused`: parts
@@ -99,7 +99,7 @@ def misfits(loaded: Iterable[Loaded], new_head: bool = False, unused: Sequence[s
     return found
 
 
-def not_finite(named: Iterable[tuple[str, torch.Tensor]]) -> list[str]:
+def non_finite_names(named: Iterable[tuple[str, torch.Tensor]]) -> list[str]:
     """The names of floating-point tensors that hold NaN or infinity."""
     found = []
     for name, tensor in named:
@@ -110,16 +110,16 @@ def not_finite(named: Iterable[tuple[str, torch.Tensor]]) -> list[str]:
     return found
 
 
-def weights(model: torch.nn.Module) -> list[str]:
+def weight_problems(model: torch.nn.Module) -> list[str]:
     """What is wrong with a model's numbers, a sentence; empty where all are finite."""
     named = list(model.state_dict().items())
-    names = not_finite(named)
+    names = non_finite_names(named)
     return (
         [f"gives no finite vectors: {len(names)} of {len(named)} weights hold NaN or infinity: {_listed(names)}"] if names else []
     )
 
 
-def words(tokenizer: Any, rows: int) -> list[str]:
+def tokenizer_problems(tokenizer: Any, rows: int) -> list[str]:
     """What is wrong with a tokenizer for a network with `rows` word embeddings; empty where nothing is."""
     vocabulary = tokenizer.get_vocab()
     if not set(vocabulary) - set(getattr(tokenizer, "all_special_tokens", ())):
@@ -129,47 +129,49 @@ def words(tokenizer: Any, rows: int) -> list[str]:
     return []
 
 
-def probes(tokenizer: Any, limit: int) -> list[list[int]]:
+def probe_inputs(tokenizer: Any, limit: int) -> list[list[int]]:
     """Token ids of inputs that differ, of words drawn from the vocabulary: a network is tried whatever its language."""
     special = set(tokenizer.all_special_ids)
     ids = sorted(set(tokenizer.get_vocab().values()) - special)
     around = tokenizer("")["input_ids"]
     before = around[: -(-len(around) // 2)]
-    room = max(1, min(TOKENS, limit - len(around)))
+    room = max(1, min(PROBE_TOKENS, limit - len(around)))
     drawn = [
-        ids[(7919 * (1 + number) + 104729 * place * (1 + number)) % len(ids)] for number in range(PROBES) for place in range(room)
+        ids[(7919 * (1 + number) + 104729 * place * (1 + number)) % len(ids)]
+        for number in range(PROBE_COUNT)
+        for place in range(room)
     ]
-    return [[*before, *drawn[i * room : (i + 1) * room], *around[len(before) :]] for i in range(PROBES)]
+    return [[*before, *drawn[i * room : (i + 1) * room], *around[len(before) :]] for i in range(PROBE_COUNT)]
 
 
-def spread(vectors: torch.Tensor) -> float:
+def max_distance(vectors: torch.Tensor) -> float:
     """The largest distance of any two rows of [n, d], scaled to unit length, 0 to 2; NaN where one is not finite."""
     unit = torch.nn.functional.normalize(vectors.float(), dim=1)
     return float(torch.cdist(unit, unit, compute_mode="donot_use_mm_for_euclid_dist").max())
 
 
-def answers(found: torch.Tensor, what: str) -> list[str]:
+def output_problems(found: torch.Tensor, what: str) -> list[str]:
     """What is wrong with the vectors [n, d] (or scores [n, 1]) of inputs that differ; `what`: "vector" or "score"."""
     broken = int((~torch.isfinite(found)).any(1).sum())
     if broken:
         return [f"gives no finite {what}s: {broken} of {len(found)} {what}s of a probe hold NaN or infinity"]
-    apart = spread(found) if what == "vector" else float(found.max() - found.min())
-    if len(found) > 1 and apart <= SAME:
+    apart = max_distance(found) if what == "vector" else float(found.max() - found.min())
+    if len(found) > 1 and apart <= ROUNDING:
         return [f"gives every text the same {what}" if what == "vector" else f"gives every pair the same {what}"]
     return []
 
 
-def refuse(folder: Path, found: Sequence[str]) -> None:
+def raise_problems(folder: Path, found: Sequence[str]) -> None:
     """Raise UserError with every problem of a model's folder, where there is one."""
     if found:
         raise UserError([f"{folder}: {problem}" for problem in found])
 
 
-def tried(forward: Callable[[], torch.Tensor], what: str) -> list[str]:
+def forward_problems(forward: Callable[[], torch.Tensor], what: str) -> list[str]:
     """What is wrong with a model's answers to a probe; also where it can't be computed."""
     try:
         with torch.no_grad(), torch.autocast("cpu", enabled=False):
-            return answers(forward().float(), what)
+            return output_problems(forward().float(), what)
     except (RuntimeError, IndexError, KeyError, TypeError, ValueError, AttributeError) as error:
         why = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
         return [f"can't read a text: its parts do not fit each other ({type(error).__name__}: {why})"]
@@ -180,4 +182,4 @@ def _kind(name: str) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+    return ", ".join(names[:MAX_NAMES]) + (f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else "")

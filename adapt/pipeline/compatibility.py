@@ -22,8 +22,8 @@ def named_models(recipe: Recipe, download: bool) -> dict[str, Encoder | CrossEnc
         for name, kinds in step.models.items():
             where = f"{recipe.file}: step '{step.id}': {next(param for param, names in step.inputs.items() if name in names)}"
             try:
-                folder = lookup.locate(name, recipe.file.parent, download)
-                model_folder.check(folder)
+                folder = lookup.find_model(name, recipe.file.parent, download)
+                model_folder.require_valid(folder)
             except UserError as error:
                 problems += [f"{where}: {problem}" for problem in error.problems]
                 continue
@@ -37,7 +37,7 @@ def named_models(recipe: Recipe, download: bool) -> dict[str, Encoder | CrossEnc
 
 def architecture(folder: Path) -> Mapping[str, Any]:
     """config.json of a model's transformer; empty where there is none."""
-    return lookup.configuration(folder) or lookup.configuration(folder / "0_Transformer")
+    return lookup.read_config(folder) or lookup.read_config(folder / "0_Transformer")
 
 
 def refuse_misfits(recipe: Recipe, base: Path, named: Mapping[str, Encoder | CrossEncoder]) -> None:
@@ -76,4 +76,4 @@ class _Facts:
 
 
 def _facts(folder: Path) -> _Facts:
-    return _Facts(folder, model_folder.is_embedder(folder), model_folder.width(folder))
+    return _Facts(folder, model_folder.is_sentence_transformer(folder), model_folder.embedding_dimension(folder))

@@ -23,7 +23,7 @@ from adapt.pipeline.measurements import Measures, scores_pairs
 from adapt.pipeline.plan import Plan, Planned
 from adapt.recipe import Recipe
 from adapt.recipe.wiring import DATA_KINDS
-from adapt.records import CrossEncoder, Encoder, Joined
+from adapt.records import ConcatSequence, CrossEncoder, Encoder
 from adapt.runtime.precision import resolve
 from adapt.storage.store import Store
 
@@ -52,7 +52,7 @@ class Steps:
         """Do every line of the plan; the key of the model as the last step left it."""
         if any(not line.cached for line in self.plan.lines):
             for model in (Encoder(self.plan.folder), *self.plan.others.values()):
-                lookup.verify(model.path)
+                lookup.verify_weights(model.path)
             stage_runner.base(self.plan.folder, self.recipe, self.job)
         self._make_data()
         self._survey()
@@ -106,7 +106,7 @@ class Steps:
             self._check(line.name, line.key)
         else:
             self.made[line.key] = folder / FILES[line.kind]
-        embedding_cache.told(self.job)
+        embedding_cache.report_problems(self.job)
         self.steps.append(
             {
                 "step": line.name,
@@ -146,7 +146,7 @@ class Steps:
         found = [self.made[key] for key in keys]
         if not isinstance(found[0], Path):
             return found[0]
-        return Joined([files.read(path, next(k for k, file in FILES.items() if file == path.name)) for path in found])
+        return ConcatSequence([files.read(path, next(k for k, file in FILES.items() if file == path.name)) for path in found])
 
     def _data(self, name: str, job: Job, said: dict[str, Any]) -> Sequence[Any]:
         """One of the recipe's data: read, limited, without repeats and without what the checks hold out.
@@ -221,7 +221,7 @@ class Steps:
         self.measured[key] = found
         if not labeller:
             self._examine(name, key)
-        embedding_cache.told(self.job)
+        embedding_cache.report_problems(self.job)
         self.listener(Event("check", name, {"measured": found}))
 
     def _examine(self, name: str, key: str) -> None:
@@ -257,9 +257,9 @@ class Steps:
         def at(share: float, where: Path) -> gate.Verdict:
             measured = self.measured[after] if share else self.measured[before]
             if 0 < share < 1:
-                from adapt.models.interpolation import blend
+                from adapt.models.interpolation import interpolate
 
-                blend(self.made[before].path, self.made[after].path, share, where / f"blend-{share:g}")
+                interpolate(self.made[before].path, self.made[after].path, share, where / f"blend-{share:g}")
                 self.made["blend"] = Encoder(where / f"blend-{share:g}")
                 measured = self.measure("blend", "dev")
                 self.listener(Event("check", f"{line.name} at {share:g}", {"measured": measured}))

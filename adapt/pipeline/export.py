@@ -62,15 +62,15 @@ def hand_over(steps: Steps, folder: Path, found: Mapping[str, Any]) -> None:
 def _copy(folder: Path, making: Path) -> None:
     """A model's folder without its old card and receipt, and without pickles: weights that are pickled only become safetensors."""
     pickled = {file.parent for file in folder.rglob("*.bin")} - {file.parent for file in folder.rglob("*.safetensors")}
-    if model_folder.is_embedder(folder) and not pickled:
+    if model_folder.is_sentence_transformer(folder) and not pickled:
         shutil.copytree(folder, making, ignore=shutil.ignore_patterns(*NOT_COPIED))
         copied = {file: (making / file.relative_to(folder)) for file in folder.rglob("*.safetensors")}
         if bad := [str(other) for file, other in copied.items() if digests.of_file(file) != digests.of_file(other)]:
             raise OSError(errno.EIO, "what was copied there differs from its source", bad[0])
     else:  # also a plain language model whose every step was set back: it still leaves as an embedder
-        from adapt.models.bi_encoder import open_encoder, save_encoder
+        from adapt.models.bi_encoder import load_encoder, save_encoder
 
-        save_encoder(open_encoder(folder), making)
+        save_encoder(load_encoder(folder), making)
     if not list(making.rglob("*.safetensors")):
         raise UserError(f"{folder}: holds no weights to hand over; give a base model with its weights")
 

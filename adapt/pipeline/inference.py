@@ -10,7 +10,7 @@ from adapt.files.paths import refuse_inputs
 from adapt.inference import cache_folder
 from adapt.job import Event, Job, Listener
 from adapt.models import int8, lookup, model_folder
-from adapt.models.coverage import warnings_on
+from adapt.models.coverage import coverage_warnings
 from adapt.records import Text
 from adapt.runtime.precision import InferencePrecision
 from adapt.storage import arrays
@@ -31,11 +31,11 @@ def embed_file(model: str, texts: str, out: Path, listener: Listener, precision:
     _able(precision)
     require_place(out)
     found: list[Text] = files.read(texts, "texts")
-    folder = lookup.locate(model)
-    lookup.verify(folder)
-    for text in warnings_on(Path(texts).name, folder, [t.text for t in found]):
+    folder = lookup.find_model(model)
+    lookup.verify_weights(folder)
+    for text in coverage_warnings(Path(texts).name, folder, [t.text for t in found]):
         listener(Event("note", text))
-    require(out, 4 * lookup.width(folder) * len(found), f"{len(found):,} vectors")
+    require(out, 4 * lookup.embedding_dimension(folder) * len(found), f"{len(found):,} vectors")
     job = Job(listener=listener)
     vectors = embed(folder, [t.text for t in found], job, "document", precision=precision, unit=_unit(folder, job))
     with replacing(out) as aside:
@@ -62,12 +62,12 @@ def search_file(
         raise UserError('the query is empty; give a text to search for: adapt search --model MODEL --corpus FILE "a question"')
     _able(precision)
     found: list[Text] = files.read(corpus, "texts")
-    folder = lookup.locate(model)
-    lookup.verify(folder)
-    job, before = Job(listener=listener, embedding_cache=cache_folder.vectors()), cache_folder.size()
+    folder = lookup.find_model(model)
+    lookup.verify_weights(folder)
+    job, before = Job(listener=listener, embedding_cache=cache_folder.embeddings_folder()), cache_folder.size()
     unit = _unit(folder, job)
     passages = embed(folder, [t.text for t in found], job, "document", precision=precision, unit=unit)
-    cache_folder.tell_size(job, before)
+    cache_folder.report_size(job, before)
     indices, scores = dense.top(
         embed(folder, [query], Job(listener=listener), "query", precision=precision, unit=unit), passages, top
     )
@@ -76,11 +76,11 @@ def search_file(
 
 def _unit(folder: Path, job: Job) -> bool:
     """Whether the model's vectors are brought to unit length; notes where its own settings differ from what is done."""
-    for remark in model_folder.remarks(folder, str(folder), "vectors keep their length", "cosine is used"):
+    for remark in model_folder.similarity_notes(folder, str(folder), "vectors keep their length", "cosine is used"):
         job.note(remark)
     return model_folder.similarity(folder) != "dot"
 
 
 def _able(precision: InferencePrecision) -> None:
-    if precision == "int8" and int8.missing():
-        raise UserError(int8.missing())  # before anything is read
+    if precision == "int8" and int8.missing_packages():
+        raise UserError(int8.missing_packages())  # before anything is read

@@ -44,7 +44,7 @@ def row(source: str, texts: Sequence[str], folder: Path, notes: Sequence[str], s
 
     `rejected`: of a check's data, the file that holds the skipped rows.
     """
-    found = coverage.coverage(folder, texts)
+    found = coverage.tokenizer_coverage(folder, texts)
     return {
         "source": source, "notes": list(notes), "skipped": skipped, "rejected": rejected, **(found.as_row() if found else {}),
     }  # fmt: skip
@@ -148,7 +148,7 @@ def preview(recipe: Recipe) -> list[str]:
 
     Raises UserError with the problems of every file.
     """
-    folder = lookup.locate(recipe.model, recipe.file.parent, download=False)
+    folder = lookup.find_model(recipe.model, recipe.file.parent, download=False)
     rows, left, problems = [], [], []
     for name, source, read, options in _readers(recipe):
         if _is_remote(source):

@@ -16,7 +16,7 @@ from adapt.errors import UserError
 from adapt.inference import cache_folder, embedding_cache
 from adapt.job import Event, Job, Listener, ignore_events
 from adapt.models import lookup, model_folder
-from adapt.models.coverage import warnings_on
+from adapt.models.coverage import coverage_warnings
 from adapt.pipeline.input_report import texts_of_check
 from adapt.recipe import CheckSpec
 from adapt.records import CrossEncoder, Encoder
@@ -41,7 +41,7 @@ class OnDisk:
     def embed(self, texts: Sequence[str], role: str = ""):
         """Vectors [texts, d] whose dot products are the similarity: unit vectors, of a dot-product model as long as they are."""
         unit = self.by == "cosine" or not by_dot(self.folder)
-        found = embedding_cache.kept(self.folder, texts, self.job.embedding_cache, role, unit)
+        found = embedding_cache.cached_embeddings(self.folder, texts, self.job.embedding_cache, role, unit)
         if found is None:
             from adapt.inference.encoding import embed  # takes seconds to import, and has nothing to do where all are cached
 
@@ -208,21 +208,21 @@ def measure_each(
     measured on pairs only. Raises UserError where a model is not found, before any is measured.
     """
     asked: list[Encoder | CrossEncoder] = []
-    for folder in map(lookup.locate, names):
-        lookup.verify(folder)
+    for folder in map(lookup.find_model, names):
+        lookup.verify_weights(folder)
         asked.append(CrossEncoder(folder) if lookup.is_cross_encoder(folder) else Encoder(folder))
         if isinstance(asked[-1], CrossEncoder) and any(not scores_pairs(kind) for kind, _ in wanted.values()):
             raise UserError(
                 f"{folder}: is a cross-encoder, which scores pairs and has no vectors; measure it with --sts or --pairs"
             )
     for folder in (model.path for model in asked):
-        for remark in model_folder.remarks(folder, str(folder), "measured by it", "measured by cosine"):
+        for remark in model_folder.similarity_notes(folder, str(folder), "measured by it", "measured by cosine"):
             listener(Event("note", remark))
-    measures, before = Measures(Job(listener=listener, embedding_cache=cache_folder.vectors())), cache_folder.size()
+    measures, before = Measures(Job(listener=listener, embedding_cache=cache_folder.embeddings_folder())), cache_folder.size()
     for check, (kind, source) in wanted.items():
         texts = texts_of_check(kind, measures.read(kind, source, split))
-        for text in dict.fromkeys(text for model in asked for text in warnings_on(check, model.path, texts)):
+        for text in dict.fromkeys(text for model in asked for text in coverage_warnings(check, model.path, texts)):
             measures.job.note(text)
     found = [{check: measures.of(model, kind, source, split) for check, (kind, source) in wanted.items()} for model in asked]
-    cache_folder.tell_size(measures.job, before)
+    cache_folder.report_size(measures.job, before)
     return found

@@ -54,7 +54,7 @@ def write(
     problems += [p for name, task in tasks.items() if name in wanted and (p := _problem(name, task, wanted[name][0]))]
     if problems:
         raise UserError(problems)
-    place = lookup.locate(model)
+    place = lookup.find_model(model)
     name, revision = model_name(model), lookup.weights_digest(place)
     target = folder / "results" / name.replace("/", "__") / revision
     size = speed.size(place)

@@ -86,8 +86,8 @@ def make(recipe: Recipe, store: Store, until: str | None = None, fresh: Sequence
     for option, name in [("--until", until), *(("--fresh", f) for f in fresh)]:
         if name is not None and name not in ids:
             raise UserError(f"{option} {name}: the recipe has no such step. Its steps: {', '.join(ids)}")
-    folder = lookup.locate(recipe.model, recipe.file.parent, download)
-    model_folder.check(folder)
+    folder = lookup.find_model(recipe.model, recipe.file.parent, download)
+    model_folder.require_valid(folder)
     base = key_of({"weights": lookup.weights_digest(folder)})
     named = compatibility.named_models(recipe, download)
     compatibility.refuse_misfits(recipe, folder, named)

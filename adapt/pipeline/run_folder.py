@@ -58,7 +58,7 @@ def needed(recipe: Recipe, model: Path, lines: Sequence[Planned], out: Path) -> 
     due = [line for line in lines if not line.cached]
     if not due:
         return 0, 0
-    weights, width = lookup.weight_bytes(model), lookup.width(model)
+    weights, width = lookup.weight_bytes(model), lookup.embedding_dimension(model)
     made = [line for line in due if line.step and line.kind in ("encoder", "cross-encoder")]
     encoders = 1 + sum(line.kind == "encoder" for line in due if line.step)
     sources = {

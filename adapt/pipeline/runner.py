@@ -43,8 +43,8 @@ def run(
         for phrase in published.changes(out) if store.process_group.is_main_process else ():
             listener(Event("note", f"{out}: {phrase}; it is written again"))
         if store.process_group.is_main_process:  # what is damaged is reported now, and not by the run that happens to need it
-            embedding_cache.drop_damaged(out / "vectors")
-            embedding_cache.told(Job(listener=listener))
+            embedding_cache.delete_damaged(out / "vectors")
+            embedding_cache.report_problems(Job(listener=listener))
         sweep: list[dict[str, Any]] = []
         branches: list[dict[str, Any]] = []
         if until is None:
@@ -132,7 +132,7 @@ def ablate(
 
 def _require_room(recipe: Recipe, store: Store, until: str | None, fresh: Sequence[str], listener: Listener) -> None:
     """Say what the run needs on the disk; raises UserError where that is more than is free, before any work."""
-    model = lookup.locate(recipe.model, recipe.file.parent)
+    model = lookup.find_model(recipe.model, recipe.file.parent)
     lines = planning.all_lines(recipe, store, until, fresh)
     if store.process_group.is_main_process and any(not line.cached for line in lines):
         listener(Event("note", run_folder.require_room(recipe, model, lines, store.root)))

@@ -12,10 +12,10 @@ from adapt.errors import UserError
 from adapt.files.paths import refuse_inputs
 from adapt.job import Job, Listener
 from adapt.models import lookup, model_folder
-from adapt.models.coverage import warnings_on
+from adapt.models.coverage import coverage_warnings
 from adapt.pipeline import compatibility, stage_runner
 from adapt.pipeline.input_report import texts_of
-from adapt.records import CrossEncoder, Encoder, Joined
+from adapt.records import ConcatSequence, CrossEncoder, Encoder
 from adapt.stages import Stage
 from adapt.storage import atomic, digests
 from adapt.storage.faults import naming, require
@@ -47,7 +47,7 @@ def run_stage(stage: Stage, sources: Mapping[str, str | Sequence[str]], out: Pat
     if isinstance(read_by, (Encoder, CrossEncoder)):
         problems = [
             *problems,
-            *stage.model_problems(compatibility.architecture(read_by.path), model_folder.is_embedder(read_by.path)),
+            *stage.model_problems(compatibility.architecture(read_by.path), model_folder.is_sentence_transformer(read_by.path)),
         ]
     if problems:
         raise UserError(problems)
@@ -113,7 +113,7 @@ def _uncovered(inputs: Mapping[str, Any], sources: Mapping[str, str | Sequence[s
         if folder and not isinstance(value, (Encoder, CrossEncoder)):
             given = sources[name]
             files_named = ", ".join(Path(one).name for one in ([given] if isinstance(given, str) else given))
-            found += warnings_on(files_named, folder, texts_of(value))
+            found += coverage_warnings(files_named, folder, texts_of(value))
     return found
 
 
@@ -155,8 +155,8 @@ def _open(source: str | Sequence[str], kinds: tuple[str, ...]) -> tuple[Any, str
     """An input and its kind."""
     if kinds[0] in ("encoder", "cross-encoder"):
         assert isinstance(source, str)
-        folder = lookup.locate(source)
-        lookup.verify(folder)
+        folder = lookup.find_model(source)
+        lookup.verify_weights(folder)
         return (Encoder if kinds[0] == "encoder" else CrossEncoder)(folder), kinds[0]
-    found = Joined([files.read(one, " ".join(kinds)) for one in ([source] if isinstance(source, str) else source)])
-    return found, records.kind_of_records(found)
+    found = ConcatSequence([files.read(one, " ".join(kinds)) for one in ([source] if isinstance(source, str) else source)])
+    return found, records.record_kind(found)

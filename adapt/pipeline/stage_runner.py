@@ -25,9 +25,9 @@ def run(stage: Stage, inputs: Mapping[str, Any], job: Job, name: str) -> Any:
     training diverged or its model says nothing; then no checkpoint stays in `job.work`, so that the next try starts anew."""
     for given in inputs.values():
         if isinstance(given, (Encoder, CrossEncoder)):
-            model_folder.check(given.path)
-        if isinstance(given, Encoder) and isinstance(stage, TrainingStage) and not model_folder.is_embedder(given.path):
-            for sentence in pooling.chosen(given.path, given.path.name):
+            model_folder.require_valid(given.path)
+        if isinstance(given, Encoder) and isinstance(stage, TrainingStage) and not model_folder.is_sentence_transformer(given.path):
+            for sentence in pooling.default_notes(given.path, given.path.name):
                 job.note(sentence)
     try:
         made = stage.run(**inputs, job=job)
@@ -49,10 +49,10 @@ def base(folder: Path, recipe: Recipe, job: Job) -> None:
     from adapt.inference import open_models
 
     open_models.encoder(folder)
-    remarks = model_folder.remarks(
+    remarks = model_folder.similarity_notes(
         folder, recipe.model, "it is measured by it, and steps train by cosine", "it is measured and trained by cosine"
     )
-    for sentence in (*remarks, *pooling.chosen(folder, recipe.model)):
+    for sentence in (*remarks, *pooling.default_notes(folder, recipe.model)):
         job.note(sentence)
 
 

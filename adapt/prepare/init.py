@@ -18,7 +18,7 @@ from adapt.errors import UserError
 from adapt.escaping import escape_terminal
 from adapt.files import beir
 from adapt.models import lookup
-from adapt.models.coverage import warnings_on
+from adapt.models.coverage import coverage_warnings
 from adapt.pipeline.input_report import texts_of
 from adapt.prepare.synthetic import hold_out
 from adapt.recipe.identifiers import name_problem
@@ -120,10 +120,10 @@ def _fill(
 def _fit(loaded: Mapping[str, Sequence[Any]], model: str) -> list[str]:
     """Warnings where the model hardly covers the texts; none where it is not here to be asked."""
     try:
-        folder = lookup.locate(model, download=False)
+        folder = lookup.find_model(model, download=False)
     except UserError:
         return []
-    return [text for name, found in loaded.items() for text in warnings_on(name, folder, texts_of(found))]
+    return [text for name, found in loaded.items() for text in coverage_warnings(name, folder, texts_of(found))]
 
 
 def _aside(families: Sequence[Hashable], rng: np.random.Generator) -> tuple[list[int], list[int], list[int]]:

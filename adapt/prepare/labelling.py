@@ -126,8 +126,8 @@ def sheet_file(
         if recipe
         else None
     )
-    folder = lookup.locate(model)
-    lookup.verify(folder)
+    folder = lookup.find_model(model)
+    lookup.verify_weights(folder)
     job = Job(seed, listener=listener)
     chosen = choose(
         found,

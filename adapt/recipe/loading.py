@@ -204,7 +204,7 @@ class _Reader:
                 continue
             for name in names:
                 kind = scope.kind(name)
-                if kind is None and is_model and lookup.is_name(name, self.file.parent):
+                if kind is None and is_model and lookup.is_model_name(name, self.file.parent):
                     own_models[name] = (*own_models.get(name, ()), want.kinds[0])
                     kinds[want.name] = want.kinds[0]
                 elif kind is None and not self.anything:

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterable, Sequence
 
 import numpy as np
 
-from adapt.records import Joined, Pair, Text
+from adapt.records import ConcatSequence, Pair, Text
 from adapt.retrieval.containment import contained
 from adapt.text.clean import normalised
 from adapt.text.near import near
@@ -122,5 +122,5 @@ class Known:
 
 def _sources(corpus: Sequence[Text]) -> list[int]:
     """The number of the source of each row: ids of different files have nothing to do with each other."""
-    sizes = corpus.sizes if isinstance(corpus, Joined) else [len(corpus)]
+    sizes = corpus.sizes if isinstance(corpus, ConcatSequence) else [len(corpus)]
     return [number for number, size in enumerate(sizes) for _ in range(size)]

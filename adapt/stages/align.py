@@ -51,19 +51,19 @@ class Align(TrainingStage):
         import torch
 
         from adapt.errors import UserError
-        from adapt.inference.batching import without_repeats
+        from adapt.inference.batching import no_duplicates_batches
         from adapt.inference.encoding import embed, forward
         from adapt.losses.alignment import to_teacher
         from adapt.losses.ranking import multiple_negatives
         from adapt.losses.retention import Retention
-        from adapt.models.bi_encoder import open_encoder, save_encoder, token_ids
+        from adapt.models.bi_encoder import load_encoder, save_encoder, token_ids
         from adapt.models.dropout import set_dropout
         from adapt.text.clean import normalised
         from adapt.training.loop import Group, epochs_of, fit, trainable
 
         sources, targets = [row.source for row in parallel], [row.target for row in parallel]
         wanted = torch.from_numpy(embed((teacher or model).path, sources, job, label="teacher"))
-        encoder = open_encoder(model.path)
+        encoder = load_encoder(model.path)
         width = encoder.get_embedding_dimension() or 0
         if wrong := self.dimension_problems({"model": width, "teacher": wanted.shape[1]}):
             raise UserError([f"align: {problem}" for problem in wrong])
@@ -71,7 +71,7 @@ class Align(TrainingStage):
         first, second = (token_ids(encoder, side, max_length=self.max_length) for side in (sources, targets))
         # Rows that share a sentence on either side would be each other's false negatives.
         keys = [(("s", normalised(row.source)), ("t", normalised(row.target))) for row in parallel]
-        plan = epochs_of(lambda epoch: without_repeats(keys, self.batch_size, job.seed, epoch), self.epochs, self.max_steps)
+        plan = epochs_of(lambda epoch: no_duplicates_batches(keys, self.batch_size, job.seed, epoch), self.epochs, self.max_steps)
         if not plan:
             raise UserError(f"align: {len(parallel)} rows make no batch of two different sentences; give more")
 

@@ -26,6 +26,6 @@ class Blend(Stage):
 
     def run(self, model: EncoderFolder, other: EncoderFolder, job: Job) -> EncoderFolder:
         """The blended encoder, in `job.out / "model"`. Raises UserError where the two have other weights by name or shape."""
-        from adapt.models.interpolation import blend
+        from adapt.models.interpolation import interpolate
 
-        return Encoder(blend(other.path, model.path, self.share, job.out / "model"))
+        return Encoder(interpolate(other.path, model.path, self.share, job.out / "model"))

@@ -84,7 +84,7 @@ class CrossEncoderStage(TrainingStage):
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(place / "model", folder)
         shutil.copy(place / "training.json", job.out)
-        curve = calibration.calibrate(found, gold, self.calibration)
+        curve = calibration.fit(found, gold, self.calibration)
         calibration.save(folder, curve, agreed)
         job.counts.update(pairs=len(train), held_out=len(held), calibration=curve.kind)
         job.counts.update((digests.read_sealed(place / FITTED) or {})["counts"])
@@ -104,9 +104,9 @@ class CrossEncoderStage(TrainingStage):
         import numpy as np
         import torch
 
-        from adapt.inference.batching import by_like_length
+        from adapt.inference.batching import length_bucketed_batches
         from adapt.inference.scoring import Truncation, logits
-        from adapt.models.cross_encoder import Reader
+        from adapt.models.cross_encoder import CrossEncoderModel
         from adapt.models.dropout import set_dropout
         from adapt.training import checkpoint
         from adapt.training.loop import Group, HeldOut, epochs_of, fit, trainable
@@ -114,7 +114,7 @@ class CrossEncoderStage(TrainingStage):
         atomic.remove(place / FITTED)
         place.mkdir(exist_ok=True)
         part = Job(seed, place, place, job.listener)
-        reader = Reader(base, new_head_seed=seed)
+        reader = CrossEncoderModel(base, new_head_seed=seed)
         set_dropout(reader, self.dropout)
         scores = torch.tensor([p.score for p in train])
         orders, truncated = self._both_orders(reader, train)
@@ -127,7 +127,7 @@ class CrossEncoderStage(TrainingStage):
             return torch.nn.functional.binary_cross_entropy_with_logits(found, scores[rows].to(found.device))
 
         plan = epochs_of(
-            lambda epoch: by_like_length([len(row) for row, _ in orders[0]], self.batch_size, seed, epoch),
+            lambda epoch: length_bucketed_batches([len(row) for row, _ in orders[0]], self.batch_size, seed, epoch),
             self.epochs,
             self.max_steps,
         )

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from adapt.job import Job
-from adapt.records import CrossEncoderFolder, Encoder, EncoderFolder, Examples, kind_of_records
+from adapt.records import CrossEncoderFolder, Encoder, EncoderFolder, Examples, record_kind
 from adapt.stages import NonNegativeFloat, PositiveFloat, PositiveInt, Retain, Share, TrainingStage
 
 Loss = Literal["mnrl", "triplet", "margin-mse", "cosent", "angle", "cosine", "contrastive", "online-contrastive", "softmax"]
@@ -174,7 +174,7 @@ class Finetune(TrainingStage):
         from adapt.losses.matryoshka import matryoshka
         from adapt.losses.retention import Retention
         from adapt.models import lora
-        from adapt.models.bi_encoder import open_encoder, save_encoder
+        from adapt.models.bi_encoder import load_encoder, save_encoder
         from adapt.models.dropout import set_dropout
         from adapt.runtime.device import seed_all
         from adapt.training import mixing
@@ -183,7 +183,7 @@ class Finetune(TrainingStage):
         from adapt.training.ranking_data import Ranked
         from adapt.training.scored_data import Rated
 
-        parts, kind = mixing.split(examples), kind_of_records(examples)
+        parts, kind = mixing.split(examples), record_kind(examples)
         given = {"guide": guide, "teacher": teacher}
         wrong = self.problems({"examples": kind} | {name: "" for name, folder in given.items() if folder})
         if self.shares and len(self.shares) != len(parts):
@@ -192,7 +192,7 @@ class Finetune(TrainingStage):
             parts = mixing.pairs_from(self.positives_from, parts)
             if not all(parts):
                 wrong.append(f"a source of examples has no row that scores {self.positives_from} or more; lower positives_from")
-        encoder = open_encoder(model.path)
+        encoder = load_encoder(model.path)
         width = encoder.get_embedding_dimension() or 0
         wrong += [] if wrong else self.dimension_problems({"model": width})
         if wrong:

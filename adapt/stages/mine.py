@@ -81,8 +81,8 @@ class Mine(Stage):
             found.append("quotas are for fusion 'quota'; with 'rrf' leave them out")
         elif self.quotas and (len(self.quotas) != len(self.finders) or sum(self.quotas) != self.negatives):
             found.append(f"quotas {list(self.quotas)}: give one for each of {len(self.finders)} finders, {self.negatives} in all")
-        if self.precision == "int8" and int8.missing():
-            found.append(int8.missing())
+        if self.precision == "int8" and int8.missing_packages():
+            found.append(int8.missing_packages())
         if "cross_encoder" in kinds and self.max_judged is None and self.max_share is None and self.margin is None:
             found.append("cross_encoder has no bound to judge by; set max_judged, max_share or margin")
         return found

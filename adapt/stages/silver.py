@@ -12,7 +12,7 @@ from pydantic import Field
 
 from adapt.job import Job
 from adapt.models import int8
-from adapt.records import CrossEncoderFolder, Encoder, EncoderFolder, OnDemand, Scored, SilverPair, Texts
+from adapt.records import CrossEncoderFolder, Encoder, EncoderFolder, LazySequence, Scored, SilverPair, Texts
 from adapt.runtime.precision import InferencePrecision
 from adapt.stages import PairLength, PositiveFloat, PositiveInt, Share, Stage, too_long
 from adapt.storage import arrays
@@ -77,8 +77,8 @@ class Silver(Stage):
             found.append("sampling 'kde' follows gold's scores: give gold, or use sampling 'bm25'")
         if self.target == "gold" and "gold" not in kinds:
             found.append("target 'gold' needs gold; give it, or use target 'uniform'")
-        if self.precision == "int8" and int8.missing():
-            found.append(int8.missing())
+        if self.precision == "int8" and int8.missing_packages():
+            found.append(int8.missing_packages())
         if len(set(self.sampling)) < max(1, len(self.sampling)):
             found.append("sampling must name one sampler or more, each once")
         if self.min_words > self.max_words:
@@ -140,7 +140,7 @@ class Silver(Stage):
                 hash_,
             )
 
-        return OnDemand(len(rows), make)
+        return LazySequence(len(rows), make)
 
     # ------------------------------------------------------------------------------------------ the labeller
 
@@ -153,15 +153,15 @@ class Silver(Stage):
         saved = calibration.load(folder)
         curve, agreed = saved or (calibration.Calibration(), {})
         asked = self.calibrated or self.min_agreement is not None
-        if saved is None and asked and len(gold) >= calibration.FEWEST:
+        if saved is None and asked and len(gold) >= calibration.MIN_ROWS:
             found = predict(folder, [(p.sentence1, p.sentence2) for p in gold], job, self.max_length, label="labeller on gold")
             wanted = [p.score for p in gold]
-            curve, agreed = calibration.calibrate(found, wanted), calibration.agreement(found, wanted, job.seed)
+            curve, agreed = calibration.fit(found, wanted), calibration.agreement(found, wanted, job.seed)
         if self.min_agreement is not None:
             if "spearman" not in agreed:
                 raise UserError(
                     "silver: min_agreement is set, but the labeller's agreement with gold is not known; train it with "
-                    f"adapt cross-encoder and {calibration.FEWEST} held-out pairs or more, or give an off-the-shelf one and gold"
+                    f"adapt cross-encoder and {calibration.MIN_ROWS} held-out pairs or more, or give an off-the-shelf one and gold"
                 )
             if agreed["spearman"] < self.min_agreement:
                 raise WorkFailed(
@@ -204,14 +204,14 @@ class Silver(Stage):
         """The labeller in int8, judged on pairs of the pool; None for fp32."""
         import numpy as np
 
-        from adapt.inference.scoring import in_int8
+        from adapt.inference.scoring import quantize_cross_encoder
 
         if self.precision != "int8":
             return None
-        drawn = np.random.default_rng([job.seed, 3]).permutation(len(pool))[: int8.CALIBRATION + int8.HELD]
+        drawn = np.random.default_rng([job.seed, 3]).permutation(len(pool))[: int8.CALIBRATION_TEXTS + int8.VALIDATION_TEXTS]
         some = pool.take(drawn)
         sample = [(units[i], units[j]) for i, j in zip(some.first.tolist(), some.second.tolist(), strict=True)]
-        return in_int8(folder, sample, len(pool), job, self.max_length)
+        return quantize_cross_encoder(folder, sample, len(pool), job, self.max_length)
 
     # ------------------------------------------------------------------------------------------ candidates
 

@@ -138,16 +138,16 @@ class Tsdae(TrainingStage):
     def run(self, model: EncoderFolder, texts: Texts, job: Job) -> EncoderFolder:
         """The encoder after training, in `job.out / "model"`. Raises UserError if nothing is left to read."""
         from adapt.errors import UserError
-        from adapt.models.bi_encoder import open_encoder, save_encoder, set_pooling
+        from adapt.models.bi_encoder import load_encoder, save_encoder, set_pooling
         from adapt.training.denoising_data import noisy_texts
 
-        tuned = self.start == "tuned" or (self.start == "auto" and model_folder.is_embedder(model.path))
+        tuned = self.start == "tuned" or (self.start == "auto" and model_folder.is_sentence_transformer(model.path))
         if self.objective == "vectors" and not tuned:
             raise UserError(
                 f"tsdae: objective vectors learns from the base's own vectors, and {model.path} is a plain language model, "
                 "whose vectors say little; use objective denoise, or a base that is an embedder"
             )
-        encoder = open_encoder(model.path)
+        encoder = load_encoder(model.path)
         if self.pooling != "base":
             set_pooling(encoder, self.pooling)
         self._fits(encoder, model)
@@ -188,7 +188,7 @@ class Tsdae(TrainingStage):
     def _train(self, encoder, model: Encoder, read: NoisyTexts, tuned: bool, job: Job):
         import numpy as np
 
-        from adapt.inference.batching import by_like_length
+        from adapt.inference.batching import length_bucketed_batches
         from adapt.inference.encoding import forward
         from adapt.losses.retention import Retention
         from adapt.models.dropout import set_dropout
@@ -201,7 +201,7 @@ class Tsdae(TrainingStage):
         apart, rows = np.split(np.random.default_rng(job.seed).permutation(len(read.ids)), [round(self.held_out * len(read.ids))])
         lengths = [len(read.ids[i]) for i in rows]
         plan = epochs_of(
-            lambda epoch: [rows[b].tolist() for b in by_like_length(lengths, self.batch_size, job.seed, epoch)],
+            lambda epoch: [rows[b].tolist() for b in length_bucketed_batches(lengths, self.batch_size, job.seed, epoch)],
             self.epochs,
             self.max_steps,
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from sentence_transformers import SentenceTransformer
 
-from adapt.models.bi_encoder import prompt_of
+from adapt.models.bi_encoder import prompt_for
 from adapt.records import Text
 from adapt.text.clean import clean
 from adapt.text.near import first_of_each
@@ -42,7 +42,7 @@ class NoisyTexts:
 
 def noisy_texts(encoder: SentenceTransformer, texts: Sequence[str], max_length: int) -> NoisyTexts:
     """The texts as `encoder` tokenizes them, with its prompt, cut to `max_length` tokens."""
-    prompt = prompt_of(encoder, "")
+    prompt = prompt_for(encoder, "")
     given = [prompt + text for text in texts]
     limit = min(max_length, encoder.max_seq_length or max_length)
     tokens = encoder.tokenizer(given, truncation=True, max_length=limit, return_offsets_mapping=True)

@@ -8,8 +8,8 @@ import torch
 from sentence_transformers import SentenceTransformer
 from torch.utils.checkpoint import checkpoint
 
-from adapt.inference.batching import by_length
-from adapt.models.bi_encoder import padded, sentence_vectors
+from adapt.inference.batching import length_groups
+from adapt.models.bi_encoder import pad_batch, sentence_embeddings
 from adapt.runtime.device import device
 
 
@@ -20,12 +20,12 @@ def forward_cached(model: SentenceTransformer, ids: Sequence[Sequence[int]], bud
     the loss is taken on the vectors of all, and in the backward pass each chunk is encoded again, one after the other, from
     the same random state, so that dropout falls alike both times. That is a checkpoint around the whole encoder for each chunk.
     """
-    groups = by_length([len(row) for row in ids], budget)
+    groups = length_groups([len(row) for row in ids], budget)
     pad = model.tokenizer.pad_token_id or 0
 
     def encode(features: dict[str, torch.Tensor]) -> torch.Tensor:
-        return sentence_vectors(model, dict(features))  # a copy: modules add to what they are given
+        return sentence_embeddings(model, dict(features))  # a copy: modules add to what they are given
 
-    parts = [checkpoint(encode, padded([ids[i] for i in group], pad, device()), use_reentrant=False) for group in groups]
+    parts = [checkpoint(encode, pad_batch([ids[i] for i in group], pad, device()), use_reentrant=False) for group in groups]
     order = torch.tensor([i for group in groups for i in group], device=parts[0].device)
     return torch.cat(parts)[order.argsort()]

@@ -151,7 +151,7 @@ def fit(
         value, weight = found if isinstance(found, tuple) else (found, len(part))
         if splits:
             value = collectives.scale_mean(value, weight)
-        parallel.clear(module, parameters)
+        parallel.zero_gradients(module, parameters)
         scaler.scale(value if splits else value / collectives.world_size()).backward()
         return collectives.all_reduce(float(value.detach())) if splits else float(value.detach())
 
@@ -175,7 +175,7 @@ def fit(
                 group["lr"] = group["peak"] * _rate(done, len(plan), how.warmup, group["frozen"], how.scheduler)
             step = partial(gradients, epoch, rows, done)
             # One of several processes can't begin anew: the others wait for its part of the sums.
-            losses.append(token_budget.within(step, job, label) if collectives.world_size() == 1 else step())
+            losses.append(token_budget.retry_out_of_memory(step, job, label) if collectives.world_size() == 1 else step())
             if not math.isfinite(losses[-1]):
                 raise WorkFailed(
                     f"{label}: the loss is {losses[-1]} at step {done + 1} of {len(plan)}. "

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from adapt.records import Joined, Pair
+from adapt.records import ConcatSequence, Pair
 from adapt.training.ranking_data import Ranked
 from adapt.training.scored_data import Rated
 
 
 def split(examples: Sequence[Any]) -> list[Sequence[Any]]:
     """The examples of each source; one source where they were not joined."""
-    sizes = examples.sizes if isinstance(examples, Joined) else [len(examples)]
+    sizes = examples.sizes if isinstance(examples, ConcatSequence) else [len(examples)]
     ends = np.cumsum(sizes).tolist()
     return [examples[end - size : end] for size, end in zip(sizes, ends, strict=True)]
 

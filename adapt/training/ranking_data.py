@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 
-from adapt.inference.batching import gathered, without_repeats
+from adapt.inference.batching import grouped_batches, no_duplicates_batches
 from adapt.inference.encoding import embed
 from adapt.inference.scoring import predict
 from adapt.job import Job
@@ -76,10 +76,10 @@ class Ranked:
         positives = [self.names[self.number[self.examples[row].positive]] for row in rows]
         if self.gather:
             wrong = [[normalised(text) for text in getattr(self.examples[row], "negatives", ())] for row in rows]
-            found = gathered(positives, wrong, size, self.seed, epoch)
+            found = grouped_batches(positives, wrong, size, self.seed, epoch)
         else:
             keys = [(("a", self.first[row]), ("p", positive)) for row, positive in zip(rows, positives, strict=True)]
-            found = without_repeats(keys, size, self.seed, epoch)
+            found = no_duplicates_batches(keys, size, self.seed, epoch)
         placed = {i for batch in found for i in batch}
         alone = [i for i, row in enumerate(rows) if i not in placed and hasattr(self.examples[row], "negatives")]
         found += [alone[start : start + size] for start in range(0, len(alone), size)]

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from sentence_transformers import SentenceTransformer
 
-from adapt.inference.batching import by_like_length
+from adapt.inference.batching import length_bucketed_batches
 from adapt.models.bi_encoder import token_ids
 from adapt.records import Labelled, ScoredPair
 from adapt.runtime.device import device
@@ -38,7 +38,7 @@ class Rated:
     def batches(self, rows: Sequence[int], size: int, epoch: int) -> list[list[int]]:
         """An epoch's batches of these rows."""
         lengths = [max(len(self.left[row]), len(self.partner[row])) for row in rows]
-        return [[rows[i] for i in batch] for batch in by_like_length(lengths, size, self.seed, epoch)]
+        return [[rows[i] for i in batch] for batch in length_bucketed_batches(lengths, size, self.seed, epoch)]
 
     def batch(self, epoch: int, rows: list[int]) -> RatedBatch:
         """These rows; the same in every epoch."""

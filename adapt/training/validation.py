@@ -30,9 +30,9 @@ def after_last_update(
     held_out: Sequence[float] = (),
 ) -> None:
     """Raise WorkFailed unless every weight, the loss of the last rows after the last update, and all held-out losses are finite."""
-    from adapt.models.validation import weights
+    from adapt.models.validation import weight_problems
 
-    wrong = weights(module)
+    wrong = weight_problems(module)
     if not wrong and loss is not None and not math.isfinite(value := loss()):
         wrong = [f"the loss is {value}"]
     wrong += [f"a held-out loss is {value}" for value in held_out if not math.isfinite(value)][:1]
@@ -60,7 +60,7 @@ def _vectors(folder: Path, before: Path | None, texts: Sequence[str]) -> list[st
 
     given = list(dict.fromkeys(texts))[:PROBED]
     found = _read(folder, given)
-    wrong = validation.answers(found, "vector") if len(given) > 1 else []
+    wrong = validation.output_problems(found, "vector") if len(given) > 1 else []
     if wrong or before is None or len(given) < 2:
         return wrong
     now, then = _mean_distance(found), _mean_distance(_read(before, given))
@@ -97,7 +97,7 @@ def _scores(folder: Path, texts: Sequence[str]) -> list[str]:
     if len(given) < 3:
         return []
     found = logits(reader, reader.ids(given, given[1:] + given[:1], 256))
-    return validation.answers(found[:, None], "score")
+    return validation.output_problems(found[:, None], "score")
 
 
 def _say(folder: Path, before: Path, name: str, job: Job) -> None:

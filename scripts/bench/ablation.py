@@ -118,7 +118,7 @@ def run_arm(study: str, arm: str | None, seed: int, folder: Path) -> dict[str, M
     print(f"{study} / {arm or 'base'} / seed {seed}: {time.monotonic() - began:.0f} s", flush=True)
     measures = Measures(Job(seed, embedding_cache=out / "vectors"), out / "measurements")
     digests = plan.check_digests(recipe)
-    model = Encoder(lookup.locate(spec["base"]["model"]) if arm is None else out / "model")
+    model = Encoder(lookup.find_model(spec["base"]["model"]) if arm is None else out / "model")
     assert results["test"]
     return {
         name: measures.of(model, check.kind, check.test, "test", digests[name]["test"]) for name, check in recipe.checks.items()

@@ -12,20 +12,20 @@ import torch
 from clock import Arm, timed
 from scipy.stats import spearmanr
 
-from adapt.inference.batching import by_length
+from adapt.inference.batching import length_groups
 from adapt.inference.encoding import embed
-from adapt.inference.scoring import in_int8, predict
-from adapt.inference.token_budget import tokens_at_once
+from adapt.inference.scoring import predict, quantize_cross_encoder
+from adapt.inference.token_budget import tokens_per_pass
 from adapt.job import Job
 from adapt.models import int8, lookup
-from adapt.models.bi_encoder import open_encoder, quiet, token_ids
-from adapt.models.cross_encoder import Reader
+from adapt.models.bi_encoder import load_encoder, quiet_libraries, token_ids
+from adapt.models.cross_encoder import CrossEncoderModel
 from adapt.records import Encoder
 from adapt.runtime.device import device
 from adapt.runtime.precision import InferencePrecision, fast_bfloat16
 from adapt.stages.cross_encoder import CrossEncoderStage
 
-BASE = lookup.locate("all-MiniLM-L6-v2")
+BASE = lookup.find_model("all-MiniLM-L6-v2")
 SIZES = (16, 32, 64, 128)
 
 
@@ -35,14 +35,14 @@ def quickest(work: Callable[[int], object]) -> int:
 
 
 def real_share(lengths: list[int]) -> float:
-    groups = by_length(lengths, tokens_at_once())
+    groups = length_groups(lengths, tokens_per_pass())
     return sum(lengths) / sum(len(group) * max(lengths[i] for i in group) for group in groups)
 
 
 def encode_int8(size: float) -> Arm:
     from adapt.inference import encoding
 
-    int8.FEWEST = 0
+    int8.MIN_TEXTS = 0
     sample = texts.of_words(300, 5, 180, seed=77, typical=45)
     small = encoding._in_int8(BASE, sample, Job())
     encoding._in_int8 = lambda *_: small
@@ -53,7 +53,7 @@ def encode(size: float, precision: InferencePrecision = "auto") -> Arm:
     from sentence_transformers import SentenceTransformer
 
     rows = texts.of_words(round(400 * size), 5, 180, seed=2, typical=45)
-    ours_model, stock_model = open_encoder(BASE), SentenceTransformer(str(BASE), device=str(device()))
+    ours_model, stock_model = load_encoder(BASE), SentenceTransformer(str(BASE), device=str(device()))
 
     def stock(batch: int, some: list[str] = rows, model: SentenceTransformer = stock_model) -> np.ndarray:
         return model.encode(some, batch_size=batch, normalize_embeddings=True, show_progress_bar=False)
@@ -93,17 +93,17 @@ def label(size: float, precision: InferencePrecision = "auto") -> Arm:
 
     job = Job()
     folder, small = job.out / "labeller", None
-    Reader(BASE, new_head_seed=0).save(folder)  # weights as they are: what a score costs does not depend on its worth
+    CrossEncoderModel(BASE, new_head_seed=0).save(folder)  # weights as they are: what a score costs does not depend on its worth
     if precision == "int8":
         # Ranks need scores that tell pairs apart, which those of a new head don't: a labeller that has seen some gold.
         stage = CrossEncoderStage(epochs=1, learning_rate=1e-4, dropout=0.0)
         folder = stage.run(Encoder(BASE), texts.scored(500), job).path
-        int8.FEWEST = 0
-        small = in_int8(folder, texts.pairs(int8.CALIBRATION + int8.HELD, seed=99), 1, job)
+        int8.MIN_TEXTS = 0
+        small = quantize_cross_encoder(folder, texts.pairs(int8.CALIBRATION_TEXTS + int8.VALIDATION_TEXTS, seed=99), 1, job)
     rows = texts.pairs(round(300 * size), seed=3)
     turned = [(b, a) for a, b in rows]
-    reader = Reader(folder)
-    with quiet():
+    reader = CrossEncoderModel(folder)
+    with quiet_libraries():
         stock_model = CrossEncoder(str(folder), device=str(device()), max_length=256)
         settings = {"device": str(device()), "max_length": 256, "model_kwargs": {"dtype": torch.bfloat16}}
         half = CrossEncoder(str(folder), **settings) if fast_bfloat16() else None

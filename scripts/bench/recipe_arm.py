@@ -22,7 +22,7 @@ from training_arms import BASE, BATCH, BEST, stock_encoder, trainer_seconds
 
 import adapt
 from adapt.files import read
-from adapt.models.bi_encoder import quiet, set_pooling
+from adapt.models.bi_encoder import quiet_libraries, set_pooling
 from adapt.pipeline.measurements import measure_all
 from adapt.runtime.device import device
 
@@ -97,13 +97,13 @@ def stock(seed: int, limit: int, folder: Path, best: bool) -> None:
     # What it does to a good embedder is known (see the README), so that its weights are not handed on: the time counts alone.
     denoised = stock_encoder(best)
     set_pooling(denoised, "cls")
-    with quiet():
+    with quiet_libraries():
         loss = losses.DenoisingAutoEncoderLoss(denoised, tie_encoder_decoder=True)
     trainer_seconds("sentence", denoised, data, loss, seed, best)
     check(denoised)
 
     settings = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0} if best else {}
-    with quiet():
+    with quiet_libraries():
         labeller = CrossEncoder(str(BASE), num_labels=1, device=str(device()), config_kwargs=settings)
     rows = Dataset.from_dict(
         {"sentence1": [r.sentence1 for r in gold], "sentence2": [r.sentence2 for r in gold], "label": [r.score for r in gold]}

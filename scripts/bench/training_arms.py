@@ -22,8 +22,8 @@ from transformers import TrainerCallback
 from adapt.inference.encoding import forward
 from adapt.job import Job
 from adapt.models import lookup
-from adapt.models.bi_encoder import open_encoder, padded, quiet, token_ids
-from adapt.models.cross_encoder import Reader
+from adapt.models.bi_encoder import load_encoder, pad_batch, quiet_libraries, token_ids
+from adapt.models.cross_encoder import CrossEncoderModel
 from adapt.models.mixed_precision import set_precision
 from adapt.records import Encoder
 from adapt.runtime.device import device
@@ -34,7 +34,7 @@ from adapt.stages.tsdae import Tsdae
 from adapt.training import loop
 from adapt.training.denoising_data import noisy_texts
 
-BASE = lookup.locate("all-MiniLM-L6-v2")
+BASE = lookup.find_model("all-MiniLM-L6-v2")
 BATCH = 32
 BEST = "dropout 0" + (", bf16=True" if fast_bfloat16() else "")
 
@@ -62,7 +62,7 @@ def trainer_seconds(kind: str, model: Any, rows: Dataset, loss: Any, seed: int, 
     }[kind]
     watch = Watch()
     logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()), quiet():
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()), quiet_libraries():
         arguments = argument_type(
             output_dir=folder, num_train_epochs=1, per_device_train_batch_size=BATCH, seed=seed, report_to=[], disable_tqdm=True,
             save_strategy="no", logging_strategy="no", use_cpu=device().type == "cpu", bf16=best and fast_bfloat16(),
@@ -96,7 +96,7 @@ def stock_encoder(best: bool, pooling: str | None = None) -> Any:
     from sentence_transformers import SentenceTransformer
 
     settings = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0} if best else {}
-    with quiet():
+    with quiet_libraries():
         model = SentenceTransformer(str(BASE), device=str(device()), config_kwargs=settings)
     if pooling:
         from adapt.models.bi_encoder import set_pooling
@@ -136,7 +136,7 @@ def tsdae(size: float) -> Arm:
     drawn = [text.replace(".", ",") for text in texts.of_words(2 * count, 8, 60, seed=1)]
     rows = [sentence for _, sentence in sentences(drawn, 8, 60)][:count]
     stage = Tsdae(start="raw", pooling="cls", batch_size=BATCH, max_words=1_000)
-    encoder = open_encoder(BASE)
+    encoder = load_encoder(BASE)
     read = noisy_texts(encoder, rows, stage.max_length)
     noisy = [delete_words(ids, units, 0.6, 13, 0, i) for i, (ids, units) in enumerate(zip(read.ids, read.units, strict=True))]
 
@@ -154,7 +154,7 @@ def tsdae(size: float) -> Arm:
         data = Dataset.from_dict({"text": rows})
         data.set_transform(damage, columns=["text"], output_all_columns=True)
         model = stock_encoder(best, "cls")
-        with quiet():
+        with quiet_libraries():
             loss = DenoisingAutoEncoderLoss(model, tie_encoder_decoder=True)
         if best:
             for part in loss.decoder.modules():
@@ -165,15 +165,15 @@ def tsdae(size: float) -> Arm:
     def gate() -> dict[str, tuple[float, bool]]:
         from adapt.models.bi_encoder import set_pooling
 
-        mine, twin = open_encoder(BASE, "fp32"), stock_encoder(True, "cls")
+        mine, twin = load_encoder(BASE, "fp32"), stock_encoder(True, "cls")
         set_pooling(mine, "cls")
         module = Denoising(mine, BASE, tied=True, seed=0).eval()
         set_precision(module, "fp32")
-        with quiet():
+        with quiet_libraries():
             theirs = DenoisingAutoEncoderLoss(twin, tie_encoder_decoder=True).eval()
         theirs.decoder.load_state_dict(module.decoder.state_dict())
         some, whole = [ids.tolist() for ids in noisy[:4]], read.clean(range(4))
-        other = theirs([padded(some, 0, device()), padded(whole, 0, device())], None)
+        other = theirs([pad_batch(some, 0, device()), pad_batch(whole, 0, device())], None)
         return same(module(some, whole), other, mine[0].auto_model, twin[0].auto_model)
 
     lengths = [len(ids) for ids in read.ids]
@@ -197,7 +197,7 @@ def mnrl(size: float) -> Arm:
 
     rows = texts.triplets(BATCH * max(2, round(2 * size)))
     stage = Finetune(loss="mnrl", batch_size=BATCH)
-    encoder = open_encoder(BASE)
+    encoder = load_encoder(BASE)
     columns = [[r.anchor for r in rows], [r.positive for r in rows], [r.negatives[0] for r in rows]]
     data = Dataset.from_dict(dict(zip(("anchor", "positive", "negative"), columns, strict=True)))
 
@@ -212,13 +212,13 @@ def mnrl(size: float) -> Arm:
     def gate() -> dict[str, tuple[float, bool]]:
         from adapt.losses.ranking import multiple_negatives
 
-        mine, twin = open_encoder(BASE, "fp32"), stock_encoder(True).eval()
+        mine, twin = load_encoder(BASE, "fp32"), stock_encoder(True).eval()
         ids = [token_ids(mine, column[:4]) for column in columns]
         vectors = forward(mine, [row for column in ids for row in column])
         target = torch.arange(4, device=device())
         allowed = torch.ones(4, 8, dtype=torch.bool, device=device())
         loss = multiple_negatives(vectors[:4], vectors[4:], target, allowed)
-        other = MultipleNegativesRankingLoss(twin)([padded(some, 0, device()) for some in ids], None)
+        other = MultipleNegativesRankingLoss(twin)([pad_batch(some, 0, device()) for some in ids], None)
         return same(loss, other, mine, twin)
 
     lengths = [len(ids) for column in columns for ids in token_ids(encoder, column, max_length=stage.max_length)]
@@ -237,7 +237,7 @@ def cross_encoder(size: float) -> Arm:
 
     rows = texts.scored(BATCH * max(2, round(6 * size)))
     stage = CrossEncoderStage(epochs=1, batch_size=BATCH, held_out=0.0, dropout=0.0)
-    reader = Reader(BASE, new_head_seed=0, precision="fp32")
+    reader = CrossEncoderModel(BASE, new_head_seed=0, precision="fp32")
     first, second = [r.sentence1 for r in rows], [r.sentence2 for r in rows]
     data = Dataset.from_dict({"sentence1": first, "sentence2": second, "label": [r.score for r in rows]})
 
@@ -248,12 +248,12 @@ def cross_encoder(size: float) -> Arm:
 
     def stock(seed: int, best: bool = False) -> float:
         settings = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0} if best else {}
-        with quiet():
+        with quiet_libraries():
             model = CrossEncoder(str(BASE), num_labels=1, device=str(device()), config_kwargs=settings)
         return trainer_seconds("cross", model, data, BinaryCrossEntropyLoss(model), seed, best)
 
     def gate() -> dict[str, tuple[float, bool]]:
-        with quiet():
+        with quiet_libraries():
             twin = CrossEncoder(str(BASE), num_labels=1, device=str(device()))
         twin.model.load_state_dict(reader.model.state_dict())
         twin.eval()

@@ -8,7 +8,7 @@ import adapt
 from adapt import checks
 from adapt.errors import UserError
 from adapt.inference import cache_folder
-from adapt.inference.embedding_cache import Vectors
+from adapt.inference.embedding_cache import EmbeddingCache
 from adapt.pipeline.inference import search_file
 from adapt.pipeline.measurements import measure_all, measure_each
 from adapt.runtime.precision import resolve
@@ -18,13 +18,13 @@ from adapt.runtime.precision import resolve
 def encoded(monkeypatch):
     """(where the vector is kept, text) of everything that a model encodes, in order."""
     seen = []
-    keep = Vectors.keep
+    keep = EmbeddingCache.put
 
     def noted(self, texts, vectors):
         seen.extend((self.place, text) for text in texts)
         keep(self, texts, vectors)
 
-    monkeypatch.setattr(Vectors, "keep", noted)
+    monkeypatch.setattr(EmbeddingCache, "put", noted)
     return seen
 
 
@@ -49,7 +49,7 @@ def test_measuring_again_by_hand_encodes_nothing(domain, embedder, encoded):
     first = measure_all(str(embedder), wanted, "test", said.append)
     assert len(encoded) == len(set(encoded)) > 40
     sizes = [event.text for event in said if event.kind == "note"]
-    assert len(sizes) == 1 and str(cache_folder.folder()) in sizes[0] and "MB" in sizes[0]
+    assert len(sizes) == 1 and str(cache_folder.cache_root()) in sizes[0] and "MB" in sizes[0]
     encoded.clear()
     again = measure_all(str(embedder), wanted, "test", said.append)
     assert not encoded and again == first and len([e for e in said if e.kind == "note"]) == 1
@@ -77,23 +77,23 @@ def test_an_empty_name_keeps_no_vectors(domain, embedder, encoded, monkeypatch):
     measure_all(str(embedder), wanted, "test")
     count = len(encoded)
     measure_all(str(embedder), wanted, "test")
-    assert len(encoded) == 2 * count and cache_folder.folder() is None and cache_folder.size() == 0
+    assert len(encoded) == 2 * count and cache_folder.cache_root() is None and cache_folder.size() == 0
 
 
 def test_a_folder_that_can_not_be_written_keeps_no_vectors(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("ADAPT_CACHE", str(tmp_path / "file"))
-    assert cache_folder.vectors() is None
+    assert cache_folder.embeddings_folder() is None
 
 
 def test_without_a_name_the_cache_is_the_users(tmp_path, monkeypatch):
     monkeypatch.delenv("ADAPT_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache_folder.folder() == tmp_path / "adapt"
-    assert cache_folder.vectors() == tmp_path / "adapt" / "vectors" / f"cpu-{resolve()}"
+    assert cache_folder.cache_root() == tmp_path / "adapt"
+    assert cache_folder.embeddings_folder() == tmp_path / "adapt" / "vectors" / f"cpu-{resolve()}"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert cache_folder.folder() == tmp_path / ".cache" / "adapt"
+    assert cache_folder.cache_root() == tmp_path / ".cache" / "adapt"
 
 
 def test_a_second_search_encodes_the_query_alone(domain, embedder, encoded):

@@ -30,7 +30,7 @@ def on():
         os.environ.update(ADAPT_DEVICE=where, ADAPT_PRECISION=precision)
         device.device.cache_clear()
         fast_bfloat16.cache_clear()
-        open_models.close()
+        open_models.clear()
         token_budget._limit.tokens = None
 
     yield move

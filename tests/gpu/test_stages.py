@@ -9,8 +9,8 @@ import torch
 from adapt import stages
 from adapt.inference import encoding, open_models, scoring
 from adapt.job import Job
-from adapt.models.bi_encoder import open_encoder
-from adapt.models.cross_encoder import Reader
+from adapt.models.bi_encoder import load_encoder
+from adapt.models.cross_encoder import CrossEncoderModel
 from adapt.records import CrossEncoder, Encoder, Pair, Parallel, ScoredPair, Text, Triplet
 
 from ..conftest import sentence
@@ -35,7 +35,7 @@ CASES = [
 
 
 def weights(made):
-    model = open_encoder(made.path) if isinstance(made, Encoder) else Reader(made.path)
+    model = load_encoder(made.path) if isinstance(made, Encoder) else CrossEncoderModel(made.path)
     return {name: part.detach().cpu().float() for name, part in model.state_dict().items()}
 
 
@@ -71,7 +71,7 @@ def test_training_moves_the_weights_as_on_the_cpu(on, request, base, word, more)
 def test_embeddings_and_scores_equal_the_cpus(on, request, tmp_path, base):
     folder = request.getfixturevalue(base)
     on("cpu")
-    Reader(folder, new_head_seed=1).save(tmp_path / "m")
+    CrossEncoderModel(folder, new_head_seed=1).save(tmp_path / "m")
     pairs = [(p.anchor, p.positive) for p in PAIRS]
     vectors, scores = encoding.embed(folder, LINES, Job()), scoring.predict(tmp_path / "m", pairs, Job())
     on("cuda")
@@ -87,7 +87,7 @@ def test_embeddings_and_scores_equal_the_cpus(on, request, tmp_path, base):
 
 def test_silver_and_mine_find_what_they_find_on_the_cpu(on, bundled, tmp_path):
     on("cpu")
-    Reader(bundled, new_head_seed=1).save(tmp_path / "m")
+    CrossEncoderModel(bundled, new_head_seed=1).save(tmp_path / "m")
     texts = [Text(str(i), line) for i, line in enumerate(LINES)]
 
     def made():
@@ -125,7 +125,7 @@ def test_the_same_seed_makes_the_same_weights_on_one_gpu(on, bundled):
 def test_too_little_memory_is_met_with_smaller_groups_and_the_same_mathematics(on, bundled):
     on("cuda")
     whole = trained("finetune", {"batch_size": 48}, bundled)
-    open_models.close()
+    open_models.clear()
     _, total = torch.cuda.mem_get_info()
     torch.cuda.set_per_process_memory_fraction(min(1.0, (torch.cuda.memory_allocated() + 900 * 2**20) / total))
     try:

@@ -3,21 +3,28 @@ import itertools
 import numpy as np
 import pytest
 
-from adapt.inference.batching import START, by_like_length, gathered, shared_out, with_least_padding, without_repeats
+from adapt.inference.batching import (
+    LAUNCH_OVERHEAD_TOKENS,
+    balance_groups,
+    grouped_batches,
+    least_padding_groups,
+    length_bucketed_batches,
+    no_duplicates_batches,
+)
 
 
 def test_every_row_is_used_once_and_batches_hold_like_lengths():
     lengths = [i % 37 for i in range(500)]
-    batches = by_like_length(lengths, 16, seed=1, epoch=0)
+    batches = length_bucketed_batches(lengths, 16, seed=1, epoch=0)
     assert sorted(i for batch in batches for i in batch) == list(range(500))
     spread = sum(max(lengths[i] for i in b) - min(lengths[i] for i in b) for b in batches) / len(batches)
     assert spread < 2
-    assert batches == by_like_length(lengths, 16, 1, 0) != by_like_length(lengths, 16, 1, 1)
+    assert batches == length_bucketed_batches(lengths, 16, 1, 0) != length_bucketed_batches(lengths, 16, 1, 1)
 
 
 def test_no_two_rows_of_a_batch_share_a_key():
     keys = [(("a", i // 3), ("p", i % 40)) for i in range(300)]
-    batches = without_repeats(keys, 16, seed=1, epoch=0)
+    batches = no_duplicates_batches(keys, 16, seed=1, epoch=0)
     used = [i for batch in batches for i in batch]
     assert len(used) == len(set(used)) >= 295
     for batch in batches:
@@ -28,7 +35,7 @@ def test_no_two_rows_of_a_batch_share_a_key():
 def test_gathered_rows_bring_their_positives_and_neighbours_along():
     positives = [i // 3 for i in range(300)]  # three rows for each of a hundred positives, in clusters of five
     neighbours = [[5 * (p // 5) + (p + 1) % 5, "no row's positive"] for p in positives]
-    batches = gathered(positives, neighbours, 16, seed=1, epoch=0)
+    batches = grouped_batches(positives, neighbours, 16, seed=1, epoch=0)
     assert sorted(i for batch in batches for i in batch) == list(range(300))
     home = {positives[i]: number for number, batch in enumerate(batches) for i in batch}
     assert all(home[positives[i]] == number for number, batch in enumerate(batches) for i in batch)
@@ -37,7 +44,7 @@ def test_gathered_rows_bring_their_positives_and_neighbours_along():
 
 
 def cost(lengths, groups):
-    return sum(max(lengths[i] for i in group) * len(group) + START for group in groups)
+    return sum(max(lengths[i] for i in group) * len(group) + LAUNCH_OVERHEAD_TOKENS for group in groups)
 
 
 def partitions(order):
@@ -54,7 +61,7 @@ def partitions(order):
 @pytest.mark.parametrize("seed", range(5))
 def test_groups_with_least_padding_are_the_cheapest_of_all(seed):
     lengths = np.random.default_rng(seed).integers(3, 200, 9).tolist()
-    groups = with_least_padding(lengths, 400)
+    groups = least_padding_groups(lengths, 400)
     assert sorted(i for group in groups for i in group) == list(range(9))
     order = sorted(range(9), key=lambda i: -lengths[i])
     fits = [some for some in partitions(order) if all(len(g) == 1 or lengths[g[0]] * len(g) <= 400 for g in some)]
@@ -62,18 +69,18 @@ def test_groups_with_least_padding_are_the_cheapest_of_all(seed):
 
 
 def test_a_text_longer_than_the_budget_has_a_group_alone_and_short_texts_are_not_padded_to_long_ones():
-    assert with_least_padding([500, 10, 9, 10], 100) == [[0], [1, 3, 2]]
-    groups = with_least_padding([150] * 6 + [15] * 30, 1_024)
+    assert least_padding_groups([500, 10, 9, 10], 100) == [[0], [1, 3, 2]]
+    groups = least_padding_groups([150] * 6 + [15] * 30, 1_024)
     assert groups == [list(range(6)), list(range(6, 36))]
 
 
 def test_shares_of_cores_are_even_and_hold_every_text_once():
     lengths = [*np.random.default_rng(1).integers(90, 250, 60).tolist(), *np.random.default_rng(2).integers(8, 25, 32).tolist()]
     for cores in (2, 3, 8):
-        shares = shared_out(lengths, 1_024, cores)
+        shares = balance_groups(lengths, 1_024, cores)
         assert sorted(i for share in shares for group in share for i in group) == list(range(92))
         work = [cost(lengths, share) for share in shares]
         assert max(work) < 1.15 * sum(work) / cores
         padded = sum(lengths[group[0]] * len(group) for share in shares for group in share)
         assert padded < 1.12 * sum(lengths)
-    assert shared_out([7], 1_024, 4) == [[[0]]]
+    assert balance_groups([7], 1_024, 4) == [[[0]]]

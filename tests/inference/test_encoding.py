@@ -7,11 +7,11 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from adapt.errors import UserError
-from adapt.inference.batching import by_length
+from adapt.inference.batching import length_groups
 from adapt.inference.encoding import embed, forward
 from adapt.job import Job
-from adapt.models.bi_encoder import open_encoder, save_encoder, token_ids
-from adapt.models.interpolation import blend
+from adapt.models.bi_encoder import load_encoder, save_encoder, token_ids
+from adapt.models.interpolation import interpolate
 
 from ..conftest import tolerance
 
@@ -37,7 +37,7 @@ def test_texts_are_read_a_part_at_a_time_to_the_same_vectors(embedder, monkeypat
 
 
 def test_forward_keeps_order_and_gradients(embedder):
-    model = open_encoder(embedder)
+    model = load_encoder(embedder)
     ids = token_ids(model, TEXTS)
     together, apart = forward(model, ids, budget=10_000), forward(model, ids, budget=1)
     torch.testing.assert_close(together, apart, atol=1e-6, rtol=1e-5)
@@ -46,20 +46,20 @@ def test_forward_keeps_order_and_gradients(embedder):
 
 def test_groups_of_like_length_stay_within_the_budget():
     lengths = [5, 30, 7, 30, 2, 100]
-    groups = by_length(lengths, 64)
+    groups = length_groups(lengths, 64)
     assert sorted(i for g in groups for i in g) == list(range(6))
     assert all(len(g) == 1 or max(lengths[i] for i in g) * len(g) <= 64 for g in groups)
 
 
 def test_a_plain_language_model_gets_the_cls_vector(language_model):
-    model = open_encoder(language_model)
+    model = load_encoder(language_model)
     states = model[0].auto_model(**model.tokenizer(TEXTS[:1], return_tensors="pt")).last_hidden_state
     torch.testing.assert_close(forward(model, token_ids(model, TEXTS[:1])), states[:, 0])
 
 
 @pytest.mark.parametrize("base", ["embedder", "language_model"])
 def test_a_saved_model_loads_the_same_and_in_the_spelling_that_older_servers_read(base, tmp_path, request):
-    model = open_encoder(request.getfixturevalue(base))
+    model = load_encoder(request.getfixturevalue(base))
     folder = save_encoder(model, tmp_path / "saved")
     again = SentenceTransformer(str(folder), device="cpu")
     np.testing.assert_allclose(again.encode(TEXTS), model.encode(TEXTS), atol=tolerance(1e-6, 5e-3))
@@ -73,18 +73,18 @@ def test_a_saved_model_loads_the_same_and_in_the_spelling_that_older_servers_rea
 
 
 def test_blending_moves_every_weight_by_the_share(embedder, tmp_path):
-    other = open_encoder(embedder)
+    other = load_encoder(embedder)
     with torch.no_grad():
         for parameter in other.parameters():
             parameter.add_(1.0)
     save_encoder(other, tmp_path / "other")
-    blended = open_encoder(blend(embedder, tmp_path / "other", 0.25, tmp_path / "blended"))
-    for old, new in zip(open_encoder(embedder).parameters(), blended.parameters(), strict=True):
+    blended = load_encoder(interpolate(embedder, tmp_path / "other", 0.25, tmp_path / "blended"))
+    for old, new in zip(load_encoder(embedder).parameters(), blended.parameters(), strict=True):
         torch.testing.assert_close(new, old + 0.25)
 
 
 def test_prompts_stand_before_queries_and_documents(embedder):
-    model = open_encoder(embedder)
+    model = load_encoder(embedder)
     model.prompts = {"query": "heart ", "document": "skin "}
     plain = token_ids(model, ["rash"])[0]
     assert len(token_ids(model, ["rash"], "query")[0]) == len(plain) + 1
@@ -94,13 +94,13 @@ def test_prompts_stand_before_queries_and_documents(embedder):
 def test_a_folder_without_a_model_is_a_user_error(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(UserError, match="holds no model"):
-        open_encoder(tmp_path)
+        load_encoder(tmp_path)
 
 
 def test_a_folder_that_is_replaced_is_opened_anew(embedder, tmp_path):
-    folder = save_encoder(open_encoder(embedder), tmp_path / "model")
+    folder = save_encoder(load_encoder(embedder), tmp_path / "model")
     before = embed(folder, TEXTS[:1], Job())
-    other = open_encoder(embedder)
+    other = load_encoder(embedder)
     with torch.no_grad():
         for parameter in other.parameters():
             parameter.mul_(1.5)

@@ -5,8 +5,8 @@ import torch
 from adapt.inference import parallel
 from adapt.inference.encoding import embed, forward
 from adapt.job import Job
-from adapt.models.bi_encoder import open_encoder, token_ids
-from adapt.models.dropout import drops, set_dropout
+from adapt.models.bi_encoder import load_encoder, token_ids
+from adapt.models.dropout import has_dropout, set_dropout
 from adapt.training.loop import _set_checkpointing
 
 from ..conftest import assert_alike
@@ -39,7 +39,7 @@ def gradients(model, ids, wanted):
 @pytest.mark.parametrize("checkpointing", [False, True])
 @pytest.mark.parametrize("mixed", [False, True])
 def test_apart_in_mixed_precision_and_with_activations_computed_again(embedder, threads, mixed, checkpointing):
-    model = open_encoder(embedder, "bf16" if mixed else "fp32")
+    model = load_encoder(embedder, "bf16" if mixed else "fp32")
     set_dropout(model, 0.0)
     _set_checkpointing(model, checkpointing)
     ids = token_ids(model, TEXTS)
@@ -56,14 +56,14 @@ def test_apart_in_mixed_precision_and_with_activations_computed_again(embedder, 
 
 @pytest.mark.parametrize("count", [2, 3])
 def test_cores_side_by_side_give_the_vectors_and_gradients_of_one(embedder, threads, count):
-    model = open_encoder(embedder)
+    model = load_encoder(embedder)
     set_dropout(model, 0.0)
     ids = token_ids(model, TEXTS)
     wanted = torch.randn(len(ids), model.get_embedding_dimension(), generator=torch.Generator().manual_seed(0))
     threads(1)
     vectors, slopes = gradients(model, ids, wanted)
     threads(count)
-    assert len(parallel.shares(model.train(), list(map(len, ids)), 1_024)) == count
+    assert len(parallel.partition(model.train(), list(map(len, ids)), 1_024)) == count
     apart, others = gradients(model, ids, wanted)
     again, same = gradients(model, ids, wanted)
     assert torch.allclose(vectors, apart, atol=1e-6)
@@ -75,7 +75,7 @@ def test_cores_side_by_side_give_the_vectors_and_gradients_of_one(embedder, thre
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_step_after_another_has_the_gradients_of_a_first_one_to_the_bit(embedder, threads, count):
     threads(count)
-    model = open_encoder(embedder)
+    model = load_encoder(embedder)
     set_dropout(model, 0.0)
     ids, parameters = token_ids(model, TEXTS), list(model.parameters())
     table = model[0].auto_model.get_input_embeddings().weight
@@ -85,7 +85,7 @@ def test_a_step_after_another_has_the_gradients_of_a_first_one_to_the_bit(embedd
         model.train()
         places = []
         for rows in steps:
-            parallel.clear(model, parameters)
+            parallel.zero_gradients(model, parameters)
             assert all(p.grad is None or (p.dim() == 2 and not p.grad.any()) for p in parameters)
             vectors = forward(model, [ids[i] for i in rows])
             (vectors @ vectors.T).square().sum().backward()
@@ -102,7 +102,7 @@ def test_gradients_reach_what_is_given_and_nothing_that_is_frozen(threads):
     module = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Linear(4, 2))
     module[0].requires_grad_(False)
     given = torch.randn(6, 3, requires_grad=True)
-    found = parallel.joined(module, lambda rows, given: module(given[rows]), [[[5, 0], [1]], [[2, 3, 4]]], given)
+    found = parallel.forward_parts(module, lambda rows, given: module(given[rows]), [[[5, 0], [1]], [[2, 3, 4]]], given)
     assert torch.allclose(found, module(given)[[5, 0, 1, 2, 3, 4]])
     found.square().sum().backward()
     slope, own = given.grad.clone(), module[1].weight.grad.clone()
@@ -119,23 +119,23 @@ def test_cores_compute_in_the_modes_of_who_asks(threads):
         return torch.get_num_threads(), torch.is_inference_mode_enabled(), torch.is_grad_enabled()
 
     with torch.inference_mode():
-        assert set(parallel.each(modes, range(8))) == {(1, True, False)}
+        assert set(parallel.map_parts(modes, range(8))) == {(1, True, False)}
     with torch.no_grad():
-        assert set(parallel.each(modes, range(8))) == {(1, False, False)}
+        assert set(parallel.map_parts(modes, range(8))) == {(1, False, False)}
     assert torch.get_num_threads() == 2
 
 
 def test_an_error_on_one_core_is_raised(threads):
     threads(2)
     with pytest.raises(ZeroDivisionError):
-        list(parallel.each(lambda part: 1 // part, [1, 1, 0, 1]))
+        list(parallel.map_parts(lambda part: 1 // part, [1, 1, 0, 1]))
 
 
 def test_dropout_is_drawn_on_one_core_so_that_a_seed_means_the_same(embedder, threads):
     threads(2)
-    model = open_encoder(embedder).train()
+    model = load_encoder(embedder).train()
     set_dropout(model, 0.3)
-    assert drops(model)
+    assert has_dropout(model)
     ids = token_ids(model, TEXTS)
     torch.manual_seed(5)
     first = forward(model, ids)
@@ -145,7 +145,7 @@ def test_dropout_is_drawn_on_one_core_so_that_a_seed_means_the_same(embedder, th
         torch.manual_seed(5)
         assert torch.equal(first, forward(model, ids))
     set_dropout(model, 0.0)
-    assert not drops(model)
+    assert not has_dropout(model)
 
 
 def test_embeddings_have_the_same_bits_on_any_number_of_cores(embedder, threads):

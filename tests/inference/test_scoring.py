@@ -11,7 +11,7 @@ from adapt.inference import scoring
 from adapt.inference.scoring import predict
 from adapt.job import Job
 from adapt.models import calibration
-from adapt.models.calibration import Calibration, calibrated
+from adapt.models.calibration import Calibration, apply
 
 from ..conftest import sentence, tolerance
 
@@ -60,7 +60,7 @@ def test_one_logit_is_scored_as_sentence_transformers_scores_it(language_model, 
 def test_pairs_are_read_a_part_at_a_time_to_the_same_scores(language_model, tmp_path, pairs, monkeypatch):
     folder = classifier(language_model, tmp_path / "m", ["LABEL_0"])
     whole = predict(folder, pairs, Job())
-    monkeypatch.setattr(scoring, "AT_ONCE", 7)
+    monkeypatch.setattr(scoring, "TOKENIZE_CHUNK", 7)
     np.testing.assert_allclose(predict(folder, pairs, Job()), whole, atol=1e-6)
 
 
@@ -109,6 +109,6 @@ def test_calibrated_scores_are_the_curve_of_the_raw_ones(language_model, tmp_pat
     calibration.save(folder, curve, {})
     np.testing.assert_array_equal(predict(folder, pairs, Job()), raw)
     np.testing.assert_array_equal(predict(folder, pairs, Job(), calibrated=True), curve(raw))
-    np.testing.assert_array_equal(calibrated(folder, raw), curve(raw))
+    np.testing.assert_array_equal(apply(folder, raw), curve(raw))
     still = (theirs(folder, pairs, False) + theirs(folder, pairs, True)) / 2  # it loads as before
     np.testing.assert_allclose(still, raw, atol=tolerance(5e-6, 1e-2))

@@ -7,8 +7,8 @@ import torch
 from adapt.errors import WorkFailed
 from adapt.inference import encoding, scoring, token_budget
 from adapt.job import Job
-from adapt.models.bi_encoder import open_encoder, token_ids
-from adapt.models.cross_encoder import Reader
+from adapt.models.bi_encoder import load_encoder, token_ids
+from adapt.models.cross_encoder import CrossEncoderModel
 from adapt.training.loop import Group, fit, trainable
 
 from ..conftest import WORDS, tolerance
@@ -37,7 +37,7 @@ def short_of_memory(times, work):
 
 
 def test_vectors_and_scores_are_the_same_with_half_the_tokens_at_once(embedder, tmp_path, monkeypatch, limit):
-    Reader(embedder, new_head_seed=0).save(tmp_path / "m")
+    CrossEncoderModel(embedder, new_head_seed=0).save(tmp_path / "m")
     pairs = list(zip(TEXTS[::2], TEXTS[1::2], strict=True))
     vectors, scores = encoding.embed(embedder, TEXTS, Job()), scoring.predict(tmp_path / "m", pairs, Job())
     notes = []
@@ -52,7 +52,7 @@ def test_vectors_and_scores_are_the_same_with_half_the_tokens_at_once(embedder, 
 
 def trained(embedder, work=lambda step: step):
     """(weights after three steps, losses), the second step by way of `work`."""
-    model = open_encoder(embedder, "fp32")
+    model = load_encoder(embedder, "fp32")
     ids = token_ids(model, TEXTS)
     job = Job(5)
 
@@ -68,7 +68,7 @@ def trained(embedder, work=lambda step: step):
 def test_training_goes_on_to_the_same_weights(embedder, limit):
     whole = trained(embedder)
     halved = trained(embedder, lambda loss: short_of_memory(1, loss))
-    assert limit.tokens == 512 and token_budget.scarce()
+    assert limit.tokens == 512 and token_budget.out_of_memory_before()
     # The last two steps sum gradients in another order: single roundings of fp32, which AdamW scales up where a gradient is near 0.
     assert (halved - whole).norm() < 1e-4 * whole.norm()
 

@@ -8,7 +8,7 @@ from adapt import stages
 from adapt.errors import UserError
 from adapt.inference.scoring import Truncation, predict
 from adapt.job import Job, ignore_events
-from adapt.models.cross_encoder import Reader
+from adapt.models.cross_encoder import CrossEncoderModel
 from adapt.pipeline import plan
 from adapt.pipeline.measurements import Measures
 from adapt.pipeline.single_stage import run_stage
@@ -52,7 +52,7 @@ def test_without_a_truncated_pair_nothing_is_said(labeller):
 
 
 def test_a_slow_tokenizer_counts_what_reaches_the_limit(labeller):
-    reader = Reader(labeller)
+    reader = CrossEncoderModel(labeller)
     whole = reader.tokenizer
 
     def slow(*args, **kwargs):

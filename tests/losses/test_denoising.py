@@ -3,7 +3,7 @@ import torch
 
 from adapt.errors import UserError
 from adapt.losses.denoising import Denoising
-from adapt.models.bi_encoder import open_encoder, padded
+from adapt.models.bi_encoder import load_encoder, pad_batch
 
 TEXTS = ["The heart helps the kidney.", "Fever falls after the tablet.", "A mild rash and a cough."]
 NOISY = ["The heart.", "Fever tablet.", "rash cough."]
@@ -18,7 +18,7 @@ def test_loss_and_gradients_equal_sentence_transformers_on_the_same_ids(language
     from sentence_transformers.sentence_transformer.losses import DenoisingAutoEncoderLoss
 
     torch.manual_seed(0)
-    encoder = open_encoder(language_model)
+    encoder = load_encoder(language_model)
     mine = Denoising(encoder, language_model, tied=True, seed=0).eval()
     twin = SentenceTransformer(modules=[encoder[0].__class__(str(language_model)), encoder[1]], device="cpu")
     theirs = DenoisingAutoEncoderLoss(twin, tie_encoder_decoder=True).eval()
@@ -26,7 +26,7 @@ def test_loss_and_gradients_equal_sentence_transformers_on_the_same_ids(language
     noisy, clean = ids(encoder, NOISY), ids(encoder, TEXTS)
     cpu = torch.device("cpu")
     value = mine(noisy, clean)
-    other = theirs([padded(noisy, 0, cpu), padded(clean, 0, cpu)], None)
+    other = theirs([pad_batch(noisy, 0, cpu), pad_batch(clean, 0, cpu)], None)
     assert value.item() == pytest.approx(other.item(), abs=1e-5)
     value.backward()
     other.backward()
@@ -41,7 +41,7 @@ def test_loss_and_gradients_equal_sentence_transformers_on_the_same_ids(language
 
 def test_tied_halves_share_their_parameters_and_untied_ones_do_not(language_model):
     for tied in (True, False):
-        encoder = open_encoder(language_model)
+        encoder = load_encoder(language_model)
         module = Denoising(encoder, language_model, tied=tied, seed=0)
         body, decoder = encoder[0].auto_model, module.decoder.bert
         assert (body.encoder.layer[0].output.dense.weight is decoder.encoder.layer[0].output.dense.weight) == tied
@@ -49,13 +49,13 @@ def test_tied_halves_share_their_parameters_and_untied_ones_do_not(language_mode
 
 def test_the_probe_passes_a_decoder_that_sees_what_the_encoder_read(language_model):
     for tied in (True, False):
-        encoder = open_encoder(language_model)
+        encoder = load_encoder(language_model)
         Denoising(encoder, language_model, tied=tied, seed=0).check_that_it_sees_its_input(ids(encoder, TEXTS))
 
 
 def test_a_loss_that_does_not_depend_on_what_is_read_is_refused(language_model, monkeypatch):
     """A decoder that never looks at the sentence vector, as decoder-only models are: no error says so, only the slope does."""
-    encoder = open_encoder(language_model)
+    encoder = load_encoder(language_model)
     module = Denoising(encoder, language_model, tied=False, seed=0)
     restore = module.restore
     monkeypatch.setattr(module, "restore", lambda vectors, originals: restore(vectors.detach() * 0, originals))
@@ -64,7 +64,7 @@ def test_a_loss_that_does_not_depend_on_what_is_read_is_refused(language_model, 
 
 
 def test_a_frozen_encoder_gets_no_gradient(language_model):
-    encoder = open_encoder(language_model)
+    encoder = load_encoder(language_model)
     module = Denoising(encoder, language_model, tied=False, seed=0, decoder_layers=1)
     assert module.decoder.config.num_hidden_layers == 1
     module.encoder_frozen = True
@@ -107,7 +107,7 @@ def test_an_encoder_that_no_decoder_can_read_is_refused_and_told_what_works(fami
     make(transformers).save_pretrained(tmp_path)
     for name in ("tokenizer.json", "tokenizer_config.json"):
         (tmp_path / name).write_bytes((language_model / name).read_bytes())
-    encoder = open_encoder(tmp_path)
+    encoder = load_encoder(tmp_path)
 
     def probe():
         Denoising(encoder, tmp_path, tied=True, seed=0).check_that_it_sees_its_input(ids(encoder, TEXTS))
@@ -119,7 +119,7 @@ def test_an_encoder_that_no_decoder_can_read_is_refused_and_told_what_works(fami
 
 
 def test_attention_to_one_key_is_collapsed_without_a_difference(language_model):
-    encoder = open_encoder(language_model)
+    encoder = load_encoder(language_model)
     module = Denoising(encoder, language_model, tied=True, seed=0)
     layers = [part.crossattention for part in module.decoder.modules() if hasattr(part, "crossattention")]
     states, vectors = torch.randn(3, 7, 32), torch.randn(3, 1, 32)

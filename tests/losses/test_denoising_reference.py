@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from adapt.losses.denoising import Denoising
-from adapt.models.bi_encoder import open_encoder
+from adapt.models.bi_encoder import load_encoder
 
 from ..conftest import tolerance
 
@@ -55,7 +55,7 @@ def reference(weights: dict[str, np.ndarray], heads: int, noisy: list[int], clea
 
 @pytest.mark.parametrize("tied", [True, False])
 def test_the_loss_is_the_formula_in_float64(language_model, tied):
-    encoder = open_encoder(language_model)
+    encoder = load_encoder(language_model)
     module = Denoising(encoder, language_model, tied=tied, seed=0).eval()
     noise = torch.Generator().manual_seed(0)
     with torch.no_grad():

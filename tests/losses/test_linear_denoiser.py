@@ -8,7 +8,7 @@ from sklearn.linear_model import Ridge
 from adapt.inference.encoding import embed, forward
 from adapt.job import Job
 from adapt.losses.linear_denoiser import DenoisedBase, linear_denoiser
-from adapt.models.bi_encoder import open_encoder
+from adapt.models.bi_encoder import load_encoder
 
 from ..conftest import tolerance
 
@@ -59,7 +59,7 @@ def test_fewer_texts_than_numbers_leave_the_other_directions_as_they_are():
 
 
 def test_what_an_encoder_is_to_give_is_the_bases_vectors_through_the_map(embedder):
-    model = open_encoder(embedder)
+    model = load_encoder(embedder)
     clean = model.tokenizer([f"the heart {word} the kidney" for word in ("helps", "harms", "starts", "stops")] * 80)["input_ids"]
     damaged = [ids[:2] + ids[3:] for ids in clean]
     told = []

@@ -7,7 +7,7 @@ from transformers import BertConfig, BertForMaskedLM
 
 from adapt.losses.masked import Masked
 from adapt.losses.simcse import simcse
-from adapt.models.bi_encoder import open_encoder
+from adapt.models.bi_encoder import load_encoder
 
 from ..conftest import assert_alike, tolerance
 
@@ -25,7 +25,7 @@ def checkpoint(tmp_path, language_model):
 
 
 def test_the_loss_and_its_gradients_are_transformers_own(checkpoint):
-    encoder = open_encoder(checkpoint)
+    encoder = load_encoder(checkpoint)
     module = Masked(encoder, checkpoint, seed=0).eval()
     theirs = BertForMaskedLM.from_pretrained(checkpoint).eval()
     original = encoder.tokenizer(TEXTS)["input_ids"]

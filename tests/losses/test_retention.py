@@ -6,7 +6,7 @@ import torch
 
 from adapt.inference.encoding import forward
 from adapt.losses.retention import Retention, cosine_distance
-from adapt.models.bi_encoder import open_encoder
+from adapt.models.bi_encoder import load_encoder
 
 TEXTS = ["The heart helps the kidney.", "Fever falls.", "A mild rash and a cough after the tablet."]
 
@@ -25,7 +25,7 @@ def test_value_and_gradient_equal_the_formula_in_float64():
 
 
 def test_the_penalty_is_nothing_at_the_start_and_grows_with_the_way(embedder):
-    encoder = open_encoder(embedder)
+    encoder = load_encoder(embedder)
     ids = encoder.tokenizer(TEXTS)["input_ids"]
     before = forward(encoder, ids).detach().double()
     retained = Retention(embedder, 2.0)
@@ -40,7 +40,7 @@ def test_the_penalty_is_nothing_at_the_start_and_grows_with_the_way(embedder):
 
 
 def test_the_model_that_it_started_from_takes_no_gradient_and_weight_0_costs_nothing(embedder):
-    encoder = open_encoder(embedder)
+    encoder = load_encoder(embedder)
     ids = encoder.tokenizer(TEXTS)["input_ids"]
     retained = Retention(embedder, 1.0)
     retained(ids, forward(encoder, ids)).backward()

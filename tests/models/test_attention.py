@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from adapt.models.attention import LONGEST_FORWARD, attention
+from adapt.models.attention import MAX_TOKENS_FORWARD, attention
 
 
 def inputs(tokens, texts=3, heads=4, width=8):
@@ -58,7 +58,7 @@ def test_what_it_does_not_compute_is_left_to_torch():
     assert attention(None, query, key[:, :2], value[:, :2], None, is_causal=False) is None  # grouped queries
     assert attention(None, query, key, value, torch.zeros(3, 1, 12, 12), is_causal=False) is None  # biases of places
     assert attention(None, query, key, value, None, is_causal=False, dropout=0.1) is None
-    long = inputs(LONGEST_FORWARD + 1, texts=1)
+    long = inputs(MAX_TOKENS_FORWARD + 1, texts=1)
     assert attention(None, *long, None, is_causal=False) is not None
     with torch.no_grad():  # as fast in torch's kernel, which rounds less
         assert attention(None, *long, None, is_causal=False) is None

@@ -5,7 +5,7 @@ import pytest
 
 from adapt.errors import UserError
 from adapt.models import calibration
-from adapt.models.calibration import Calibration, agreement, calibrate, logit
+from adapt.models.calibration import Calibration, agreement, fit, logit
 
 
 def rows(count, seed=0):
@@ -20,7 +20,7 @@ def test_isotonic_is_sklearns_after_being_saved_and_loaded(tmp_path):
 
     scores, gold = rows(300)
     (tmp_path / "model.safetensors").write_bytes(b"weights")
-    calibration.save(tmp_path, calibrate(scores, gold, "isotonic"), {"rows": 300})
+    calibration.save(tmp_path, fit(scores, gold, "isotonic"), {"rows": 300})
     curve, measured = calibration.load(tmp_path)
     at = np.linspace(-0.1, 1.1, 500)
     theirs = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(scores, gold)
@@ -34,11 +34,11 @@ def test_platt_is_sklearns_logistic_regression_on_the_logit():
 
     scores, gold = rows(200)
     binary = (gold > 0.5).astype(float)
-    ours = calibrate(scores, binary, "platt")
+    ours = fit(scores, binary, "platt")
     # Binary gold: Platt's own targets, as sklearn's calibration of classifiers has them.
     np.testing.assert_allclose(ours(scores), _SigmoidCalibration().fit(logit(scores), binary).predict(logit(scores)), atol=1e-4)
     # Graded gold: each row once as a positive and once as a negative, by its share.
-    ours = calibrate(scores, gold, "platt")
+    ours = fit(scores, gold, "platt")
     up, down = (gold.sum() + 1) / (gold.sum() + 2), 1 / ((1 - gold).sum() + 2)
     target = gold * up + (1 - gold) * down
     x = np.concatenate([logit(scores)] * 2)[:, None]
@@ -58,14 +58,14 @@ def test_platt_is_the_minimum_of_the_cross_entropy():
         return (np.logaddexp(0, z) - target * z).sum()
 
     found = minimize(loss, [1.0, 0.0], method="Nelder-Mead", options={"xatol": 1e-10, "fatol": 1e-12, "maxiter": 10_000})
-    ours = calibrate(scores, gold, "platt")
+    ours = fit(scores, gold, "platt")
     assert (ours.slope, ours.intercept) == pytest.approx(found.x, abs=1e-4)
 
 
 @pytest.mark.parametrize("kind", ["isotonic", "platt", "auto"])
 def test_calibrated_scores_rise_with_raw_ones_stay_in_0_to_1_and_lie_nearer_to_gold(kind):
     scores, gold = rows(400)
-    curve = calibrate(scores, gold, kind)
+    curve = fit(scores, gold, kind)
     at = curve(np.linspace(0, 1, 1_001))
     assert (np.diff(at) >= 0).all() and at.min() >= 0 and at.max() <= 1 and np.ptp(at) > 0.5
     fresh, truth = rows(400, seed=9)
@@ -73,16 +73,16 @@ def test_calibrated_scores_rise_with_raw_ones_stay_in_0_to_1_and_lie_nearer_to_g
 
 
 def test_few_rows_get_platts_two_numbers_and_many_get_steps():
-    assert calibrate(*rows(999)).kind == "platt" and calibrate(*rows(1_000)).kind == "isotonic"
+    assert fit(*rows(999)).kind == "platt" and fit(*rows(1_000)).kind == "isotonic"
 
 
 @pytest.mark.parametrize("kind", ["isotonic", "platt"])
 def test_what_does_not_rise_with_gold_is_not_calibrated(kind):
     scores, gold = rows(100)
-    assert calibrate(1 - scores, gold, kind) == Calibration()
-    assert calibrate(scores[:9], gold[:9], kind) == Calibration()
-    assert calibrate(scores, np.full(100, 0.5), kind) == Calibration()
-    assert calibrate(scores, gold, "none") == Calibration()
+    assert fit(1 - scores, gold, kind) == Calibration()
+    assert fit(scores[:9], gold[:9], kind) == Calibration()
+    assert fit(scores, np.full(100, 0.5), kind) == Calibration()
+    assert fit(scores, gold, "none") == Calibration()
     assert np.array_equal(Calibration()(scores), scores)
 
 

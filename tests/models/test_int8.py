@@ -18,10 +18,10 @@ from adapt.cli import cli
 from adapt.errors import UserError
 from adapt.inference import encoding, scoring
 from adapt.inference.encoding import embed
-from adapt.inference.scoring import in_int8, predict
+from adapt.inference.scoring import predict, quantize_cross_encoder
 from adapt.job import Job
 from adapt.models import int8, lookup
-from adapt.models.cross_encoder import Reader
+from adapt.models.cross_encoder import CrossEncoderModel
 from adapt.records import CrossEncoder, Encoder, Pair, Text
 
 from ..conftest import sentence
@@ -32,16 +32,16 @@ MEDICAL = Path(__file__).parents[2] / "corpora" / "medical"
 @pytest.fixture
 def few(monkeypatch):
     """int8 is used however few the texts."""
-    monkeypatch.setattr(int8, "FEWEST", 1)
-    monkeypatch.setattr(int8, "CALIBRATION", 8)
-    monkeypatch.setattr(int8, "HELD", 24)
+    monkeypatch.setattr(int8, "MIN_TEXTS", 1)
+    monkeypatch.setattr(int8, "CALIBRATION_TEXTS", 8)
+    monkeypatch.setattr(int8, "VALIDATION_TEXTS", 24)
 
 
 @pytest.fixture
 def backend(few):
     """OpenVINO and NNCF; not by importorskip, which would have the former send word of it."""
-    if int8.missing():
-        pytest.skip(int8.missing())
+    if int8.missing_packages():
+        pytest.skip(int8.missing_packages())
 
 
 class Rounded:
@@ -57,8 +57,8 @@ class Rounded:
 
 @pytest.fixture
 def rounded(few, monkeypatch):
-    monkeypatch.setattr(int8, "Body", Rounded)
-    monkeypatch.setattr(int8, "missing", lambda: "")
+    monkeypatch.setattr(int8, "QuantizedTransformer", Rounded)
+    monkeypatch.setattr(int8, "missing_packages", lambda: "")
 
 
 @pytest.fixture
@@ -77,11 +77,11 @@ def job(tmp_path, said):
 @pytest.fixture
 def labeller(language_model, tmp_path, monkeypatch):
     """A cross-encoder with random weights, large enough that scores differ. It loses more to rounding than a trained one."""
-    reader = Reader(language_model, new_head_seed=0)
+    reader = CrossEncoderModel(language_model, new_head_seed=0)
     for name, weights in reader.named_parameters():
         weights.data *= 60 if "classifier.weight" in name else 8 if weights.ndim == 2 and "pooler" not in name else 1
     reader.save(tmp_path / "labeller")
-    monkeypatch.setattr(int8, "AGREEMENT", 0.95)
+    monkeypatch.setattr(int8, "MIN_SPEARMAN", 0.95)
     return tmp_path / "labeller"
 
 
@@ -99,16 +99,16 @@ def test_vectors_in_int8_are_near_those_in_fp32_and_their_cosines_rank_alike(emb
     np.testing.assert_allclose(np.linalg.norm(small, axis=1), 1, atol=1e-5)
     assert 0.99 < (whole * small).sum(1).min() < 1 - 1e-6  # near, and not the same
     pairs = np.triu_indices(len(TEXTS), 1)
-    assert spearmanr((whole @ whole.T)[pairs], (small @ small.T)[pairs]).statistic > int8.AGREEMENT
+    assert spearmanr((whole @ whole.T)[pairs], (small @ small.T)[pairs]).statistic > int8.MIN_SPEARMAN
     assert len(said) == 1 and said[0].startswith("reading in int8: Spearman of cosines with fp32 0.99")
 
 
 @pytest.mark.slow
 def test_the_bundled_model_keeps_its_cosines_in_int8(backend, job, said, monkeypatch):
-    monkeypatch.setattr(int8, "HELD", 40)
+    monkeypatch.setattr(int8, "VALIDATION_TEXTS", 40)
     rows = [json.loads(line)["text"] for line in (MEDICAL / "passages.jsonl").read_text(encoding="utf-8").splitlines()]
     texts = [" ".join(row.split()[: 5 + 7 * (number % 9)]) for number, row in enumerate(rows[:90])]
-    base = lookup.locate("all-MiniLM-L6-v2")
+    base = lookup.find_model("all-MiniLM-L6-v2")
     whole, small = embed(base, texts, Job()), embed(base, texts, job, precision="int8")
     assert said[0].startswith("reading in int8")
     assert (whole * small).sum(1).min() > 0.98
@@ -119,19 +119,19 @@ def test_the_bundled_model_keeps_its_cosines_in_int8(backend, job, said, monkeyp
 def test_scores_in_int8_are_near_those_in_fp32(labeller, backend, job, said):
     rng = random.Random(4)
     pairs = [(sentence(rng, rng.randint(3, 12)), sentence(rng)) for _ in range(60)]
-    small = in_int8(labeller, pairs[:32], len(pairs), job)
+    small = quantize_cross_encoder(labeller, pairs[:32], len(pairs), job)
     assert small and said[0].startswith("reading in int8: Spearman of scores with fp32 0.9")
     whole, found = predict(labeller, pairs, job), predict(labeller, pairs, job, small=small)
-    assert spearmanr(whole, found).statistic > int8.AGREEMENT
+    assert spearmanr(whole, found).statistic > int8.MIN_SPEARMAN
     assert 1e-6 < np.abs(whole - found).mean() < 0.1 * np.ptp(whole)
 
 
 def test_below_the_gate_fp32_reads_and_a_note_says_the_number(embedder, labeller, rounded, job, said, monkeypatch):
-    monkeypatch.setattr(int8, "AGREEMENT", 1.1)
+    monkeypatch.setattr(int8, "MIN_SPEARMAN", 1.1)
     np.testing.assert_array_equal(embed(embedder, TEXTS, job, precision="int8"), embed(embedder, TEXTS, Job()))
     assert "Spearman of cosines with fp32 is " in said[0] and said[0].endswith("below 1.1: reading in fp32")
     assert kinds(job) == [""]
-    assert in_int8(labeller, list(zip(TEXTS[:32], TEXTS[8:], strict=False)), 32, job) is None
+    assert quantize_cross_encoder(labeller, list(zip(TEXTS[:32], TEXTS[8:], strict=False)), 32, job) is None
 
 
 def test_vectors_in_int8_stand_apart_and_no_check_reads_them(embedder, rounded, job):
@@ -151,24 +151,24 @@ def test_vectors_that_stand_are_read_back_and_nothing_is_quantised_again(embedde
 
 def test_a_sample_depends_on_the_texts_and_not_on_their_order():
     texts = [f"text {number}" for number in range(2_000)]
-    found = int8.sample(texts)
-    assert len(set(found)) == len(found) == int8.CALIBRATION + int8.HELD
-    assert int8.sample([*texts[::-1], *texts[:9]]) == found
-    assert int8.kind(texts) == int8.kind(texts[::-1]) != int8.kind(texts[:1_000])
+    found = int8.calibration_texts(texts)
+    assert len(set(found)) == len(found) == int8.CALIBRATION_TEXTS + int8.VALIDATION_TEXTS
+    assert int8.calibration_texts([*texts[::-1], *texts[:9]]) == found
+    assert int8.cache_suffix(texts) == int8.cache_suffix(texts[::-1]) != int8.cache_suffix(texts[:1_000])
 
 
 def test_few_texts_and_other_devices_are_read_as_ever(embedder, job, said, monkeypatch):
-    monkeypatch.setattr(int8, "missing", lambda: "")
+    monkeypatch.setattr(int8, "missing_packages", lambda: "")
     embed(embedder, TEXTS, job, precision="int8")
     assert said == ["int8 pays from 5,000 texts on: these 40 are read in fp32"] and kinds(job) == [""]
     monkeypatch.setattr("adapt.runtime.device.device", lambda: torch.device("cuda"))
-    assert int8.body(torch.nn.Linear(1, 1), 1, 10_000, job, list, list, "cosines") is None
+    assert int8.quantize(torch.nn.Linear(1, 1), 1, 10_000, job, list, list, "cosines") is None
     assert said[1] == "int8 is for processors: reading as ever on cuda"
 
 
 def test_a_model_that_can_not_be_converted_is_read_in_fp32(backend, job, said):
     rows = [{"input_ids": torch.ones(1, 3, dtype=torch.int64)}]
-    assert int8.body(torch.nn.Linear(1, 1), 1, 10_000, job, lambda: rows, list, "cosines") is None
+    assert int8.quantize(torch.nn.Linear(1, 1), 1, 10_000, job, lambda: rows, list, "cosines") is None
     assert said[0].startswith("int8: this model can't be converted (") and said[0].endswith("): reading in fp32")
 
 

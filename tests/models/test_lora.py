@@ -4,7 +4,7 @@ import torch
 from adapt.errors import UserError
 from adapt.inference.encoding import forward
 from adapt.models import lora
-from adapt.models.bi_encoder import open_encoder, token_ids
+from adapt.models.bi_encoder import load_encoder, token_ids
 
 from ..conftest import assert_alike
 
@@ -20,7 +20,7 @@ def disturb(model):
 
 
 def test_only_adapters_train_and_nothing_has_changed_before_the_first_step(embedder):
-    plain, model = open_encoder(embedder), open_encoder(embedder)
+    plain, model = load_encoder(embedder), load_encoder(embedder)
     ids = token_ids(model, TEXTS)
     assert lora.attach(model, 4, seed=1) == 8  # query, key, value and output of two layers
     assert sum(p.numel() for p in model.parameters() if p.requires_grad) == 8 * 2 * 4 * 32
@@ -28,7 +28,7 @@ def test_only_adapters_train_and_nothing_has_changed_before_the_first_step(embed
 
 
 def test_merged_output_equals_unmerged_and_the_rest_is_untouched(embedder):
-    model = open_encoder(embedder)
+    model = load_encoder(embedder)
     ids, before = token_ids(model, TEXTS), {name: tensor.clone() for name, tensor in model.state_dict().items()}
     lora.attach(model, 4, seed=1)
     disturb(model)
@@ -44,7 +44,7 @@ def test_merged_output_equals_unmerged_and_the_rest_is_untouched(embedder):
 
 def test_adapters_compute_what_peft_computes(embedder):
     peft = pytest.importorskip("peft")
-    model, stock = open_encoder(embedder), open_encoder(embedder)
+    model, stock = load_encoder(embedder), load_encoder(embedder)
     ids = token_ids(model, TEXTS)
     lora.attach(model, 4, seed=1)
     disturb(model)

@@ -15,10 +15,10 @@ from adapt.errors import UserError
 from adapt.inference.encoding import embed, forward
 from adapt.inference.scoring import predict
 from adapt.job import Job
-from adapt.models.bi_encoder import open_encoder, save_encoder, token_ids
-from adapt.models.cross_encoder import Reader
+from adapt.models.bi_encoder import load_encoder, save_encoder, token_ids
+from adapt.models.cross_encoder import CrossEncoderModel
 from adapt.models.dropout import set_dropout
-from adapt.models.mixed_precision import dtype_of, for_inference, layers, set_precision
+from adapt.models.mixed_precision import compute_dtype, convert_for_inference, set_precision, transformer_layers
 from adapt.runtime import hardware
 from adapt.runtime import precision as precisions
 from adapt.runtime.precision import resolve
@@ -56,9 +56,9 @@ def test_layers_multiply_in_bf16_and_hand_on_fp32_and_nothing_else_is_rounded(ki
     ids = torch.randint(5, 200, (3, 7), generator=torch.Generator().manual_seed(1))
     mask = torch.ones_like(ids)
     exact = model(input_ids=ids, attention_mask=mask)[0].detach()
-    assert set_precision(model, "bf16") == "bf16" and dtype_of(model) == torch.bfloat16
-    inside = {id(part) for layer in layers(model) for part in layer.modules()}
-    outermost = {id(layer) for layer in layers(model)}
+    assert set_precision(model, "bf16") == "bf16" and compute_dtype(model) == torch.bfloat16
+    inside = {id(part) for layer in transformer_layers(model) for part in layer.modules()}
+    outermost = {id(layer) for layer in transformer_layers(model)}
     low, full = [], []
 
     def seen(module, given, found):
@@ -75,7 +75,7 @@ def test_layers_multiply_in_bf16_and_hand_on_fp32_and_nothing_else_is_rounded(ki
     assert set(low) == {torch.bfloat16} and set(full) == {torch.float32}
     assert 0 < float((rounded - exact).norm()) < 0.03 * float(exact.norm()) + 1e-6
     set_precision(model, "fp32")
-    assert torch.equal(model(input_ids=ids, attention_mask=mask)[0], exact) and dtype_of(model) == torch.float32
+    assert torch.equal(model(input_ids=ids, attention_mask=mask)[0], exact) and compute_dtype(model) == torch.float32
 
 
 def test_embeddings_in_bf16_are_those_of_fp32_within_a_ten_thousandth(bundled):
@@ -86,7 +86,7 @@ def test_embeddings_in_bf16_are_those_of_fp32_within_a_ten_thousandth(bundled):
 
 
 def test_scores_in_bf16_keep_the_resolution_of_fp32(bundled, tmp_path):
-    Reader(bundled, new_head_seed=1).save(tmp_path / "m")
+    CrossEncoderModel(bundled, new_head_seed=1).save(tmp_path / "m")
     pairs = [(a, b) for a in TEXTS[:20] for b in TEXTS[20:30]]
     exact, rounded = (predict(tmp_path / "m", pairs, Job(), precision=kind) for kind in ("fp32", "bf16"))
     assert len(np.unique(rounded)) >= 0.9 * len(np.unique(exact))
@@ -94,7 +94,7 @@ def test_scores_in_bf16_keep_the_resolution_of_fp32(bundled, tmp_path):
 
 
 def test_pooler_and_classifier_are_computed_in_fp32(language_model):
-    reader = Reader(language_model, new_head_seed=1, precision="bf16")
+    reader = CrossEncoderModel(language_model, new_head_seed=1, precision="bf16")
     reader.model.bert.encoder.register_forward_hook(lambda module, given, found: states.append(found[0]))
     states = []
     ids = reader.ids([a for a, _ in PAIRS], [b for _, b in PAIRS], 64)
@@ -104,13 +104,15 @@ def test_pooler_and_classifier_are_computed_in_fp32(language_model):
 
 
 def test_weights_kept_for_inference_alone_give_the_same_bits(embedder):
-    model = open_encoder(embedder, "bf16")
+    model = load_encoder(embedder, "bf16")
     ids = token_ids(model, TEXTS)
     with torch.inference_mode():
         before = forward(model, ids)
-        for_inference(model)
+        convert_for_inference(model)
         assert torch.equal(forward(model, ids), before)
-    kinds = {part.weight.dtype for layer in layers(model) for part in layer.modules() if isinstance(part, torch.nn.Linear)}
+    kinds = {
+        part.weight.dtype for layer in transformer_layers(model) for part in layer.modules() if isinstance(part, torch.nn.Linear)
+    }
     assert kinds == {torch.bfloat16}
 
 
@@ -119,7 +121,7 @@ def test_activations_computed_again_are_computed_in_the_same_precision(embedder)
 
     found = []
     for again in (False, True):
-        model = open_encoder(embedder, "bf16").train()
+        model = load_encoder(embedder, "bf16").train()
         set_dropout(model, 0.0)
         _set_checkpointing(model, again)
         forward(model, token_ids(model, TEXTS)).square().sum(1).log().sum().backward()
@@ -128,7 +130,7 @@ def test_activations_computed_again_are_computed_in_the_same_precision(embedder)
 
 
 def test_a_saved_model_says_nothing_of_how_it_was_computed(embedder, tmp_path):
-    model = open_encoder(embedder, "bf16")
+    model = load_encoder(embedder, "bf16")
     save_encoder(copy.deepcopy(model), tmp_path / "m")
     config = json.loads((tmp_path / "m" / "config.json").read_text())
     assert not any("attn" in name or "adapt" in str(value) for name, value in config.items())

@@ -10,7 +10,7 @@ from sentence_transformers import SentenceTransformer
 from adapt.inference.encoding import embed, forward
 from adapt.job import Job
 from adapt.models import lookup
-from adapt.models.bi_encoder import open_encoder, token_ids
+from adapt.models.bi_encoder import load_encoder, token_ids
 from adapt.pipeline.inference import embed_file, search_file
 from adapt.pipeline.measurements import OnDisk
 from adapt.records import Encoder, Pair
@@ -67,7 +67,7 @@ def test_kept_vectors_of_the_whole_model_are_not_taken_for_truncated_ones(embedd
         == OnDisk(folder, Job(embedding_cache=kept)).embed(TEXTS).shape[1]
     )
     assert lookup.weights_digest(folder) != lookup.weights_digest(shortened(embedder, tmp_path / "other", 9))
-    assert lookup.width(folder) == 8 and lookup.width(embedder) == 32
+    assert lookup.embedding_dimension(folder) == 8 and lookup.embedding_dimension(embedder) == 32
 
 
 def test_files_hold_truncated_vectors_and_that_is_said(embedder, tmp_path):
@@ -101,8 +101,8 @@ def test_a_trained_model_keeps_the_truncation_and_trains_what_is_used(embedder, 
 
 
 def test_the_loss_sees_the_dimensions_that_are_used_alone(embedder, tmp_path):
-    model = open_encoder(shortened(embedder, tmp_path / "short", 8))
+    model = load_encoder(shortened(embedder, tmp_path / "short", 8))
     found = forward(model, token_ids(model, TEXTS))
-    whole = open_encoder(embedder)
+    whole = load_encoder(embedder)
     wanted = forward(whole, token_ids(whole, TEXTS))
     assert found.shape == (5, 8) and bool((found == wanted[:, :8]).all())

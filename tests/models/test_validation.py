@@ -12,8 +12,8 @@ from adapt.errors import UserError
 from adapt.inference.encoding import embed
 from adapt.job import Job
 from adapt.models import lookup, model_folder
-from adapt.models.bi_encoder import open_encoder, save_encoder
-from adapt.models.cross_encoder import Reader
+from adapt.models.bi_encoder import load_encoder, save_encoder
+from adapt.models.cross_encoder import CrossEncoderModel
 from tests import tiny
 from tests.models import damages
 
@@ -51,8 +51,8 @@ def test_a_damaged_model_is_refused_and_its_code_never_runs(kind, name, sound, t
     shutil.copytree(sound[kind], folder)
     KINDS[kind][name](folder)
     with pytest.raises(UserError) as caught:
-        lookup.verify(folder)
-        Reader(folder) if kind == "cross-encoder" else open_encoder(folder)
+        lookup.verify_weights(folder)
+        CrossEncoderModel(folder) if kind == "cross-encoder" else load_encoder(folder)
     assert caught.value.problems and all(str(folder) in problem for problem in caught.value.problems)
     assert not (tmp_path / damages.CANARY).exists()
 
@@ -61,17 +61,17 @@ def test_what_is_missing_is_listed_with_its_number(language_model, tmp_path):
     shutil.copytree(language_model, tmp_path / "half")
     damages.BODY["layers-missing"](tmp_path / "half")
     with pytest.raises(UserError, match=r"half: 16 of \d+ weights are missing: encoder\.layer\.1\..* and 13 more"):
-        open_encoder(tmp_path / "half")
+        load_encoder(tmp_path / "half")
     shutil.copytree(language_model, tmp_path / "mute")
     damages.BODY["no-tokenizer"](tmp_path / "mute")
     with pytest.raises(UserError, match="mute: holds no tokenizer"):
-        lookup.verify(tmp_path / "mute")
+        lookup.verify_weights(tmp_path / "mute")
 
 
 def test_a_new_head_and_a_pooler_that_nothing_reads_are_no_fault(language_model, tmp_path):
     shutil.copytree(language_model, tmp_path / "model")
     damages.without("pooler")(tmp_path / "model")
-    assert open_encoder(tmp_path / "model") and Reader(tmp_path / "model", new_head_seed=1)
+    assert load_encoder(tmp_path / "model") and CrossEncoderModel(tmp_path / "model", new_head_seed=1)
 
 
 @pytest.mark.parametrize("kind", ["float16", "bfloat16"])
@@ -80,7 +80,7 @@ def test_weights_in_half_precision_are_trained_and_saved_in_fp32(kind, embedder,
     file = tmp_path / "half" / "model.safetensors"
     save_file({n: t.to(getattr(torch, kind)) for n, t in load_file(file).items()}, file, metadata={"format": "pt"})
     damages.settings("config.json", dtype=kind)(tmp_path / "half")
-    model = open_encoder(tmp_path / "half")
+    model = load_encoder(tmp_path / "half")
     assert {p.dtype for p in model.parameters()} == {torch.float32}
     save_encoder(model, tmp_path / "saved")
     assert model_folder.stored_types(tmp_path / "saved") == {"F32"}
@@ -89,20 +89,20 @@ def test_weights_in_half_precision_are_trained_and_saved_in_fp32(kind, embedder,
 
 def test_a_causal_model_gives_the_vector_of_its_last_token_a_bert_that_of_its_first(language_model, tmp_path):
     causal = tiny.language_model(tmp_path / "causal", "llama")
-    assert open_encoder(causal)[1].pooling_mode == "lasttoken"
-    assert open_encoder(language_model)[1].pooling_mode == "cls"
+    assert load_encoder(causal)[1].pooling_mode == "lasttoken"
+    assert load_encoder(language_model)[1].pooling_mode == "cls"
     vectors = embed(causal, TEXTS, Job())
     assert np.linalg.norm(vectors[0] - vectors[1]) > 1e-3
     cls = tiny.embedder(causal, tmp_path / "first-token", pooling="cls")
     with pytest.raises(UserError, match="gives every text the same vector"):
-        open_encoder(cls)
+        load_encoder(cls)
 
 
 def test_static_embeddings_are_read_as_sentence_transformers_reads_them_and_saved_so(tmp_path):
     folder = tiny.static(tmp_path / "static")
     wanted = SentenceTransformer(str(folder), device="cpu").encode(TEXTS, normalize_embeddings=True)
     np.testing.assert_allclose(embed(folder, TEXTS, Job()), wanted, atol=1e-6)
-    again = save_encoder(open_encoder(folder), tmp_path / "again")
+    again = save_encoder(load_encoder(folder), tmp_path / "again")
     np.testing.assert_allclose(
         SentenceTransformer(str(again), device="cpu").encode(TEXTS, normalize_embeddings=True), wanted, atol=1e-6
     )
@@ -114,7 +114,7 @@ def test_a_pooling_without_the_prompt_leaves_its_tokens_out(language_model, tmp_
     folder = tiny.embedder(language_model, tmp_path / "model", include_prompt=False, prompts=prompts)
     theirs = SentenceTransformer(str(folder), device="cpu")
     wanted = theirs.encode_document(TEXTS, normalize_embeddings=True)
-    ids = open_encoder(folder)
+    ids = load_encoder(folder)
     assert type(ids[1]).__name__ == "PromptlessPooling"
     np.testing.assert_allclose((embed(folder, TEXTS, Job(), "document") * wanted).sum(1), 1, atol=1e-3)
     apart = embed(tiny.embedder(language_model, tmp_path / "other", prompts=prompts), TEXTS, Job(), "document")
@@ -126,10 +126,10 @@ def test_a_pooling_without_the_prompt_leaves_its_tokens_out(language_model, tmp_
 
 
 def test_passage_and_corpus_are_prompts_for_documents():
-    assert lookup.prompt({"query": "q: ", "passage": "p: "}, None, "document") == "p: "
-    assert lookup.prompt({"document": "", "corpus": "c: "}, None, "document") == "c: "
-    assert lookup.prompt({"document": "d: ", "passage": "p: "}, None, "document") == "d: "
-    assert lookup.prompt({"passage": "p: "}, None, "query") == ""
+    assert lookup.prompt_for_role({"query": "q: ", "passage": "p: "}, None, "document") == "p: "
+    assert lookup.prompt_for_role({"document": "", "corpus": "c: "}, None, "document") == "c: "
+    assert lookup.prompt_for_role({"document": "d: ", "passage": "p: "}, None, "document") == "d: "
+    assert lookup.prompt_for_role({"passage": "p: "}, None, "query") == ""
 
 
 def test_a_dot_product_model_is_measured_by_the_dot_product(language_model, tmp_path):
@@ -143,11 +143,11 @@ def test_a_dot_product_model_is_measured_by_the_dot_product(language_model, tmp_
     np.testing.assert_allclose(OnDisk(folder, Job(embedding_cache=tmp_path / "kept")).score(pairs), wanted, rtol=0.02)
     assert abs(wanted[0]) > 1.5  # no cosine
     assert np.abs(OnDisk(folder, Job(embedding_cache=tmp_path / "kept"), "cosine").score(pairs)).max() <= 1 + 1e-5
-    assert model_folder.similarity(save_encoder(open_encoder(folder), tmp_path / "saved")) == "cosine"
+    assert model_folder.similarity(save_encoder(load_encoder(folder), tmp_path / "saved")) == "cosine"
 
 
 def test_a_cross_encoder_reads_as_many_tokens_as_it_has_positions(language_model):
-    reader = Reader(language_model, new_head_seed=1)
+    reader = CrossEncoderModel(language_model, new_head_seed=1)
     ids = reader.ids(["heart " * 200], ["lung " * 200], 600)
     assert len(ids[0][0]) == 64 and reader(ids).isfinite().all()
 
@@ -155,7 +155,7 @@ def test_a_cross_encoder_reads_as_many_tokens_as_it_has_positions(language_model
 def test_positions_of_roberta_begin_after_the_padding_index():
     from transformers import RobertaConfig, RobertaModel
 
-    from adapt.models.bi_encoder import positions
+    from adapt.models.bi_encoder import max_positions
 
     sizes = {"vocab_size": 20, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
-    assert positions(RobertaModel(RobertaConfig(max_position_embeddings=34, pad_token_id=1, **sizes))) == 32
+    assert max_positions(RobertaModel(RobertaConfig(max_position_embeddings=34, pad_token_id=1, **sizes))) == 32

@@ -114,8 +114,8 @@ def test_the_width_of_a_model_is_known_by_its_files_alone(language_model, bundle
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules.pooling import Pooling
 
-    from adapt.models.bi_encoder import open_encoder, save_encoder
-    from adapt.models.model_folder import width
+    from adapt.models.bi_encoder import load_encoder, save_encoder
+    from adapt.models.model_folder import embedding_dimension
 
     made = {
         "plain": language_model,
@@ -124,7 +124,7 @@ def test_the_width_of_a_model_is_known_by_its_files_alone(language_model, bundle
         "dense": tiny.embedder(language_model, tmp_path / "dense", dense=24),
         "static": tiny.static(tmp_path / "static", 20),
     }
-    several = open_encoder(made["unit"])
+    several = load_encoder(made["unit"])
     several[1] = Pooling(32, ["mean", "max"])
     made["several"] = save_encoder(several, tmp_path / "several")
     several.save_pretrained(str(tmp_path / "newer"), create_model_card=False)
@@ -135,14 +135,14 @@ def test_the_width_of_a_model_is_known_by_its_files_alone(language_model, bundle
             shutil.copytree(made[name], short)
             settings = json.loads((short / "config_sentence_transformers.json").read_text())
             (short / "config_sentence_transformers.json").write_text(json.dumps(settings | {"truncate_dim": kept}))
-    found = {name: width(folder) for name, folder in made.items()}
+    found = {name: embedding_dimension(folder) for name, folder in made.items()}
     assert found == {
-        name: open_encoder(folder).get_embedding_dimension()
+        name: load_encoder(folder).get_embedding_dimension()
         if name == "plain"
         else SentenceTransformer(str(folder), device="cpu").get_embedding_dimension()
         for name, folder in made.items()
     }
-    assert width(tmp_path) is None  # no model
+    assert embedding_dimension(tmp_path) is None  # no model
 
 
 AFTER_SIMCSE = "[{tsdae: {objective: simcse}}, {finetune: {matryoshka: [%d]}}]"

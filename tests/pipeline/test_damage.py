@@ -14,7 +14,7 @@ from adapt.cli import cli
 from adapt.errors import UserError
 from adapt.inference import embedding_cache
 from adapt.models import lookup
-from adapt.models.lookup import verify
+from adapt.models.lookup import verify_weights
 from adapt.pipeline import plan as planning
 from adapt.pipeline import run_folder
 from adapt.pipeline.runner import run
@@ -89,11 +89,11 @@ def test_every_damaged_segment_of_embeddings_is_named_by_the_next_run_whoever_as
     assert len(segments) >= 3
     for segment in segments:
         hurt(segment, way, rng)
-    listed = embedding_cache.damaged(out / "vectors")
+    listed = embedding_cache.damaged_segments(out / "vectors")
     assert listed == segments and all(segment.exists() for segment in segments)  # looking deletes nothing
     said = carry_out(file, out)
     assert all(said.count(segment.name) == 1 for segment in segments) and weights(out) == wanted
-    assert not embedding_cache.damaged(out / "vectors") and "damaged" not in carry_out(file, out)
+    assert not embedding_cache.damaged_segments(out / "vectors") and "damaged" not in carry_out(file, out)
 
 
 def test_a_dry_run_that_verifies_names_damaged_embeddings(ground, tmp_path):
@@ -138,17 +138,17 @@ def test_a_published_model_that_is_damaged_is_refused_by_hand_and_made_whole_by_
     file, whole, wanted, _ = ground
     out = tmp_path / "run"
     shutil.copytree(whole, out)
-    verify(out / "model")
+    verify_weights(out / "model")
     (out / "model" / "README.md").write_text("a card of my own")
-    verify(out / "model")
+    verify_weights(out / "model")
     for model in (out / "model", next(out.glob("first-*")) / "model"):
         with open(model / "model.safetensors", "r+b") as opened:
             opened.truncate(1000)
         with pytest.raises(UserError, match=r"model.safetensors has 1,000 bytes"):
-            verify(model)
+            verify_weights(model)
     said = carry_out(file, out)
     assert weights(out) == wanted and "model: is damaged" in said and "damaged: model/model.safetensors has 1,000 bytes" in said
-    verify(out / "model")
+    verify_weights(out / "model")
 
 
 def test_a_report_of_changed_results_is_refused(ground, tmp_path):
@@ -212,7 +212,7 @@ def test_a_run_that_cannot_fit_is_refused_before_any_work(ground, tmp_path, monk
     with pytest.raises(UserError, match=r"the run needs about 5 MB .* and 1 MB are free"):
         run(loaded, tmp_path / "run")
     assert not [p for p in (tmp_path / "run").iterdir() if p.name != ".lock"]
-    model = lookup.locate(loaded.model, loaded.file.parent)
+    model = lookup.find_model(loaded.model, loaded.file.parent)
     lines = planning.all_lines(loaded, Store(tmp_path / "run"), None, ())
     kept, besides = run_folder.needed(loaded, model, lines, tmp_path / "run")
     assert besides == 8 * lookup.weight_bytes(model)  # two checkpoints: weights, two moments of AdamW, best weights so far

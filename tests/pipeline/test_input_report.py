@@ -8,28 +8,28 @@ import pytest
 
 import adapt
 from adapt.errors import UserError
-from adapt.models.coverage import MOST_CUT, coverage, warnings
+from adapt.models.coverage import MAX_TRUNCATED, tokenizer_coverage, warnings
 from adapt.pipeline.input_report import decided_and_judged, kept, preview
 from adapt.report import write_report
 
 
 def test_shares_of_unknown_cut_and_empty_texts_are_counted(embedder):
     known, strange = "fever cough rash", "租房 合同"  # three known tokens; four unknown ones, a character each
-    found = coverage(embedder, [known, strange, known + " pain" * 80, "😀"])
+    found = tokenizer_coverage(embedder, [known, strange, known + " pain" * 80, "😀"])
     assert found.sampled == found.texts == 4 and found.max_length == 64
     tokens, unknown = 3 + 4 + 83 + 1, 4 + 1
     assert found.unknown == pytest.approx(unknown / tokens) and found.cut == 1 / 4 and found.empty == 2 / 4
-    assert MOST_CUT >= 0.25 and len(warnings("texts", found.as_row())) == 2
+    assert MAX_TRUNCATED >= 0.25 and len(warnings("texts", found.as_row())) == 2
 
 
 def test_a_large_source_is_judged_by_a_draw_and_that_is_said(embedder):
-    found = coverage(embedder, ["租房合同"] * 5_000)
+    found = tokenizer_coverage(embedder, ["租房合同"] * 5_000)
     assert (found.texts, found.sampled, found.unknown) == (5_000, 2_000, 1.0)
     assert "100% of the tokens are unknown to the model (of 2,000 texts drawn from 5,000)" in warnings("texts", found.as_row())[0]
 
 
 def test_a_model_without_a_tokenizer_is_not_judged(tmp_path):
-    assert coverage(tmp_path, ["a"]) is None
+    assert tokenizer_coverage(tmp_path, ["a"]) is None
 
 
 @pytest.fixture

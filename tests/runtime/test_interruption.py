@@ -13,7 +13,7 @@ import torch
 from adapt import cli
 from adapt.inference import encoding
 from adapt.job import Job
-from adapt.models.bi_encoder import open_encoder, token_ids
+from adapt.models.bi_encoder import load_encoder, token_ids
 from adapt.runtime import interruption
 from adapt.runtime.interruption import Interrupted
 from adapt.training import checkpoint, loop
@@ -34,7 +34,7 @@ def no_deadline(monkeypatch):
 
 def trained(embedder, work, at_step=lambda number: None):
     """Weights after six steps; `at_step` is called in each, before its loss."""
-    model = open_encoder(embedder)
+    model = load_encoder(embedder)
     ids, steps = token_ids(model, TEXTS), []
 
     def loss(epoch, rows, done):
@@ -105,7 +105,7 @@ def test_of_two_checkpoints_the_last_whole_one_is_used(embedder, tmp_path, monke
 
 
 def test_what_was_encoded_before_a_signal_is_kept(embedder, tmp_path, monkeypatch):
-    monkeypatch.setattr(encoding.token_budget, "tokens_at_once", lambda: 40)
+    monkeypatch.setattr(encoding.token_budget, "tokens_per_pass", lambda: 40)
     calls, real = [], encoding._vectors
 
     def counted(*given):
@@ -115,7 +115,7 @@ def test_what_was_encoded_before_a_signal_is_kept(embedder, tmp_path, monkeypatc
         return real(*given)
 
     monkeypatch.setattr(encoding, "_vectors", counted)
-    monkeypatch.setattr(encoding.parallel, "count", lambda: 1)
+    monkeypatch.setattr(encoding.parallel, "workers", lambda: 1)
     with interruption.handle_signals(), pytest.raises(Interrupted):
         encoding.embed(embedder, TEXTS, Job(embedding_cache=tmp_path))
     first = len(calls)

@@ -11,7 +11,7 @@ from adapt.errors import UserError
 from adapt.inference.encoding import embed
 from adapt.job import Job
 from adapt.losses.alignment import to_teacher
-from adapt.models.bi_encoder import open_encoder, save_encoder
+from adapt.models.bi_encoder import load_encoder, save_encoder
 from adapt.pipeline.measurements import OnDisk
 from adapt.records import Encoder, Parallel
 
@@ -77,7 +77,7 @@ def test_retention_holds_both_languages_in_place(embedder, parallel):
 
 
 def test_another_teacher_is_followed_where_one_is_named(embedder, parallel, tmp_path):
-    model = open_encoder(embedder)
+    model = load_encoder(embedder)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.05 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(9)))

@@ -60,7 +60,7 @@ def test_the_saved_calibration_is_the_one_of_the_held_out_scores(embedder, gold)
         order = np.random.default_rng(1).permutation(len(gold))[:20]
         held = [gold[i] for i in order]
         raw = predict(made.path, [(p.sentence1, p.sentence2) for p in held], Job())
-        assert curve == calibration.calibrate(raw, [p.score for p in held], kind) and curve.kind == kind
+        assert curve == calibration.fit(raw, [p.score for p in held], kind) and curve.kind == kind
         assert job.counts["calibration"] == kind
 
 

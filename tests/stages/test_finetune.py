@@ -10,8 +10,8 @@ from adapt import stages
 from adapt.errors import UserError
 from adapt.inference.encoding import embed
 from adapt.job import Job
-from adapt.models.cross_encoder import Reader
-from adapt.records import CrossEncoder, Encoder, Joined, Labelled, Pair, ScoredPair, Triplet
+from adapt.models.cross_encoder import CrossEncoderModel
+from adapt.records import ConcatSequence, CrossEncoder, Encoder, Labelled, Pair, ScoredPair, Triplet
 
 Finetune = stages.find("finetune")
 
@@ -32,7 +32,7 @@ def rows(texts):
 @pytest.fixture(scope="module")
 def teacher(language_model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("teacher")
-    Reader(language_model, new_head_seed=2).save(folder)
+    CrossEncoderModel(language_model, new_head_seed=2).save(folder)
     return CrossEncoder(folder)
 
 
@@ -204,7 +204,7 @@ def test_retention_is_added_to_the_loss_of_training_alone(embedder, rows, monkey
 def test_replayed_pairs_share_an_epoch_with_triplets(embedder, rows):
     """General pairs beside the domain's triplets, as a recipe's `examples: {triplets: 0.8, replay: 0.2}` hands them over."""
     replay = [Pair(f"which {word} is it", f"the {word} of the child") for word in ("heart", "kidney", "liver", "lung", "brain")]
-    examples = Joined([rows["triplets"], replay])
+    examples = ConcatSequence([rows["triplets"], replay])
     for mixing in ("mixed", "apart"):
         job = Job(1)
         stage = Finetune(shares=(0.8, 0.2), mixing=mixing, epochs=10, batch_size=5, learning_rate=1e-3)
@@ -245,7 +245,7 @@ def test_adapters_are_merged_into_an_ordinary_folder_and_touch_attention_alone(e
 
 
 def test_shares_hold_in_every_epoch(embedder, rows):
-    examples = Joined([rows["pairs"][:15], rows["triplets"][15:]])
+    examples = ConcatSequence([rows["pairs"][:15], rows["triplets"][15:]])
     for mixing in ("mixed", "apart"):
         job = Job(1)
         Finetune(shares=(0.5, 0.5), mixing=mixing, epochs=2, batch_size=5).run(Encoder(embedder), examples, job)

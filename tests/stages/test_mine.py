@@ -8,7 +8,7 @@ from adapt import stages
 from adapt.errors import UserError
 from adapt.inference.encoding import embed
 from adapt.job import Job
-from adapt.records import CrossEncoder, Encoder, Joined, Pair, Text
+from adapt.records import ConcatSequence, CrossEncoder, Encoder, Pair, Text
 
 from .points import Points, mined, on_arc
 
@@ -57,7 +57,7 @@ def test_range_min_counts_raw_ranks(embedder, texts):
 def test_groups_and_documents_of_a_pair_are_not_its_negatives_and_do_not_chain(monkeypatch):
     long = "a boilerplate answer that is long enough to have many five word pieces of which nearly all stay the same in a copy"
     pairs = [Pair("q1", long, group="asthma"), Pair("q2", "own answer", group="gout"), Pair("q3", "plain")]
-    corpus = Joined([
+    corpus = ConcatSequence([
         [Text("d1", long, "copd"), Text("d1", "rest of d1"), Text("d2", "inhaler", "asthma"), Text("d3", "cough", "copd")],
         [Text("d1", "d1 of another file"), Text("d4", "joint", group="gout"), Text("d5", long + " too"), Text("d6", "other")],
     ])  # fmt: skip
@@ -131,19 +131,19 @@ def test_suspected_positives_are_written_for_review_the_most_suspicious_first(mo
 def test_a_cross_encoder_judges_on_calibrated_scores(monkeypatch, language_model, tmp_path):
     from adapt.inference.scoring import predict
     from adapt.models import calibration
-    from adapt.models.calibration import calibrate
-    from adapt.models.cross_encoder import Reader
+    from adapt.models.calibration import fit
+    from adapt.models.cross_encoder import CrossEncoderModel
 
     folder = tmp_path / "judge"
     folder.mkdir()
-    Reader(language_model, new_head_seed=3).save(folder)
+    CrossEncoderModel(language_model, new_head_seed=3).save(folder)
     pairs = [Pair(f"{word} of the heart", f"the {word} rises slow with {word}") for word in ("fever", "cough", "rash", "pain")]
     corpus = [Text(w, f"{w} falls {w} in the night") for w in "kidney liver lung brain skin bone blood dose tablet cream".split()]
     texts = [t.text for t in corpus] + [p.positive for p in pairs]
     asked = [(p.anchor, text) for p in pairs for text in texts]
     raw = predict(folder, asked, Job())
     # The raw scores of a new head all lie on one side of 0.5; calibrated, their upper half is positive.
-    calibration.save(folder, calibrate(raw, (raw > np.median(raw)).astype(float), "isotonic"), {})
+    calibration.save(folder, fit(raw, (raw > np.median(raw)).astype(float), "isotonic"), {})
     table = dict(zip(asked, predict(folder, asked, Job(), calibrated=True), strict=True))
     assert (raw > 0.5).all() or (raw < 0.5).all()
     job = Job(2, out=tmp_path)

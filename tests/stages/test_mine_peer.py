@@ -153,9 +153,9 @@ def test_random_choice_depends_on_the_job_s_seed_alone(monkeypatch):
 
 
 def test_vectors_that_were_kept_are_those_of_the_model_that_asks(monkeypatch, embedder, texts, tmp_path):
-    from adapt.models.bi_encoder import open_encoder, save_encoder
+    from adapt.models.bi_encoder import load_encoder, save_encoder
 
-    other = open_encoder(embedder)
+    other = load_encoder(embedder)
     for parameter in other.parameters():
         parameter.data = -parameter.data.flip(0)
     save_encoder(other, tmp_path / "other")

@@ -13,7 +13,7 @@ from adapt.models import calibration
 from adapt.models.calibration import Calibration
 from adapt.models.lookup import weights_digest
 from adapt.pipeline import single_stage
-from adapt.records import Encoder, ScoredPair, SilverPair, Text, kind_of_records
+from adapt.records import Encoder, ScoredPair, SilverPair, Text, record_kind
 from adapt.retrieval.matching import allotted, distance, histogram
 
 from ..conftest import sentence
@@ -125,7 +125,7 @@ def test_scores_are_calibrated_and_every_row_says_where_it_came_from(labeller, m
         assert list(back) == [ScoredPair(p.sentence1, p.sentence2, p.score, p.origin) for p in made]
         columns = set(next(iter(files.rows(tmp_path / name)))[1])
         assert columns >= {"sampler", "rank", "raw", "calibrated", "labeller", "origin"}
-    assert kind_of_records(made) == "scored"
+    assert record_kind(made) == "scored"
 
 
 def test_binary_targets_are_the_calibrated_score_at_the_threshold(labeller, many):
@@ -145,7 +145,7 @@ def test_a_cross_encoder_off_the_shelf_labels_without_gold_and_is_calibrated_on_
     gold = [ScoredPair(p.sentence1, p.sentence2, min(1.0, 1.4 * (known(p.sentence1, p.sentence2) - 0.05))) for p in gold]
     job = Job(1)
     made = Silver(sampling=("bm25",), pairs=30, min_agreement=0.9).run(many, labeller, job, gold=gold)
-    curve = calibration.calibrate([known(p.sentence1, p.sentence2) for p in gold], [p.score for p in gold])
+    curve = calibration.fit([known(p.sentence1, p.sentence2) for p in gold], [p.score for p in gold])
     assert curve.kind == "platt"
     assert all(p.score == pytest.approx(float(curve(known(p.sentence1, p.sentence2))), abs=1e-6) for p in made)
     summary = json.loads((job.out / "summary.json").read_text())
@@ -237,7 +237,7 @@ def test_rows_are_made_one_at_a_time_and_never_all_held(labeller, many, tmp_path
     files.write(made, tmp_path / "silver.csv")
     assert len(files.read(tmp_path / "silver.csv", "scored")) == 1_000 and 0 < most <= 3
     assert made[-1].sentence1 == made[999].sentence1 and len(made[10:20]) == 10
-    assert isinstance(made, records.OnDemand)
+    assert isinstance(made, records.LazySequence)
 
 
 def test_the_note_shows_the_histogram_and_says_when_there_are_fewer(labeller, many, gold):

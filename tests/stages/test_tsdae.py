@@ -19,12 +19,12 @@ def test_gentle_tsdae_stays_nearer_to_the_base_than_the_papers_way(embedder, tex
 
 
 def test_tsdae_keeps_the_pooling_of_its_base(embedder, language_model, texts):
-    from adapt.models.bi_encoder import open_encoder
+    from adapt.models.bi_encoder import load_encoder
 
     for base, mode in ((embedder, "mean"), (language_model, "cls")):
         job = Job(1)
         made = stages.find("tsdae")(max_steps=1).run(Encoder(base), texts, job)
-        assert open_encoder(made.path)[1].pooling_mode == mode
+        assert load_encoder(made.path)[1].pooling_mode == mode
         assert job.counts["treated_as"] == ("tuned" if mode == "mean" else "raw")
 
 

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from adapt import stages
 from adapt.errors import UserError
 from adapt.job import Job
-from adapt.models.bi_encoder import open_encoder
+from adapt.models.bi_encoder import load_encoder
 from adapt.records import Encoder, Text
 from adapt.training import loop
 
@@ -35,7 +35,7 @@ def test_the_architecture_stays_and_the_weights_move(embedder, many):
     assert {name: value.shape for name, value in before.items()} == {name: value.shape for name, value in after.items()}
     assert any(not np.array_equal(before[name], after[name]) for name in before)
     assert json.loads((made.path / "modules.json").read_text()) == json.loads((embedder / "modules.json").read_text())
-    assert open_encoder(made.path)[1].pooling_mode == "mean"
+    assert load_encoder(made.path)[1].pooling_mode == "mean"
 
 
 def test_a_strong_ridge_teaches_what_the_base_gives_already(embedder, many):

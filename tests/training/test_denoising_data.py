@@ -1,12 +1,12 @@
 import numpy as np
 
-from adapt.models.bi_encoder import open_encoder
+from adapt.models.bi_encoder import load_encoder
 from adapt.training.denoising_data import noisy_texts
 from tests.tiny import WORDS
 
 
 def test_texts_are_tokenized_cut_damaged_and_masked_row_by_row(embedder):
-    encoder = open_encoder(embedder)
+    encoder = load_encoder(embedder)
     first, second = " ".join(WORDS[:6]), " ".join(WORDS[6:18])
     read = noisy_texts(encoder, [first, second], 10)
     whole = encoder.tokenizer([first, second], truncation=True, max_length=10)["input_ids"]

@@ -3,7 +3,7 @@ import torch
 
 from adapt.inference.encoding import forward
 from adapt.losses.ranking import multiple_negatives
-from adapt.models.bi_encoder import open_encoder, token_ids
+from adapt.models.bi_encoder import load_encoder, token_ids
 from adapt.models.dropout import set_dropout
 from adapt.training import gradient_cache
 
@@ -18,7 +18,7 @@ def ranking(vectors):
 @pytest.fixture
 def ids(embedder):
     words = "heart kidney liver lung brain skin bone blood".split()
-    return token_ids(open_encoder(embedder), [" ".join(words[i % 8 : i % 8 + 1 + i % 5] * (1 + i % 3)) for i in range(24)])
+    return token_ids(load_encoder(embedder), [" ".join(words[i % 8 : i % 8 + 1 + i % 5] * (1 + i % 3)) for i in range(24)])
 
 
 def gradients(model, vectors):
@@ -27,7 +27,7 @@ def gradients(model, vectors):
 
 @pytest.mark.parametrize("budget", [1, 40, 10_000])
 def test_gradients_equal_the_uncached_ones(embedder, ids, budget):
-    model = open_encoder(embedder).train()
+    model = load_encoder(embedder).train()
     set_dropout(model, 0.0)
     whole, cached = forward(model, ids), gradient_cache.forward_cached(model, ids, budget)
     torch.testing.assert_close(whole, cached, atol=1e-5, rtol=1e-5)
@@ -36,7 +36,7 @@ def test_gradients_equal_the_uncached_ones(embedder, ids, budget):
 
 def test_dropout_falls_alike_in_both_passes(embedder, ids):
     """In chunks of the same texts, plain `forward` draws the same dropout from the same seed."""
-    model = open_encoder(embedder).train()
+    model = load_encoder(embedder).train()
     set_dropout(model, 0.3)
     found = []
     for encode in (forward, gradient_cache.forward_cached):
@@ -50,7 +50,7 @@ def test_dropout_falls_alike_in_both_passes(embedder, ids):
 
 def test_what_is_kept_for_the_backward_pass_does_not_grow_with_the_encoder(embedder, ids, monkeypatch):
     """A chunk is within the budget both times, and between the passes no activation of the encoder is held."""
-    model = open_encoder(embedder).train()
+    model = load_encoder(embedder).train()
     sizes = []
     padded = gradient_cache.padded
 

@@ -4,14 +4,14 @@ import pytest
 
 from adapt.errors import UserError
 from adapt.job import Event, Job
-from adapt.models.bi_encoder import open_encoder
+from adapt.models.bi_encoder import load_encoder
 from adapt.records import Encoder, Pair, Triplet
 from adapt.stages import find
 from adapt.training.ranking_data import Ranked
 
 
 def batches(embedder, rows, gather=False, size=8):
-    return Ranked(open_encoder(embedder), rows, 16, 1, gather, 3).batches(range(len(rows)), size, 0)
+    return Ranked(load_encoder(embedder), rows, 16, 1, gather, 3).batches(range(len(rows)), size, 0)
 
 
 def test_rows_with_a_hard_negative_are_all_trained(embedder):

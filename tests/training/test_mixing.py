@@ -1,4 +1,4 @@
-from adapt.records import Joined, Pair, ScoredPair
+from adapt.records import ConcatSequence, Pair, ScoredPair
 from adapt.training.mixing import Epochs, drawn, interleaved, numbered, pairs_from, set_aside, split
 
 
@@ -25,7 +25,7 @@ def test_without_shares_every_row_of_every_source_is_used():
 
 def test_joined_records_come_apart_again():
     rows = [ScoredPair(f"a{i}", f"b{i}", i / 4) for i in range(5)]
-    parts = split(Joined([rows[:2], rows[2:]]))
+    parts = split(ConcatSequence([rows[:2], rows[2:]]))
     assert parts == [rows[:2], rows[2:]] and split(rows) == [rows]
     assert pairs_from(0.25, parts) == [[Pair("a1", "b1")], [Pair(f"a{i}", f"b{i}") for i in (2, 3, 4)]]
     assert numbered(parts, [0, 3, 4]) == [[0], [3, 4]]

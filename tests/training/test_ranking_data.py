@@ -4,7 +4,7 @@ import torch
 
 from adapt.inference.encoding import embed
 from adapt.job import Job
-from adapt.models.bi_encoder import open_encoder, token_ids
+from adapt.models.bi_encoder import load_encoder, token_ids
 from adapt.records import Labelled, Pair, ScoredPair, Triplet
 from adapt.training import ranking_data as module
 from adapt.training.ranking_data import Ranked
@@ -20,7 +20,7 @@ ROWS = [
 
 @pytest.fixture
 def ranked(embedder):
-    return Ranked(open_encoder(embedder), ROWS, 32, negatives=5, gather=False, seed=1)
+    return Ranked(load_encoder(embedder), ROWS, 32, negatives=5, gather=False, seed=1)
 
 
 def documents(ranked, batch):
@@ -47,11 +47,11 @@ def test_own_negatives_are_those_of_the_row_without_the_tied(ranked):
 
 def test_ids_are_the_anchors_then_each_document_once(embedder, ranked):
     batch = ranked.batch(0, [0, 2, 3])
-    assert batch.ids == token_ids(open_encoder(embedder), ["heart", "rash", "cough", *documents(ranked, batch)])
+    assert batch.ids == token_ids(load_encoder(embedder), ["heart", "rash", "cough", *documents(ranked, batch)])
 
 
 def test_negatives_are_drawn_anew_each_epoch_and_again_the_same(embedder):
-    few = Ranked(open_encoder(embedder), ROWS, 32, negatives=1, gather=False, seed=1)
+    few = Ranked(load_encoder(embedder), ROWS, 32, negatives=1, gather=False, seed=1)
     drawn = [few.batch(epoch, [3]).documents for epoch in range(20)]
     assert all(len(some) == 2 for some in drawn) and len(set(map(tuple, drawn))) == 3
     assert drawn == [few.batch(epoch, [3]).documents for epoch in range(20)]
@@ -60,19 +60,19 @@ def test_negatives_are_drawn_anew_each_epoch_and_again_the_same(embedder):
 def test_rows_of_one_anchor_or_one_positive_never_share_a_batch(embedder):
     rows = [Pair(f"anchor {i // 3}", f"positive {i % 40}") for i in range(120)]
     rows += [Pair(f"Anchor {i // 3}!", f"Positive, {i % 40}") for i in range(120)]
-    data = Ranked(open_encoder(embedder), rows, 16, 0, False, seed=1)
+    data = Ranked(load_encoder(embedder), rows, 16, 0, False, seed=1)
     for batch in data.batches(range(240), 16, 0):
         assert len({(i % 120) // 3 for i in batch}) == len({(i % 120) % 40 for i in batch}) == len(batch)
 
 
 def test_batches_of_some_rows_hold_those_rows_alone(ranked, embedder):
     assert sorted(i for batch in ranked.batches([1, 2, 3], 3, 0) for i in batch) == [1, 2, 3]
-    rated = Rated(open_encoder(embedder), [ScoredPair("heart", "blood", i / 10) for i in range(10)], 16, seed=1)
+    rated = Rated(load_encoder(embedder), [ScoredPair("heart", "blood", i / 10) for i in range(10)], 16, seed=1)
     assert sorted(i for batch in rated.batches([9, 3, 5], 2, 0) for i in batch) == [3, 5, 9]
 
 
 def test_rated_batches_hold_first_texts_then_their_partners(embedder):
-    encoder = open_encoder(embedder)
+    encoder = load_encoder(embedder)
     rows = [Labelled("heart falls", "blood", 2), Labelled("rash", "skin", 0)]
     batch = Rated(encoder, rows, 16, seed=1).batch(0, [1, 0])
     assert batch.ids == token_ids(encoder, ["rash", "heart falls", "skin", "blood"])
