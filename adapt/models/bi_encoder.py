@@ -30,8 +30,8 @@ LEGACY_MODULES = {
     "sentence_transformers.sentence_transformer.modules.pooling.Pooling": "sentence_transformers.models.Pooling",
     "sentence_transformers.base.modules.normalize.Normalize": "sentence_transformers.models.Normalize",
     "sentence_transformers.base.modules.dense.Dense": "sentence_transformers.models.Dense",
-    "adapt.models.static.Static": "sentence_transformers.models.StaticEmbedding",
-    "adapt.models.prompts.PromptlessPooling": "sentence_transformers.models.Pooling",
+    "adapt.models.static.PaddedStaticEmbedding": "sentence_transformers.models.StaticEmbedding",
+    "adapt.models.prompts.PromptExcludingPooling": "sentence_transformers.models.Pooling",
 }
 LEGACY_POOLING = {
     "cls": "pooling_mode_cls_token",

@@ -32,7 +32,7 @@ def test_vectors_are_kept_by_model_and_text(embedder, tmp_path, monkeypatch):
 
 def test_texts_are_read_a_part_at_a_time_to_the_same_vectors(embedder, monkeypatch):
     whole = embed(embedder, TEXTS, Job())
-    monkeypatch.setattr("adapt.inference.encoding.AT_ONCE", 2)
+    monkeypatch.setattr("adapt.inference.encoding.TOKENIZE_CHUNK", 2)
     np.testing.assert_allclose(embed(embedder, TEXTS, Job()), whole, atol=1e-6)
 
 

@@ -52,14 +52,14 @@ def test_what_is_kept_for_the_backward_pass_does_not_grow_with_the_encoder(embed
     """A chunk is within the budget both times, and between the passes no activation of the encoder is held."""
     model = load_encoder(embedder).train()
     sizes = []
-    padded = gradient_cache.padded
+    padded = gradient_cache.pad_batch
 
     def seen(*args):
         features = padded(*args)
         sizes.append(features["input_ids"].numel())
         return features
 
-    monkeypatch.setattr(gradient_cache, "padded", seen)
+    monkeypatch.setattr(gradient_cache, "pad_batch", seen)
 
     def kept(encode):
         held = {}
