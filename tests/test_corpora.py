@@ -8,7 +8,7 @@ import pytest
 
 from adapt import checks, files, recipe
 from adapt.text.clean import normalised
-from adapt.text.near import first_of_each, near
+from adapt.text.near_duplicates import deduplicate, near_duplicates
 
 ROOT = recipe.shipped_root() / "corpora"
 MEDICAL, GENERAL = ROOT / "medical", ROOT / "general"
@@ -100,7 +100,7 @@ def test_nothing_of_dev_or_test_stands_in_training_exactly_or_nearly():
         held += checks.find("sts").protected_texts(files.read(GENERAL / f"sts-{split}.csv", "scored"))
     assert len(held) > 2000
     assert not {normalised(t) for t in train} & {normalised(t) for t in held}
-    assert list(near(list(dict.fromkeys(train)), held)) == []
+    assert list(near_duplicates(list(dict.fromkeys(train)), held)) == []
 
 
 def test_dev_and_test_share_no_text():
@@ -114,7 +114,7 @@ def test_dev_and_test_share_no_text():
 def test_no_passage_is_a_near_copy_of_another():
     for file in (MEDICAL / "dev" / "corpus.jsonl", GENERAL / "retrieval" / "corpus.jsonl"):
         texts = [row["text"] for row in lines(file)]
-        assert len(first_of_each(texts)) == len(texts)
+        assert len(deduplicate(texts)) == len(texts)
 
 
 def test_each_corpus_has_a_card_with_licence_and_sizes():

@@ -12,7 +12,7 @@ from adapt.errors import UserError
 from adapt.job import Job
 from adapt.records import Labelled, Pair, Parallel, ScoredPair, Text, Triplet
 from adapt.text.clean import normalised
-from adapt.text.near import Near
+from adapt.text.near_duplicates import NearDuplicateIndex
 
 Mode = Literal["remove", "stop", "allow"]
 # How a row may leak, the plainest first: a row counts for the first that fits.
@@ -49,8 +49,8 @@ class ProtectedTexts:
         return {normalised(text): check for text, check in reversed(self.texts.items())}
 
     @cached_property
-    def near(self) -> Near:
-        return Near(list(self.texts))
+    def index(self) -> NearDuplicateIndex:
+        return NearDuplicateIndex(list(self.texts))
 
     def found_in(self, texts: Sequence[str], job: Job | None = None) -> dict[str, tuple[str, str]]:
         """{text: (exact or nearly, check)} for those of `texts` that stand in the held-out data."""
@@ -61,7 +61,7 @@ class ProtectedTexts:
         progress = job.progress("comparing with dev and test", len(unlike), "texts") if job else None
         for start in range(0, len(unlike), TEXTS):
             some = unlike[start : start + TEXTS]
-            for i, j, _ in self.near.find(some):
+            for i, j, _ in self.index.find(some):
                 found.setdefault(some[i], ("nearly", checks[j]))
             if progress:
                 progress.advance(len(some))

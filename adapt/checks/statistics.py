@@ -225,18 +225,18 @@ def holm(values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def minimum_detectable_effect(measured: Measurement, metric: str, likeness: float = 0.8) -> float:
-    """The gain that these items would show as significant in four runs of five, known before any work.
+def minimum_detectable_effect(measured: Measurement, metric: str, correlation: float = 0.8) -> float:
+    """The smallest true difference that a comparison on these items detects at 5 % significance with 80 % power.
 
-    (z(0.975) + z(0.8)) · sd · √(2 (1 - likeness) / n): `likeness` is the correlation of two models' per-item results, about 0.8
-    for a model and its descendant. For a correlation the sd is that of Fisher's z turned back. NaN for curves (ap, auc, f1).
+    (z(0.975) + z(0.8)) · sd · √(2 (1 - correlation) / n), n groups: `correlation` of two models' per-item results, about 0.8 for
+    a model and one trained from it. For correlations sd is that of Fisher's z, transformed back. NaN for curves (ap, auc, f1).
     """
     z = 1.959964 + 0.841621
     if metric in measured.items:
         values = np.asarray(measured.items[metric])
         groups = len(np.unique(_groups(measured)))
-        return float(z * values.std() * np.sqrt(2 * (1 - likeness) / max(1, groups)))
+        return float(z * values.std() * np.sqrt(2 * (1 - correlation) / max(1, groups)))
     if metric in CORRELATIONS:
         n = len(measured.items["gold"])
-        return float(z * (1 - measured.metrics[metric] ** 2) * np.sqrt(2 * (1 - likeness) / max(1, n - 3)))
+        return float(z * (1 - measured.metrics[metric] ** 2) * np.sqrt(2 * (1 - correlation) / max(1, n - 3)))
     return float("nan")

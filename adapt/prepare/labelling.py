@@ -20,7 +20,7 @@ from adapt.prepare.sheet import Scale, read_sheet, refuse_unwritable, write_shee
 from adapt.recipe import loading
 from adapt.records import ScoredPair, Text
 from adapt.text.clean import clean, normalised
-from adapt.text.near import first_of_each
+from adapt.text.near_duplicates import deduplicate
 from adapt.text.scripts import count_words
 from adapt.text.sentences import sentences
 
@@ -85,7 +85,7 @@ def _units(texts: Sequence[Text], held: ProtectedTexts | None, rng: np.random.Ge
     cut = [sentence for _, sentence in sentences(long, *WORDS)]
     units = [*short, *cut]
     units = [units[i] for i in rng.permutation(len(units))[:UNITS]]
-    units = [units[i] for i in first_of_each(units)]
+    units = [units[i] for i in deduplicate(units)]
     barred = held.found_in(units) if held and held.texts else {}
     return [text for text in units if text not in barred]
 

@@ -23,7 +23,7 @@ from adapt.records import Text
 from adapt.storage.atomic import making, replacing, write_text
 from adapt.text.clean import clean, normalised
 from adapt.text.keyphrases import Keyphrases, without
-from adapt.text.near import Near, first_of_each
+from adapt.text.near_duplicates import NearDuplicateIndex, deduplicate
 from adapt.text.scripts import count_words
 from adapt.text.sections import sections
 from adapt.text.sentences import sentences
@@ -90,7 +90,7 @@ def hold_out(
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(texts))[: 4 * queries + POOL]
     sample = [texts[i] for i in order]
-    documents = _documents([sample[i] for i in first_of_each([text.text for text in sample])])
+    documents = _documents([sample[i] for i in deduplicate([text.text for text in sample])])
     asked = _questions(documents, forms)
     families = [documents[place].text.group or f"\0{place}" for place, _, _, _ in asked]  # no group of a user's begins so
     splits = _splits(families, min(queries, int(SHARE * len(asked))), rng)
@@ -198,7 +198,7 @@ def _splits(families: Sequence[str], wanted: int, rng: np.random.Generator) -> d
 def _apart(texts: Sequence[Text], held: Sequence[Text]) -> list[Text]:
     """The texts that are neither held out, nor nearly so, nor of a group that is."""
     groups = {text.group for text in held if text.group}
-    alike = {i for i, _, _ in Near([text.text for text in held]).find([text.text for text in texts])}
+    alike = {i for i, _, _ in NearDuplicateIndex([text.text for text in held]).find([text.text for text in texts])}
     return [text for i, text in enumerate(texts) if i not in alike and text.group not in groups]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from adapt.text.near import tokens_of
+from adapt.text.near_duplicates import tokens_of
 
 LEAST = 5  # words of a text that says enough to be known again within another; characters in scripts without spaces
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["TIE", "best", "top"]
 
 QUERIES, CORPUS = 1_024, 2_048  # a block of scores takes 8 MiB: it is still in the cache when it is looked through
-CARD = 32_768  # passages at once on a card: with 1,024 queries 0.8 GB, for scores, and for keys of eight bytes and their copy
+GPU_BLOCK = 32_768  # passages at once on a GPU: with 1,024 queries 0.8 GB, for scores, and for keys of eight bytes and their copy
 WIDE = 8  # blocks of the corpus at once without compiled code: 0.78 s against 1.44 (2,000 × 20,000), half the queries at a time
 
 
@@ -28,8 +28,8 @@ def top(queries: np.ndarray, corpus: np.ndarray, k: int) -> tuple[np.ndarray, np
     k = min(k, len(corpus))
     indices = np.empty((len(queries), k), dtype=np.int64)
     scores = np.empty((len(queries), k), dtype=np.float32)
-    if len(queries) * len(corpus) >= topk.COMPILED and (card := _card()) is not None:
-        return on_card(queries, corpus, k, card)
+    if len(queries) * len(corpus) >= topk.COMPILED and (gpu := _gpu()) is not None:
+        return on_gpu(queries, corpus, k, gpu)
     search, size = (_compiled, QUERIES) if topk.pays(len(queries), len(corpus)) else (_merged, -(-QUERIES // 2))
     for start in range(0, len(queries), size):
         rows = slice(start, min(start + size, len(queries)))
@@ -63,14 +63,14 @@ def _merged(queries: np.ndarray, corpus: np.ndarray, k: int) -> tuple[np.ndarray
     return places, values
 
 
-def _card() -> torch.device | None:
+def _gpu() -> torch.device | None:
     from adapt.runtime.device import device
 
     return device() if device().type == "cuda" else None
 
 
-def on_card(queries: np.ndarray, corpus: np.ndarray, k: int, card: torch.device) -> tuple[np.ndarray, np.ndarray]:
-    """The same on a torch device, in fp32: the scores themselves cost a card so little that bf16 and a second look don't pay.
+def on_gpu(queries: np.ndarray, corpus: np.ndarray, k: int, device: torch.device) -> tuple[np.ndarray, np.ndarray]:
+    """The same on a torch device, in fp32: the scores themselves cost a GPU so little that bf16 and a second look don't pay.
 
     A score and its index make one key of 64 bits (millionths above, the index from the end below), so that one top-k of integers
     keeps ties in order. Passages go over once for every 1,024 queries, from pinned memory while the block before is searched.
@@ -81,17 +81,17 @@ def on_card(queries: np.ndarray, corpus: np.ndarray, k: int, card: torch.device)
     indices = np.empty((len(queries), k), dtype=np.int64)
     scores = np.empty((len(queries), k), dtype=np.float32)
     whole = torch.from_numpy(np.ascontiguousarray(corpus, dtype=np.float32))
-    if card.type == "cuda":
+    if device.type == "cuda":
         whole = whole.pin_memory()
     with torch.inference_mode():
         for first in range(0, len(queries), QUERIES):
             rows = slice(first, min(first + QUERIES, len(queries)))
-            asked = torch.from_numpy(np.ascontiguousarray(queries[rows], dtype=np.float32)).to(card)
-            keys = torch.empty((len(asked), 0), dtype=torch.int64, device=card)
-            values = torch.empty((len(asked), 0), dtype=torch.float32, device=card)
-            for start in range(0, len(corpus), CARD):
-                block = asked @ whole[start : start + CARD].to(card, non_blocking=True).T
-                places = torch.arange(start, start + block.shape[1], device=card)
+            asked = torch.from_numpy(np.ascontiguousarray(queries[rows], dtype=np.float32)).to(device)
+            keys = torch.empty((len(asked), 0), dtype=torch.int64, device=device)
+            values = torch.empty((len(asked), 0), dtype=torch.float32, device=device)
+            for start in range(0, len(corpus), GPU_BLOCK):
+                block = asked @ whole[start : start + GPU_BLOCK].to(device, non_blocking=True).T
+                places = torch.arange(start, start + block.shape[1], device=device)
                 found = (block.double() * 1e6).round_().long() * low + (low - 1 - places)
                 found, columns = found.topk(min(k, found.shape[1]), dim=1)
                 keys, values = torch.cat([keys, found], 1), torch.cat([values, block.gather(1, columns)], 1)

@@ -10,7 +10,7 @@ import numpy as np
 from adapt.records import ConcatSequence, Pair, Text
 from adapt.retrieval.containment import contained
 from adapt.text.clean import normalised
-from adapt.text.near import near
+from adapt.text.near_duplicates import near_duplicates
 
 
 class Related:
@@ -47,7 +47,7 @@ class Related:
     def tie_near_copies(self, texts: Sequence[str], corpus: Sequence[str]) -> int:
         """Tie every text to its near-copies in the corpus (5-gram Jaccard ≥ 0.8); says how many were found."""
         found = 0
-        for i, j, _ in near(texts, corpus):
+        for i, j, _ in near_duplicates(texts, corpus):
             if normalised(texts[i]) != normalised(corpus[j]):
                 found += 1
             self.tie(texts[i], corpus[j])
@@ -108,7 +108,7 @@ class Known:
         """Where a text, or one that differs in case and punctuation only, stands in the pool."""
         return self.places[normalised(text)]
 
-    def bars(self, pair: Pair, places: np.ndarray) -> np.ndarray:
+    def exclusion_mask(self, pair: Pair, places: np.ndarray) -> np.ndarray:
         """Which of these places in the pool may not be the pair's negatives: a boolean for each."""
         barred = self.families[places] == self.family[pair.anchor]
         if around := self.around.get(pair.positive):

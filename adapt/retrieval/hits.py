@@ -41,12 +41,12 @@ class Hits:
         places = self.ranked[finder][self.rows[pair], self.skip :]
         ranks = np.arange(self.skip + 1, self.skip + 1 + len(places))
         usable = places >= 0
-        usable[usable] = ~self.known.bars(self.pairs[pair], places[usable])
+        usable[usable] = ~self.known.exclusion_mask(self.pairs[pair], places[usable])
         return places[usable], ranks[usable]
 
-    def strangers(self, pair: int) -> np.ndarray:
+    def eligible(self, pair: int) -> np.ndarray:
         """Every place that may be the pair's negative."""
-        return np.flatnonzero(~self.known.bars(self.pairs[pair], np.arange(len(self.pool))))
+        return np.flatnonzero(~self.known.exclusion_mask(self.pairs[pair], np.arange(len(self.pool))))
 
     def origin(self, pair: int, place: int) -> str:
         """Who found a text and where: `bm25@3+dense@7`, or `random`."""

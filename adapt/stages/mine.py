@@ -211,9 +211,9 @@ class Mine(Stage):
         """A passage drawn for a pair that has no hit, one that nobody passed over if possible; none where all belong with it."""
         import numpy as np
 
-        strangers = hits.strangers(pair)
+        eligible = hits.eligible(pair)
         bound = self._bound(float(hits.cosines(pair, [hits.positive(pair)])[0]), self.max_score)
-        fair = strangers[hits.cosines(pair, strangers) <= bound]
+        fair = eligible[hits.cosines(pair, eligible) <= bound]
         fair = fair[[(hits.rows[pair], place) not in judged for place in fair.tolist()]]
-        drawn = fair if len(fair) else strangers
+        drawn = fair if len(fair) else eligible
         return [int(np.random.default_rng([job.seed, pair]).choice(drawn))] if len(drawn) else []

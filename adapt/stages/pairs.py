@@ -63,9 +63,9 @@ class PairsFromText(Stage):
         import numpy as np
 
         from adapt.errors import UserError
-        from adapt.text.near import first_of_each
+        from adapt.text.near_duplicates import deduplicate
 
-        kept = first_of_each([text.text for text in texts])
+        kept = deduplicate([text.text for text in texts])
         documents = _documents([texts[i] for i in kept], kept)
         made = [pair for document in documents for pair in self._capped(document, job)]
         fresh = self._without_repeats(made)
@@ -155,13 +155,13 @@ class PairsFromText(Stage):
     def _without_repeats(self, pairs: list[Pair]) -> list[Pair]:
         """Each anchor once, and of each form no passage that nearly equals an earlier one."""
         from adapt.text.clean import normalised
-        from adapt.text.near import first_of_each
+        from adapt.text.near_duplicates import deduplicate
 
         once = list({normalised(pair.anchor): pair for pair in reversed(pairs)}.values())[::-1]
         kept: list[Pair] = []
         for form in self.forms:
             own = [pair for pair in once if pair.origin == form]
-            kept += [own[i] for i in first_of_each([pair.positive for pair in own])]
+            kept += [own[i] for i in deduplicate([pair.positive for pair in own])]
         place = {id(pair): number for number, pair in enumerate(pairs)}
         return sorted(kept, key=lambda pair: place[id(pair)])
 

@@ -11,7 +11,7 @@ from sentence_transformers import SentenceTransformer
 from adapt.models.bi_encoder import prompt_for
 from adapt.records import Text
 from adapt.text.clean import clean
-from adapt.text.near import first_of_each
+from adapt.text.near_duplicates import deduplicate
 from adapt.text.noise import delete_words, mask_words, word_units
 from adapt.text.scripts import count_words
 from adapt.text.sentences import sentences
@@ -59,5 +59,5 @@ def worth_reading(texts: Sequence[Text], split: bool, min_words: int, max_words:
         found = [sentence for _, sentence in sentences([text.text for text in texts], min_words, max_words)]
     else:
         found = [text for text in (clean(each.text) for each in texts) if count_words(text) >= min_words]
-    kept = [found[i] for i in first_of_each(found)]
+    kept = [found[i] for i in deduplicate(found)]
     return kept, len(found) - len(kept)

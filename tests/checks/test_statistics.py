@@ -69,7 +69,7 @@ def test_queries_that_share_a_passage_are_drawn_together():
     assert apart.high - apart.low == pytest.approx((once.high - once.low) / 2, rel=0.1)
 
 
-def test_the_smallest_gain_is_seen_in_about_four_runs_of_five():
+def test_the_minimum_detectable_effect_is_significant_in_about_80_percent_of_runs():
     rng = np.random.default_rng(10)
     seen = 0
     for _ in range(200):

@@ -10,7 +10,7 @@ from adapt.errors import UserError
 from adapt.prepare.synthetic import FORMS, hold_out, hold_out_file
 from adapt.records import Text
 from adapt.text.clean import normalised
-from adapt.text.near import near
+from adapt.text.near_duplicates import near_duplicates
 
 VOCABULARY = [
     f"{a}{b}{c}"
@@ -70,7 +70,7 @@ def test_nothing_asked_for_nor_a_near_copy_nor_its_group_remains(texts, tmp_path
     _, passages, asked = parts(tmp_path / "held")
     left = [text.text for text in found.remaining]
     wanted = [passages[p]["text"] for judged in asked.values() for p in judged.values()]
-    assert not list(near(wanted, left, 0.8)) and not list(near(left, wanted, 0.8))
+    assert not list(near_duplicates(wanted, left, 0.8)) and not list(near_duplicates(left, wanted, 0.8))
     words = {" ".join(normalised(text).split()[-8:-1]) for text in left}
     assert not words & {" ".join(normalised(text).split()[-8:-1]) for text in wanted}  # a cut passage ends as its text does
     groups = {passages[p].get("group") for judged in asked.values() for p in judged.values()} - {None}

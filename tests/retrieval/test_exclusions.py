@@ -11,7 +11,7 @@ def barred(pairs, corpus):
 
     pool = list(dict.fromkeys([*(t.text for t in corpus), *(p.positive for p in pairs)]))
     known = Known(pairs, corpus, pool)
-    return [{pool[i] for i in np.flatnonzero(known.bars(pair, np.arange(len(pool))))} for pair in pairs]
+    return [{pool[i] for i in np.flatnonzero(known.exclusion_mask(pair, np.arange(len(pool))))} for pair in pairs]
 
 
 def test_a_passage_that_holds_the_positive_or_stands_in_it_is_no_negative():

@@ -9,7 +9,7 @@ from adapt.retrieval.hits import Hits
 
 def test_ranks_are_the_finders_own_whatever_is_barred():
     """Fusion weighs by rank: a hit behind barred ones must not move up."""
-    known = SimpleNamespace(bars=lambda pair, places: np.isin(places, [4, 2]))
+    known = SimpleNamespace(exclusion_mask=lambda pair, places: np.isin(places, [4, 2]))
     ranked = {"dense": np.array([[4, 7, 2, 9, -1]])}
     places, ranks = Hits(["the pair"], [], known, [0], np.zeros((1, 2)), np.zeros((10, 2)), ranked).of(0, "dense")
     assert places.tolist() == [7, 9] and ranks.tolist() == [2, 4]

@@ -71,13 +71,13 @@ def test_texts_without_spaces_are_found_by_their_character_pairs():
     assert bm25.top(corpus, ["如何治疗高血压"], 1)[0][0, 0] == 1
 
 
-@pytest.mark.parametrize("way", ["compiled", "plain", "on a card"])
+@pytest.mark.parametrize("way", ["compiled", "plain", "on a GPU"])
 @pytest.mark.parametrize("digits", [1, 8])
 @pytest.mark.parametrize("size", [5, 90, 3_000])
 def test_dense_top_equals_a_full_sort_whichever_way_it_goes(monkeypatch, size, digits, way):
     monkeypatch.setattr(topk, "COMPILED", 10**15 if way == "plain" else 0)
-    monkeypatch.setattr(dense, "_card", lambda: torch.device("cpu") if way == "on a card" else None)
-    monkeypatch.setattr(dense, "CARD", 900)
+    monkeypatch.setattr(dense, "_gpu", lambda: torch.device("cpu") if way == "on a GPU" else None)
+    monkeypatch.setattr(dense, "GPU_BLOCK", 900)
     monkeypatch.setattr(dense, "QUERIES", 64)
     monkeypatch.setattr(dense, "CORPUS", 700)
     monkeypatch.setattr(dense, "WIDE", 1)

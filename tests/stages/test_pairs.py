@@ -10,7 +10,7 @@ from adapt.errors import UserError
 from adapt.job import Job
 from adapt.records import Text
 from adapt.text.clean import words
-from adapt.text.near import near
+from adapt.text.near_duplicates import near_duplicates
 
 from ..conftest import sentence
 
@@ -128,7 +128,7 @@ def test_near_duplicates_never_make_two_pairs(texts):
     made, counts = make(guides, forms=["heading-section"], per_document=3)
     assert [pair.positive for pair in made].count(boiler) == 1 and counts["repeated_pairs"] == len(texts) - 1
     positives = [pair.positive for pair in made]
-    assert not [(i, j) for i, j, _ in near(positives, positives) if i != j]
+    assert not [(i, j) for i, j, _ in near_duplicates(positives, positives) if i != j]
 
 
 def test_an_anchor_is_used_once():

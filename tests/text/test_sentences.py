@@ -1,6 +1,6 @@
 import pytest
 
-from adapt.text.near import first_of_each, near
+from adapt.text.near_duplicates import deduplicate, near_duplicates
 from adapt.text.scripts import count_words
 from adapt.text.sentences import sentences
 
@@ -44,20 +44,20 @@ def test_length_limits_mean_the_same_in_every_script():
     assert split("患者出现严重的头痛症状。", max_words=4) == []
 
 
-def test_first_of_each_drops_what_comes_again_and_keeps_the_order():
+def test_deduplicate_drops_what_comes_again_and_keeps_the_order():
     long = "the patient came to the clinic with a severe cough and a mild fever on monday morning after a long night"
     texts = ["Fever falls.", long, "fever FALLS", long.replace("monday", "tuesday"), "Rash and cough are gone.", long + " again"]
-    assert first_of_each(texts) == [0, 1, 3, 4]
-    assert first_of_each(texts, 0.5) == [0, 1, 4]
+    assert deduplicate(texts) == [0, 1, 3, 4]
+    assert deduplicate(texts, 0.5) == [0, 1, 4]
 
 
 def test_texts_without_spaces_are_compared_by_their_characters():
     text = "患者出现严重的头痛症状需要立即到医院接受进一步的检查和治疗以避免病情恶化"
-    assert [pair[:2] for pair in near([text], [text + "。", text[:-1] + "了", "完全不同的一句话说的是天气和旅行"])] == [
+    assert [pair[:2] for pair in near_duplicates([text], [text + "。", text[:-1] + "了", "完全不同的一句话说的是天气和旅行"])] == [
         (0, 0),
         (0, 1),
     ]
 
 
 def test_a_sentence_repeated_thousands_of_times_costs_no_more_than_once():
-    assert first_of_each(["This page was last reviewed by the editors in charge."] * 20_000) == [0]
+    assert deduplicate(["This page was last reviewed by the editors in charge."] * 20_000) == [0]

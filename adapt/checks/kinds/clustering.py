@@ -40,12 +40,12 @@ class Clustering(Check[list[Text]]):
         found = [
             v_measure_score(gold, KMeans(len(topics), n_init=1, random_state=start).fit_predict(vectors)) for start in range(STARTS)
         ]
-        own, other = _likeness(vectors, gold)
+        own, other = _mean_cosines(vectors, gold)
         metrics = {"v_measure": float(np.mean(found)), "separation": float(np.mean(own - other))}
         return Measurement(metrics, {"separation": (own - other).tolist()}, len(data))
 
 
-def _likeness(vectors: np.ndarray, gold: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _mean_cosines(vectors: np.ndarray, gold: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Each text's mean cosine with the other texts of its topic, and with all texts of other topics."""
     sums = np.zeros((gold.max() + 1, vectors.shape[1]))
     np.add.at(sums, gold, vectors)

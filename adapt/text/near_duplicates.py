@@ -43,7 +43,7 @@ class _Shingled:
         return np.diff(self.starts)
 
 
-class Near:
+class NearDuplicateIndex:
     """Texts to be compared with; they take 0.64 kB each and 8 bytes a word.
 
     `find` gives the pairs whose 5-grams overlap at Jaccard ≥ `threshold` (0.8 and above: others are found less surely).
@@ -64,7 +64,7 @@ class Near:
             for i, j in self._candidates(left):
                 yield from self._verified(left, i, j, start)
 
-    def among(self) -> Iterator[tuple[int, int, float]]:
+    def self_pairs(self) -> Iterator[tuple[int, int, float]]:
         """(index, later index, Jaccard) for the pairs within these texts, in this order."""
         for i, j in self._candidates(self.shingled):
             yield from self._verified(self.shingled, i[i < j], j[i < j])
@@ -93,19 +93,19 @@ class Near:
                 yield i[some][kept], j[some][kept]
 
 
-def near(left: Sequence[str], right: Sequence[str], threshold: float = 0.8) -> Iterator[tuple[int, int, float]]:
+def near_duplicates(left: Sequence[str], right: Sequence[str], threshold: float = 0.8) -> Iterator[tuple[int, int, float]]:
     """(index in left, index in right, Jaccard) for every pair at or above the threshold."""
-    return Near(right, threshold).find(left)
+    return NearDuplicateIndex(right, threshold).find(left)
 
 
-def first_of_each(texts: Sequence[str], threshold: float = 0.8) -> list[int]:
+def deduplicate(texts: Sequence[str], threshold: float = 0.8) -> list[int]:
     """Indices of the texts that are no near-duplicate of an earlier one, in order."""
     first: dict[str, int] = {}
     for index, text in enumerate(texts):  # a sentence that a corpus repeats a thousand times would make a million pairs
         first.setdefault(normalised(text), index)
     places = list(first.values())
     unlike = [texts[i] for i in places]
-    dropped = {j for _, j, _ in Near(unlike, threshold).among()}
+    dropped = {j for _, j, _ in NearDuplicateIndex(unlike, threshold).self_pairs()}
     return [place for j, place in enumerate(places) if j not in dropped]
 
 

@@ -5,8 +5,8 @@ import random
 import numpy as np
 import pytest
 
-from adapt.text import near as room
-from adapt.text.near import Near, first_of_each, near
+from adapt.text import near_duplicates as room
+from adapt.text.near_duplicates import NearDuplicateIndex, deduplicate, near_duplicates
 
 VOCABULARY = [f"w{i}" for i in range(400)]
 
@@ -35,10 +35,10 @@ def test_near_finds_exactly_the_pairs_that_brute_force_finds(seed, length):
         texts.append(changed(rng, text, rng.randrange(1 + length // 25)))
     left, right = texts[20:], texts[:80]
     wanted = {(i, j): alike for i, a in enumerate(left) for j, b in enumerate(right) if (alike := jaccard(a, b)) >= 0.8}
-    found = list(near(left, right))
+    found = list(near_duplicates(left, right))
     assert {(i, j): pytest.approx(alike) for i, j, alike in found} == wanted
     assert [pair[:2] for pair in found] == sorted(wanted) and len(wanted) > 60  # the same texts, and some copies
-    assert list(Near(left).among()) == [(i, j, alike) for i, j, alike in near(left, left) if i < j]
+    assert list(NearDuplicateIndex(left).self_pairs()) == [(i, j, alike) for i, j, alike in near_duplicates(left, left) if i < j]
 
 
 def test_of_many_planted_near_copies_nearly_all_are_found_and_nothing_else():
@@ -47,7 +47,7 @@ def test_of_many_planted_near_copies_nearly_all_are_found_and_nothing_else():
     copies = [changed(rng, text, rng.choice([1, 2])) for text in held]
     wanted = {i for i, (text, copy) in enumerate(zip(held, copies, strict=True)) if jaccard(text, copy) >= 0.8}
     others = [" ".join(rng.choices(VOCABULARY, k=60)) for _ in range(1_000)]
-    found = list(Near(held).find([*copies, *others]))
+    found = list(NearDuplicateIndex(held).find([*copies, *others]))
     assert all(i == j and alike >= 0.8 for i, j, alike in found)
     assert len(wanted) > 500 and len({i for i, _, _ in found}) >= 0.999 * len(wanted)
 
@@ -56,19 +56,19 @@ def test_compiled_comparison_counts_as_the_other_does(monkeypatch):
     rng = random.Random(9)
     texts = [" ".join(rng.choices(VOCABULARY[:30], k=rng.randrange(1, 80))) for _ in range(200)]
     texts += [changed(rng, text, 1) for text in texts]
-    by_numpy = list(near(texts, texts))
+    by_numpy = list(near_duplicates(texts, texts))
     monkeypatch.setattr(room, "COMPILED", 0)
-    assert list(near(texts, texts)) == by_numpy and len(by_numpy) > 400
+    assert list(near_duplicates(texts, texts)) == by_numpy and len(by_numpy) > 400
 
 
 def test_work_in_small_portions_finds_the_same(monkeypatch):
     rng = random.Random(10)
     texts = [" ".join(rng.choices(VOCABULARY, k=50)) for _ in range(80)]
     texts += [changed(rng, text, 1) for text in texts]
-    whole = list(near(texts, texts))
+    whole = list(near_duplicates(texts, texts))
     monkeypatch.setattr(room, "HITS", 300)
     monkeypatch.setattr(room, "BLOCK", 7)
-    assert list(near(texts, texts)) == whole
+    assert list(near_duplicates(texts, texts)) == whole
 
 
 def test_signatures_estimate_the_overlap():
@@ -82,19 +82,19 @@ def test_signatures_estimate_the_overlap():
 
 
 def test_short_texts_are_near_only_to_themselves():
-    assert list(near(["left leg"], ["left arm", "Left leg."])) == [(0, 1, 1.0)]
-    assert list(near(["a b c d"], ["a b c d e", "b c d", "A, b; c? d!"])) == [(0, 2, 1.0)]
+    assert list(near_duplicates(["left leg"], ["left arm", "Left leg."])) == [(0, 1, 1.0)]
+    assert list(near_duplicates(["a b c d"], ["a b c d e", "b c d", "A, b; c? d!"])) == [(0, 2, 1.0)]
 
 
 def test_empty_texts_and_empty_lists_do_no_harm():
-    assert list(near(["", "!"], ["", "a"])) == [(0, 0, 1.0), (1, 0, 1.0)]
-    assert list(near([], ["a"])) == list(near(["a"], [])) == [] and first_of_each([]) == []
+    assert list(near_duplicates(["", "!"], ["", "a"])) == [(0, 0, 1.0), (1, 0, 1.0)]
+    assert list(near_duplicates([], ["a"])) == list(near_duplicates(["a"], [])) == [] and deduplicate([]) == []
 
 
 def test_scripts_without_spaces_are_compared_by_characters():
     text = "高血压患者应当每天测量血压并按照医生的建议服用药物"
-    assert [(i, j) for i, j, _ in near([text], [text[:-1], text[: len(text) // 2]])] == [(0, 0)]
+    assert [(i, j) for i, j, _ in near_duplicates([text], [text[:-1], text[: len(text) // 2]])] == [(0, 0)]
 
 
 def test_the_first_of_near_duplicates_is_kept():
-    assert first_of_each(["a b c d e f g h", "x y z", "A b c d e f g h!"]) == [0, 1]
+    assert deduplicate(["a b c d e f g h", "x y z", "A b c d e f g h!"]) == [0, 1]
