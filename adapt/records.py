@@ -93,6 +93,9 @@ class Parallel:
     origin: str = ""
 
 
+Record = Text | Pair | ScoredPair | Triplet | Labelled | Parallel
+
+
 @dataclass(frozen=True)
 class Encoder:
     """A bi-encoder on disk: a sentence-transformers folder, or a plain language model's folder."""

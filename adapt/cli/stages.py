@@ -16,7 +16,6 @@ from adapt.cli.read_options import reads_data
 from adapt.errors import UserError
 from adapt.recipe import yaml_lines
 from adapt.recipe.values import words_of
-from adapt.runtime.precision import set_default
 
 
 def stage_command(word: str) -> click.Command:
@@ -68,11 +67,9 @@ def _one_stage(stage_class: type[stages.Stage], out: Path, seed: int, overwrite:
         stage = stage_class.model_validate(settings)
     except ValidationError as error:
         raise UserError([f"{_flag(str(location[0]))}: {phrase}" for location, _, phrase in words_of(error)]) from None
-    if "precision" in settings:  # what the stage does beside training is computed in no other precision
-        set_default(settings["precision"])
     sources = {k: v for k, v in given.items() if k in names and v not in (None, ())}
     refuse_existing(out, overwrite)
-    counts = run_stage(stage, sources, out, seed, voice())
+    counts = run_stage(stage, sources, out, seed, voice()).counts
     say(f"{out}: " + "  ".join(f"{k} {_plain(v)}" for k, v in counts.items()))
 
 

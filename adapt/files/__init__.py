@@ -6,13 +6,13 @@ What a file's rows become is decided in one place, the table of `adapt.files.for
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 from adapt.errors import UserError, gathered
 from adapt.files import beir, forms
 from adapt.files.columns import Columns, Misfit
 from adapt.files.delimited import BadRow
+from adapt.files.memory import MemoryRows, Source
 from adapt.files.opening import regular
 from adapt.files.options import ReadLog, ReadOptions, current, note, reading
 from adapt.files.problems import BadRows
@@ -21,14 +21,14 @@ from adapt.files.values import Bad
 from adapt.files.writing import as_row, write
 
 __all__ = [
-    "SUFFIXES", "BadRow", "BadRows", "ReadLog", "ReadOptions", "as_row", "count_rows", "current", "format_of", "note",
-    "output_format", "read", "reading", "regular", "rows", "write",
+    "SUFFIXES", "BadRow", "BadRows", "MemoryRows", "ReadLog", "ReadOptions", "Source", "as_row", "count_rows", "current",
+    "format_of", "note", "output_format", "read", "reading", "regular", "rows", "write",
 ]  # fmt: skip
 
 MISFITS = 100  # first rows without the columns that are needed, after which none is expected to have them
 
 
-def read(source: str | Path, kind: str, left_out: Counter[str] | None = None) -> list[Any]:
+def read(source: Source, kind: str, left_out: Counter[str] | None = None) -> list[Any]:
     """All records of one kind: `texts`, `pairs`, `scored`, `triplets`, `labelled`, `parallel`; or several words.
 
     Of several kinds the first row decides: what has negatives is triplets, what has sentence1 is scored, all else is the first
@@ -37,7 +37,7 @@ def read(source: str | Path, kind: str, left_out: Counter[str] | None = None) ->
     `left_out` is added to: how many rows made no record, by reason; where it is not given, this is noted. The options
     in force (see `adapt.files.options`) say what becomes of a bad row. Raises UserError with every bad row at once.
     """
-    if kind.split()[0] == "pairs" and beir.is_judged(source):
+    if kind.split()[0] == "pairs" and not isinstance(source, MemoryRows) and beir.is_judged(source):
         return beir.pairs(source)
     counted: Counter[str] = Counter()
     bad, parts = BadRows(source), []

@@ -15,6 +15,7 @@ from adapt.errors import UserError, gathered, short
 from adapt.files import opening
 from adapt.files.columns import listed
 from adapt.files.delimited import BadRow
+from adapt.files.memory import MemoryRows, Source
 from adapt.files.opening import Unreadable, regular
 from adapt.files.options import note
 from adapt.files.paths import existing
@@ -30,7 +31,7 @@ Grades = dict[str, dict[str, float]]  # {query id: {passage id: grade}}
 WORST = 0.2  # share of the judgements that may name no query or passage there is, before this is said loudly
 
 
-def judgements(source: str, queries: list[Text], corpus: list[Text]) -> Grades:
+def judgements(source: Source, queries: list[Text], corpus: list[Text]) -> Grades:
     """The grades above 0 of known queries; a judged passage that the corpus lacks stays, as one that is never found (trec_eval).
 
     Unknown ids, repeats and negative grades (which are not relevant) are noted with a count. Raises UserError for rows that can't
@@ -126,7 +127,7 @@ def repeated_ids(parts: Mapping[str, list[Text]]) -> list[str]:
     ]
 
 
-def _refuse_useless(source: str, found: Grades, there: set[str]) -> None:
+def _refuse_useless(source: Source, found: Grades, there: set[str]) -> None:
     if not found:
         raise UserError(f"{source}: judges none of the queries to have a relevant passage; compare the ids of qrels and queries")
     if not any(passage in there for grades in found.values() for passage in grades):
@@ -144,7 +145,7 @@ def _wrong(query: str, passage: str, grade: str) -> str:
     return "" if math.isfinite(number) else f"grade {grade!r} is not a finite number"
 
 
-def _rows(source: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _rows(source: Source) -> Iterator[tuple[str, dict[str, Any]]]:
     """(where, {query, passage, grade} as text) for each judgement: columns by name, TREC's four or three without a header."""
     if (width := _width_without_header(source)) is None:
         names: dict[str, str] = {}
@@ -153,6 +154,7 @@ def _rows(source: str) -> Iterator[tuple[str, dict[str, Any]]]:
                 names = _names(source, row)
             yield where, row if isinstance(row, BadRow) else {part: _as_id(row.get(name)) for part, name in names.items()}
         return
+    assert not isinstance(source, MemoryRows)
     parts = (0, 2, 3) if width == 4 else (0, 1, 2)
     for number, line in opening.lines(regular(source)):
         fields = _fields(line)
@@ -169,7 +171,7 @@ def _as_id(value: Any) -> str:
     return "" if value is None else str(value).strip()
 
 
-def _names(source: str, row: Mapping[str, Any]) -> dict[str, str]:
+def _names(source: Source, row: Mapping[str, Any]) -> dict[str, str]:
     """Which column is which; raises UserError that shows those there are."""
     plain = {str(name).strip().lower(): name for name in row}
     found = {}
@@ -184,9 +186,11 @@ def _names(source: str, row: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def _width_without_header(source: str) -> int | None:
+def _width_without_header(source: Source) -> int | None:
     """How many fields each line has where the first one is data already: TREC's four, or three; None where it is a header."""
-    if str(source).startswith("hf://") or not source.removesuffix(".gz").endswith((".txt", ".tsv", ".qrels", ".trec")):
+    if isinstance(source, MemoryRows) or str(source).startswith("hf://"):
+        return None
+    if not str(source).removesuffix(".gz").endswith((".txt", ".tsv", ".qrels", ".trec")):
         return None
     first = _fields(next((line for _, line in opening.lines(regular(source)) if line.strip()), ""))
     named = any(field.lower() in (*QUERY, *PASSAGE, *GRADE) for field in first)

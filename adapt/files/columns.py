@@ -7,6 +7,7 @@ from typing import Any
 
 from adapt.errors import UserError, did_you_mean, short
 from adapt.files import forms
+from adapt.files.memory import MemoryRows, Source
 from adapt.files.options import current, note
 
 SHOWN = 8  # columns that a message names
@@ -22,10 +23,12 @@ class Misfit(UserError):
 class Columns:
     """The columns of one source, as its first row has them; `form` says what its rows become."""
 
-    def __init__(self, source: Any, row: Mapping[str, Any], kinds: Sequence[str], where: str):
+    def __init__(self, source: Source, row: Mapping[str, Any], kinds: Sequence[str], where: str):
         """`where`: the place of the row, which messages name. Raises Misfit where its columns make no record, and UserError."""
         self.shown = short(source)
-        place = where if ".jsonl" in self.shown else self.shown  # elsewhere all rows have the columns of the header
+        place = (
+            where if ".jsonl" in self.shown or isinstance(source, MemoryRows) else self.shown
+        )  # elsewhere all rows have the columns of the header
         self.names: dict[Any, str] = {}
         known = forms.used(kinds) | forms.BESIDE
         if unknown := [ours for ours in current().options.columns if ours not in forms.KNOWN]:

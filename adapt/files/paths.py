@@ -52,7 +52,7 @@ def refuse_inputs(out: Path, sources: Iterable[object]) -> None:
             part = f"is a part of the input {short(source)}, and would be replaced"
             around = f"is a folder that holds the input {short(source)}, which would be replaced with it"
             what = "is the input" if place == there else around if there.is_relative_to(place) else part
-            raise UserError(f"{short(out)}: {what}; give another --out")
+            raise UserError(f"{short(out)}: {what}; choose another output path")
 
 
 def near(path: Path) -> str:

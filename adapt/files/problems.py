@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from adapt.errors import UserError, gathered, short
+from adapt.files.memory import Source
 from adapt.files.options import current, note
 
 ENOUGH = 10_000  # problems after which reading on says nothing new
@@ -15,7 +15,7 @@ ALIKE = 3  # rows with the very same problem that are named one by one
 class BadRows:
     """What is wrong with the rows of a source, in the order of the file."""
 
-    def __init__(self, source: str | Path):
+    def __init__(self, source: Source):
         self.source, self.log = short(source), current()
         self.found: dict[str, list[str]] = {}  # what is wrong → where
         self.count = 0
@@ -38,7 +38,9 @@ class BadRows:
             if len(places) <= ALIKE:
                 said += [f"{place}: {why}" for place in places]
             else:
-                said.append(f"{places[0]} and {len(places) - 1:,} more rows, up to{places[-1].removeprefix(self.source)}: {why}")
+                said.append(
+                    f"{places[0]} and {len(places) - 1:,} more rows, up to {places[-1].removeprefix(self.source).strip()}: {why}"
+                )
         return said
 
     def finish(self) -> None:

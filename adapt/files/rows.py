@@ -9,6 +9,7 @@ from typing import Any
 from adapt.errors import UserError, short
 from adapt.files import delimited, json_lines, opening, parquet
 from adapt.files.delimited import BadRow
+from adapt.files.memory import MemoryRows, Source
 from adapt.files.opening import Unreadable
 from adapt.files.options import current, note
 from adapt.files.paths import existing
@@ -44,12 +45,15 @@ def output_format(path: Path, kind: str) -> str:
     return suffix
 
 
-def rows(source: str | Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def rows(source: Source) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every row of a data source as (its place, {column: value}); a `BadRow` for what is no row.
 
     A BEIR folder gives its `corpus.jsonl`; `hf://owner/name[:config]/split` is loaded with the `datasets` library.
     Values keep their text: `NA` and `0012` in a CSV stay strings. Raises UserError where the source can't be read.
     """
+    if isinstance(source, MemoryRows):
+        yield from source
+        return
     if str(source).startswith("hf://"):
         yield from _hub_rows(str(source))
         return

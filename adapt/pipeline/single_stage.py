@@ -1,58 +1,100 @@
-"""One stage by hand: inputs from files and names, the result in its place only when it is whole."""
+"""Run a single stage, for the command line and `adapt.run_stage` alike; the result appears at its path only when it is whole."""
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import JsonValue
+
 from adapt import files, records
 from adapt.errors import UserError
+from adapt.files import Source
 from adapt.files.paths import refuse_inputs
-from adapt.job import Job, Listener
+from adapt.job import Event, Job, Listener
 from adapt.models import lookup, model_folder
 from adapt.models.coverage import coverage_warnings
 from adapt.pipeline import compatibility, stage_runner
 from adapt.pipeline.input_report import texts_of
-from adapt.records import ConcatSequence, CrossEncoder, Encoder
+from adapt.records import ConcatSequence, CrossEncoder, Encoder, Record
+from adapt.runtime.precision import default_precision
 from adapt.stages import Stage
 from adapt.storage import atomic, digests
 from adapt.storage.faults import naming, require
 from adapt.storage.store import key_of
 
 
-def run_stage(stage: Stage, sources: Mapping[str, str | Sequence[str]], out: Path, seed: int, listener: Listener) -> dict[str, Any]:
-    """Run a stage on files and models by name; returns its counts.
+@dataclass(frozen=True)
+class StageOutput:
+    """What a stage returned: a model or records, and where they are."""
 
-    Files that a stage writes beside its product stand beside `out`: `triplets.jsonl`, `triplets.suspected.csv`. Raises
-    UserError for unreadable inputs, for inputs that do not fit the stage's settings, and for an `out` that must not be replaced.
+    made: Encoder | CrossEncoder | Sequence[Record]
+    path: Path | None  # of the model's folder or the file; None for records that were not written
+    files: Mapping[str, Path]  # further files of the stage by name: suspected.csv
+    counts: Mapping[str, JsonValue]
+    notes: Sequence[str]
+    seconds: float
+
+
+def run_stage(
+    stage: Stage, sources: Mapping[str, Source | Sequence[Source]], out: Path | None, seed: int, listener: Listener
+) -> StageOutput:
+    """Run a single stage on files, rows in memory, and models by path or name.
+
+    Further files of a stage are written next to `out`: `triplets.jsonl`, `triplets.suspected.csv`. Without `out` a model is
+    written to a temporary folder, which is deleted when the process ends, and records are returned only. Raises UserError for
+    unreadable inputs, for inputs that do not fit the stage's settings, and for an `out` that must not be replaced.
     """
-    from adapt.errors import UserError
+    started, notes = time.monotonic(), list[str]()
 
-    refuse_inputs(out, [one for given in sources.values() for one in ([given] if isinstance(given, str) else given)])
-    if not stage.output_kind().endswith("encoder"):
-        files.output_format(out, stage.output_kind())  # found out now, not after hours of work
-    inputs, kinds = {}, {}
-    for want in stage.inputs():
-        if want.name in sources:
-            # A file may be read as several kinds (NLI rows): as one that the settings are for, where there is one.
-            fit = tuple(kind for kind in want.kinds if not stage.problems({want.name: kind}))
-            try:
-                inputs[want.name], kinds[want.name] = _open(sources[want.name], fit or want.kinds)
-            except UserError:  # it holds another kind, of which the problems below say more
-                inputs[want.name], kinds[want.name] = _open(sources[want.name], want.kinds)
-    problems = stage.problems(kinds)
-    read_by = inputs.get("cross_encoder") or inputs.get("model")
-    if isinstance(read_by, (Encoder, CrossEncoder)):
-        problems = [
-            *problems,
-            *stage.model_problems(compatibility.architecture(read_by.path), model_folder.is_sentence_transformer(read_by.path)),
-        ]
-    if problems:
-        raise UserError(problems)
-    _refuse(stage, out)
-    out = out.absolute()
+    def listen(event: Event) -> None:
+        if event.kind == "note":
+            notes.append(event.text)
+        listener(event)
+
+    if out is not None:
+        paths = [one for given in sources.values() for one in _each(given) if not isinstance(one, files.MemoryRows)]
+        refuse_inputs(out, paths)
+        if not _makes_model(stage):
+            files.output_format(out, stage.output_kind())  # found out now, not after hours of work
+    explicit = getattr(stage, "precision", None) if "precision" in stage.model_fields_set else None
+    with default_precision(explicit):  # what the stage does beside training is computed in no other precision
+        inputs = _open_inputs(stage, sources)
+        if out is None:
+            job = Job(seed, listener=listen)
+            made = _run(stage, inputs, sources, job)
+            path, others = (made.path if isinstance(made, (Encoder, CrossEncoder)) else None), _files_of(job.out)
+        else:
+            _refuse(stage, out)
+            path = out.absolute()
+            job, made, others = _run_into(path, stage, inputs, sources, seed, listen)
+    return StageOutput(made, path, others, job.counts, notes, time.monotonic() - started)
+
+
+def _run(
+    stage: Stage, inputs: Mapping[str, Any], sources: Mapping[str, Source | Sequence[Source]], job: Job
+) -> Encoder | CrossEncoder | Sequence[Record]:
+    for text in _uncovered(inputs, sources):
+        job.note(text)
+    made: Encoder | CrossEncoder | Sequence[Record] = stage_runner.run(stage, inputs, job, stage.name())
+    if not isinstance(made, (Encoder, CrossEncoder)):
+        job.counts["rows"] = len(made)
+    return made
+
+
+def _run_into(
+    out: Path,
+    stage: Stage,
+    inputs: Mapping[str, Any],
+    sources: Mapping[str, Source | Sequence[Source]],
+    seed: int,
+    listener: Listener,
+) -> tuple[Job, Encoder | CrossEncoder | Sequence[Record], dict[str, Path]]:
+    """Run the stage and move its result to `out`, which appears last and whole; an interrupted training can be resumed."""
     making, work = out.with_name(f".{out.name}.making"), out.with_name(f".{out.name}.work")
     with naming(out):
         atomic.remove(making)
@@ -62,10 +104,8 @@ def run_stage(stage: Stage, sources: Mapping[str, str | Sequence[str]], out: Pat
         _require_room(stage, inputs, out)
         try:
             job = Job(seed, making, work, listener)
-            for text in _uncovered(inputs, sources):
-                job.note(text)
-            made = stage_runner.run(stage, inputs, job, stage.name())
-            beside = [file for file in sorted(making.iterdir()) if file.is_file()]
+            made = _run(stage, inputs, sources, job)
+            beside = _files_of(making)
             if isinstance(made, (Encoder, CrossEncoder)):
                 result = made.path
                 written = {"stage": stage.name(), "key": key, "files": digests.manifest(result)}
@@ -74,46 +114,84 @@ def run_stage(stage: Stage, sources: Mapping[str, str | Sequence[str]], out: Pat
                 result = making / "result" / out.name
                 result.parent.mkdir()
                 files.write(made, result)
-                job.counts["rows"] = len(made)
-            for file in beside:
+            moved = {name: out.with_name(f"{out.name.partition('.')[0]}.{name}") for name in beside}
+            for name, file in beside.items():
                 atomic.sync(file)
-                os.replace(file, out.with_name(f"{out.name.partition('.')[0]}.{file.name}"))
-            # The result comes last: where it is, the command has done all of its work.
+                os.replace(file, moved[name])
+            # The result is moved last: where it exists, the command has done all of its work.
             if result.is_dir():
                 atomic.replace_folder(result, out)
+                made = type(made)(out) if isinstance(made, (Encoder, CrossEncoder)) else made
             else:
                 os.replace(result, out)
             atomic.sync(out.parent)
             atomic.remove(work)
-            return job.counts
+            return job, made, moved
         finally:
             atomic.remove(making)
-            if work.is_dir() and len(list(work.iterdir())) == 1:  # nothing to go on from
+            if work.is_dir() and len(list(work.iterdir())) == 1:  # nothing to resume
                 atomic.remove(work)
+
+
+def _open_inputs(stage: Stage, sources: Mapping[str, Source | Sequence[Source]]) -> dict[str, Any]:
+    """Every input, read; raises UserError with the problems of all of them, or where they do not fit the stage's settings."""
+    inputs: dict[str, Any] = {}
+    kinds: dict[str, str] = {}
+    problems: list[str] = []
+    for want in stage.inputs():
+        if want.name not in sources:
+            continue
+        # A file may be read as several kinds (NLI rows): as one that the settings are for, where there is one.
+        fit = tuple(kind for kind in want.kinds if not stage.problems({want.name: kind}))
+        try:
+            try:
+                inputs[want.name], kinds[want.name] = _open(sources[want.name], fit or want.kinds)
+            except UserError:  # it holds another kind, on which the problems below are more precise
+                inputs[want.name], kinds[want.name] = _open(sources[want.name], want.kinds)
+        except UserError as error:
+            problems += error.problems
+    problems += [problem for problem in stage.problems(kinds) if not problems]
+    model = inputs.get("cross_encoder") or inputs.get("model")
+    if isinstance(model, (Encoder, CrossEncoder)):
+        problems += stage.model_problems(compatibility.architecture(model.path), model_folder.is_sentence_transformer(model.path))
+    if problems:
+        raise UserError(problems)
+    return inputs
+
+
+def _each(given: Source | Sequence[Source]) -> Sequence[Source]:
+    return [given] if isinstance(given, (str, Path, files.MemoryRows)) else given
+
+
+def _makes_model(stage: Stage) -> bool:
+    return stage.output_kind().endswith("encoder")
+
+
+def _files_of(folder: Path) -> dict[str, Path]:
+    return {file.name: file for file in sorted(folder.iterdir()) if file.is_file()}
 
 
 def _refuse(stage: Stage, out: Path) -> None:
     """Raise UserError where what is at `out` must not be replaced: the user's own folder, or a file where a folder should be."""
     place, here, makes_folder = out.resolve(), Path.cwd(), stage.output_kind().endswith("encoder")
     if place in (here, *here.parents, Path.home().resolve()):
-        raise UserError(f"{out}: is the working directory or one above it; give a place for the result alone")
+        raise UserError(f"{out}: is the working directory or one above it; choose another output path")
     if out.is_dir() and not makes_folder:
         raise UserError(f"{out}: is a folder, and {stage.name()} makes a file; give a file's name")
     if makes_folder and out.exists() and not out.is_dir():
-        raise UserError(f"{out}: is a file, and {stage.name()} makes a folder; give another --out")
+        raise UserError(f"{out}: is a file, and {stage.name()} makes a folder; choose another output path")
     if out.is_dir() and any(out.iterdir()) and not lookup.is_model(out):
-        raise UserError(f"{out}: holds no model, and would be deleted with all that is in it; give another --out")
+        raise UserError(f"{out}: holds no model, and would be deleted with all that is in it; choose another output path")
 
 
-def _uncovered(inputs: Mapping[str, Any], sources: Mapping[str, str | Sequence[str]]) -> list[str]:
+def _uncovered(inputs: Mapping[str, Any], sources: Mapping[str, Source | Sequence[Source]]) -> list[str]:
     """Warnings where the (first) model hardly covers the texts of an input, which is named by its files."""
     folder = next((value.path for value in inputs.values() if isinstance(value, (Encoder, CrossEncoder))), None)
     found = []
     for name, value in inputs.items():
         if folder and not isinstance(value, (Encoder, CrossEncoder)):
-            given = sources[name]
-            files_named = ", ".join(Path(one).name for one in ([given] if isinstance(given, str) else given))
-            found += coverage_warnings(files_named, folder, texts_of(value))
+            shown = ", ".join(Path(str(one)).name for one in _each(sources[name]))
+            found += coverage_warnings(shown, folder, texts_of(value))
     return found
 
 
@@ -151,12 +229,11 @@ def _prepare(work: Path, key: str) -> None:
         mark.write_text(key)
 
 
-def _open(source: str | Sequence[str], kinds: tuple[str, ...]) -> tuple[Any, str]:
+def _open(source: Source | Sequence[Source], kinds: tuple[str, ...]) -> tuple[Any, str]:
     """An input and its kind."""
     if kinds[0] in ("encoder", "cross-encoder"):
-        assert isinstance(source, str)
-        folder = lookup.find_model(source)
-        lookup.verify_weights(folder)
+        folder = lookup.locate(str(_each(source)[0]))
+        lookup.verify(folder)
         return (Encoder if kinds[0] == "encoder" else CrossEncoder)(folder), kinds[0]
-    found = ConcatSequence([files.read(one, " ".join(kinds)) for one in ([source] if isinstance(source, str) else source)])
-    return found, records.record_kind(found)
+    found = ConcatSequence([files.read(one, " ".join(kinds)) for one in _each(source)])
+    return found, records.kind_of_records(found)

@@ -6,6 +6,8 @@ What runs in which precision: see `adapt.models.mixed_precision`.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Literal
 
@@ -30,6 +32,19 @@ def set_default(precision: str | None) -> None:
     """Have `auto` stand for `precision` in this process and in those that it starts; None and int8 change nothing."""
     if precision in PRECISIONS:
         os.environ[VARIABLE] = precision
+
+
+@contextmanager
+def default_precision(precision: str | None) -> Iterator[None]:
+    """Until the block ends `auto` stands for `precision` (see `set_default`)."""
+    before = os.environ.get(VARIABLE)
+    set_default(precision)
+    try:
+        yield
+    finally:
+        os.environ.pop(VARIABLE, None)
+        if before is not None:
+            os.environ[VARIABLE] = before
 
 
 def resolve(precision: str = "auto") -> str:

@@ -56,7 +56,7 @@ def test_several_files_are_one_input(domain, embedder):
         "".join(json.dumps({"anchor": f"heart {i}", "positive": f"liver {i}"}) + "\n" for i in range(5))
     )
     sources = {"model": str(embedder), "examples": [str(domain / "pairs.jsonl"), str(domain / "more.jsonl")]}
-    counts = run_stage(stages.find("finetune")(max_steps=1), sources, domain / "out", 1, ignore_events)
+    counts = run_stage(stages.find("finetune")(max_steps=1), sources, domain / "out", 1, ignore_events).counts
     assert counts["examples"] == 35
 
 
@@ -65,7 +65,7 @@ def test_a_result_never_takes_the_place_of_its_input(domain, out):
     (domain / "link.jsonl").symlink_to(domain / "pairs.jsonl")
     (domain / "kept").mkdir()
     before = (domain / "pairs.jsonl").read_bytes()
-    with pytest.raises(UserError, match="is the input; give another --out"):
+    with pytest.raises(UserError, match="is the input; choose another output path"):
         run_stage(stages.find("pairs")(), {"texts": str(domain / "pairs.jsonl")}, domain / out, 1, ignore_events)
     assert (domain / "pairs.jsonl").read_bytes() == before
 

@@ -222,7 +222,7 @@ def test_a_second_file_of_pairs_is_named_by_hand(embedder, rows, tmp_path):
     files.write(rows["pairs"][:5], tmp_path / "replay.csv")
     sources = {"model": str(embedder), "examples": [str(tmp_path / "triplets.jsonl"), str(tmp_path / "replay.csv")]}
     stage = Finetune(shares=(0.8, 0.2), batch_size=5, max_steps=2)
-    counts = run_stage(stage, sources, tmp_path / "tuned", 1, lambda event: None)
+    counts = run_stage(stage, sources, tmp_path / "tuned", 1, lambda event: None).counts
     assert counts["rows_an_epoch"] == [20, 5] and (tmp_path / "tuned" / "modules.json").is_file()
 
 

@@ -160,7 +160,7 @@ def test_a_real_classifier_off_the_shelf_labels_texts_alone(language_model, many
     (tmp_path / "texts.txt").write_text("\n".join(text.text for text in many))
     out = tmp_path / "silver.parquet"
     sources = {"texts": str(tmp_path / "texts.txt"), "cross_encoder": str(tmp_path / "m")}
-    counts = single_stage.run_stage(Silver(sampling=("bm25", "random"), pairs=40), sources, out, 1, lambda event: None)
+    counts = single_stage.run_stage(Silver(sampling=("bm25", "random"), pairs=40), sources, out, 1, lambda event: None).counts
     made = files.read(out, "scored")
     assert len(made) == 40 == counts["rows"] and len({pair.score for pair in made}) > 10
     summary = json.loads((tmp_path / "silver.summary.json").read_text())
