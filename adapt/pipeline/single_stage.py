@@ -232,8 +232,8 @@ def _prepare(work: Path, key: str) -> None:
 def _open(source: Source | Sequence[Source], kinds: tuple[str, ...]) -> tuple[Any, str]:
     """An input and its kind."""
     if kinds[0] in ("encoder", "cross-encoder"):
-        folder = lookup.locate(str(_each(source)[0]))
-        lookup.verify(folder)
+        folder = lookup.find_model(str(_each(source)[0]))
+        lookup.verify_weights(folder)
         return (Encoder if kinds[0] == "encoder" else CrossEncoder)(folder), kinds[0]
     found = ConcatSequence([files.read(one, " ".join(kinds)) for one in _each(source)])
-    return found, records.kind_of_records(found)
+    return found, records.record_kind(found)
