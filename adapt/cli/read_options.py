@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from adapt.cli.output import say
 from adapt.errors import UserError
 from adapt.files.options import ReadLog, ReadOptions, reading
-from adapt.recipe.values import words_of
+from adapt.recipe.values import validation_messages
 
 _FIELDS = ReadOptions.model_fields
 
@@ -58,7 +58,7 @@ def _options(given: dict[str, Any]) -> ReadOptions:
     try:
         return ReadOptions(**settings, columns=dict(column.split("=", 1) for column in columns))
     except ValidationError as error:
-        found = [(str(location[0]).replace("_", "-"), phrase) for location, _, phrase in words_of(error)]
+        found = [(str(location[0]).replace("_", "-"), phrase) for location, _, phrase in validation_messages(error)]
         raise UserError([f"--{flag}: {phrase}" for flag, phrase in found]) from None
 
 

@@ -15,7 +15,7 @@ from adapt.cli.output import OVERWRITE, SEED, refuse_existing, say, voice
 from adapt.cli.read_options import reads_data
 from adapt.errors import UserError
 from adapt.recipe import yaml_lines
-from adapt.recipe.values import words_of
+from adapt.recipe.values import validation_messages
 
 
 def stage_command(word: str) -> click.Command:
@@ -66,7 +66,7 @@ def _one_stage(stage_class: type[stages.Stage], out: Path, seed: int, overwrite:
     try:
         stage = stage_class.model_validate(settings)
     except ValidationError as error:
-        raise UserError([f"{_flag(str(location[0]))}: {phrase}" for location, _, phrase in words_of(error)]) from None
+        raise UserError([f"{_flag(str(location[0]))}: {phrase}" for location, _, phrase in validation_messages(error)]) from None
     sources = {k: v for k, v in given.items() if k in names and v not in (None, ())}
     refuse_existing(out, overwrite)
     counts = run_stage(stage, sources, out, seed, voice()).counts

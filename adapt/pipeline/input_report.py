@@ -116,7 +116,7 @@ def decided_and_judged(recipe: Recipe) -> list[str]:
     for name, spec in recipe.checks.items():
         if spec.dev is None or spec.test is None or spec.role == "golden":
             continue
-        source = spec.dev.get("folder", "") if isinstance(spec.dev, Mapping) else spec.dev
+        source = str(spec.dev.get("folder") or "") if isinstance(spec.dev, Mapping) else spec.dev
         has_splits = bool(source) and all(split_file(source, split) for split in ("dev", "test"))
         if not has_splits and file_digest(spec.dev) == file_digest(spec.test):
             found.append(

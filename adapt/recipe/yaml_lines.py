@@ -143,7 +143,7 @@ class _Document:
                     continue
                 key = self._checked(key_node)
                 if key in found:
-                    self._say(key_node.start_mark, f"'{key[:80]}' stands twice")
+                    self._say(key_node.start_mark, f"duplicate key '{key[:80]}'")
                 self.lines[(*path, key)] = key_node.start_mark.line + 1
                 found[key] = self._value(value_node, (*path, key))
             return found

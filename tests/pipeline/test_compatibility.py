@@ -90,7 +90,9 @@ def test_a_further_model_that_is_missing_or_of_the_wrong_kind_is_refused(recipe_
     change = [f"stages.mine.cross_encoder={embedder}", "stages.mine.max_judged=0.5"]
     with pytest.raises(UserError, match="is no cross-encoder, but an encoder"):
         planned(recipe_file, tmp_path, *change)
-    with pytest.raises(UserError, match=r"miner 'cross-encodr' stands nowhere above\. Did you mean 'cross-encoder'"):
+    with pytest.raises(
+        UserError, match=r"miner: 'cross-encodr' is not defined by 'data' or an earlier step\. Did you mean 'cross-encoder'"
+    ):
         planned(recipe_file, tmp_path, "stages.mine.miner=cross-encodr")
 
 

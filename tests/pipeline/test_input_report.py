@@ -79,7 +79,7 @@ def test_how_data_are_read_is_checked_and_is_part_of_their_key(recipe_file, doma
         wrong = ("on_bad_row=maybe", "max_line_mb=0", "columns={pears: {anchor: q}}", "score_range=[5, 0]")
         adapt.load_recipe(str(recipe_file), [f"data.{change}" for change in wrong])
     said = "\n".join(caught.value.problems)
-    for words in ("on_bad_row can't be 'maybe'", "max_line_mb: ", "'pears' is none of the data", "score_range: "):
+    for words in ("on_bad_row can't be 'maybe'", "max_line_mb: ", "the recipe has no data 'pears'", "score_range: "):
         assert words in said
     keys = [
         {line.name: line.key for line in plan.make(adapt.load_recipe(str(recipe_file), changes), Store(tmp_path)).lines}

@@ -40,9 +40,9 @@ def test_a_sweep_takes_the_best_on_dev_and_leaves_test_to_the_winner(recipe_file
 @pytest.mark.parametrize(
     ("sweep", "message"),
     [
-        ("{fintune: {epochs: [1, 2]}}", "'fintune' is no step of this recipe. Did you mean 'finetune'"),
+        ("{fintune: {epochs: [1, 2]}}", "the recipe has no step 'fintune'. Did you mean 'finetune'"),
         ("{finetune: {epoch: [1, 2]}}", "no setting 'epoch'. Did you mean 'epochs'"),
-        ("{finetune: {epochs: 2}}", "give a list of values to try"),
+        ("{finetune: {epochs: 2}}", "expected a list of values to try"),
         ("{finetune: {epochs: [1, 0]}}", "greater than or equal to 1|greater than 0"),
         ("{finetune: {loss: [mnrl, cosent]}}", "loss 'cosent' takes scored"),
         ("[finetune]", "'sweep' must be"),

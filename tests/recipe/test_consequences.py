@@ -81,11 +81,11 @@ OTHERS = {
         lambda raw: raw.update(gate={**raw["gate"], "action": "hope"}, sweep={"mine": {"negatives": [1, 2]}}), "action can't be",
     ),
     "an input that is nowhere": (
-        lambda raw: of_step(raw, "augment")[2].update(examples=["gold", "slver"]), "'slver' stands nowhere",
+        lambda raw: of_step(raw, "augment")[2].update(examples=["gold", "slver"]), "'slver' is not defined by",
     ),
     "an input of another kind": (lambda raw: of_step(raw, "augment")[2].update(examples=["gold", "texts"]), "but 'texts' is texts"),
     "a model that is nowhere": (
-        lambda raw: of_step(raw, "silver")[2].update(model="modl", sampling=["dense"]), "'modl' stands nowhere",
+        lambda raw: of_step(raw, "silver")[2].update(model="modl", sampling=["dense"]), "'modl' is not defined by",
     ),
     "a misspelt input": (lambda raw: of_step(raw, "mine")[2].update(pars="pairs"), "unknown setting 'pars'"),
     "a bad value in a sweep": (
@@ -96,7 +96,7 @@ OTHERS = {
             of_step(raw, "silver")[2].update(model="modl")
             or raw.update(sweep={"silver": {"sampling": [["dense"], ["bm25"]]}})
         ),
-        "'modl' stands nowhere",
+        "'modl' is not defined by",
     ),
 }  # fmt: skip
 

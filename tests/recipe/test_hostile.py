@@ -22,18 +22,18 @@ def refused(recipe_file, *changes):
         ("stages.tsdae.id=../up", "becomes a folder's name"),
         ("stages.tsdae.id=/elsewhere/x", "becomes a folder's name"),
         ("stages.tsdae.id=.hidden", "becomes a folder's name"),
-        ("stages.tsdae.id=", "must be a text (got null)"),
-        ("stages.tsdae.id=[a]", "must be a text (got ['a'])"),
-        ("stages.tsdae.id=" + "y" * 65, "64 bytes at the most"),
-        ("stages.tsdae.id=base", "names the model"),
-        ("stages.tsdae.id=texts", "names the data"),
+        ("stages.tsdae.id=", "must be a string (got null)"),
+        ("stages.tsdae.id=[a]", "must be a string (got ['a'])"),
+        ("stages.tsdae.id=" + "y" * 65, "longer than 64 bytes"),
+        ("stages.tsdae.id=base", "refers to the model"),
+        ("stages.tsdae.id=texts", "refers to the data"),
         ("stages.tsdae.id=gate-finetune", "can't begin with gate-"),
         ("name=../../x", "becomes a folder's name"),
         ("name=/elsewhere/x", "becomes a folder's name"),
         ("name=..", "becomes a folder's name"),
-        ("name=5", "must be a text (got 5)"),
+        ("name=5", "must be a string (got 5)"),
         ("name=" + "ß" * 100, "longer than 128 bytes"),
-        ("description=[a]", "must be a text"),
+        ("description=[a]", "must be a string"),
         ("checks={a.sts: {dev: sts-dev.csv}}", "has a dot"),
         # numbers
         ("seed=-1", "0 or more (got -1)"),
@@ -64,16 +64,16 @@ def refused(recipe_file, *changes):
         ("stages.tsdae=5", "must be a mapping"),
         ("stages=5", "must be a list"),
         ("stages=[5]", "unknown stage '5'"),
-        ("data=5", "'data' must say"),
+        ("data=5", "'data' must be a mapping"),
         ("checks=5", "'checks' must be a mapping"),
         ("checks=0", "'checks' must be a mapping"),
         ("gate=5", "'gate' must be a mapping"),
-        ("gate.target=[a]", "expected a text (got ['a'])"),
+        ("gate.target=[a]", "expected a string (got ['a'])"),
         ("gate.target=sts", "names no metric; write check.metric, for example sts.spearman"),
-        ("gate.target=sts.spearman[", "a topic stands in brackets, as in sts.spearman[cardiology]"),
-        ("gate.target=sts.spearman[]", "a topic stands in brackets"),
-        ("gate.guard={'sts.spearman[a]b': -0.1}", "a topic stands in brackets"),
-        ("gate.later={tsdae: [finetune]}", "expected a text"),
+        ("gate.target=sts.spearman[", "write a topic in brackets, as in sts.spearman[cardiology]"),
+        ("gate.target=sts.spearman[]", "write a topic in brackets"),
+        ("gate.guard={'sts.spearman[a]b': -0.1}", "write a topic in brackets"),
+        ("gate.later={tsdae: [finetune]}", "expected a string"),
         ("sweep=5", "must be {step: {setting: [values to try]}}"),
         ("model=5", "must name the base model"),
         ("model=", "must name the base model"),
@@ -83,9 +83,9 @@ def refused(recipe_file, *changes):
         ("stages.tsdae.min_words=101", "min_words 101 is more than max_words 100"),
         ("stages.silver.max_words=2", "min_words 5 is more than max_words 2"),
         # what steps take
-        ("stages.augment.examples=[]", "names nothing"),
-        ("stages.augment.examples={}", "names nothing"),
-        ("stages.augment.examples=[gold, gold]", "names one twice"),
+        ("stages.augment.examples=[]", "is empty"),
+        ("stages.augment.examples={}", "is empty"),
+        ("stages.augment.examples=[gold, gold]", "contains a name twice"),
         ("stages.augment.examples=[5]", "must be a name or a list of names"),
         ("stages.augment.examples={gold: a, silver: b}", "expected a number"),
         ("stages.mine.pairs={pairs: 1}", "must be a name or a list of names"),
@@ -98,9 +98,9 @@ def refused(recipe_file, *changes):
         ("checks.retrieval.dev.pool=many", "'pool' must be a whole number"),
         ("checks.retrieval.dev.at=[0]", "'at' must be a list of ranks"),
         ("checks.retrieval.dev.folders=dev", "unknown key 'folders'. Did you mean 'folder'?"),
-        ("checks.sts.dev={folder: dev}", "data for 'sts' are a file"),
+        ("checks.sts.dev={folder: dev}", "the data of a check of kind 'sts' must be a file"),
         # the notation itself
-        ("gate={target: x, target: y}", "'target' stands twice"),
+        ("gate={target: x, target: y}", "duplicate key 'target'"),
         ("stages.finetune={batch-size: 1, batch_size: 2}", "once with - and once with _"),
         ("gate=[&a 1, *a]", "aliases"),
         ("gate=!!python/object/apply:os.getcwd []", "tags"),
@@ -181,7 +181,7 @@ def test_every_combination_of_a_sweep_is_checked_as_if_it_stood_in_the_recipe(re
     # a value that fits only beside another one's is fine where that other is always there
     assert combinations(loading.load(str(recipe_file), ["sweep={mine: {range_min: [60], range_max: [70, 80]}}"])) == 2
     assert "expected a whole number (got true)" in refused(recipe_file, "sweep={finetune: {epochs: [1, true]}}")[0]
-    assert "a value stands twice" in refused(recipe_file, "sweep={finetune: {epochs: [1, 1]}}")[0]
+    assert "duplicate value" in refused(recipe_file, "sweep={finetune: {epochs: [1, 1]}}")[0]
 
 
 def test_what_is_written_well_still_loads(recipe_file):
@@ -211,4 +211,4 @@ def test_a_text_that_is_no_yaml_is_a_text_on_the_command_line(tmp_path):
     assert yaml_lines.parse("[a") == "[a" and yaml_lines.parse("%x") == "%x"
     problems = Problems(tmp_path, {})
     overrides.apply("description=\x00", {}, problems)
-    assert "control character" in problems.found[0]
+    assert "control character" in problems.messages[0]

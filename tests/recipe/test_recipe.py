@@ -20,7 +20,7 @@ def test_every_problem_is_told_at_once_with_line_and_nearest_word():
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("duplicate-key", "line 3: 'model' stands twice"),
+        ("duplicate-key", "line 3: duplicate key 'model'"),
         ("alias", "line 2: aliases"),
         ("not-yaml", "not-yaml.yaml line 2"),
     ],
