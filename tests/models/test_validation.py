@@ -115,7 +115,7 @@ def test_a_pooling_without_the_prompt_leaves_its_tokens_out(language_model, tmp_
     theirs = SentenceTransformer(str(folder), device="cpu")
     wanted = theirs.encode_document(TEXTS, normalize_embeddings=True)
     ids = load_encoder(folder)
-    assert type(ids[1]).__name__ == "PromptlessPooling"
+    assert type(ids[1]).__name__ == "PromptExcludingPooling"
     np.testing.assert_allclose((embed(folder, TEXTS, Job(), "document") * wanted).sum(1), 1, atol=1e-3)
     apart = embed(tiny.embedder(language_model, tmp_path / "other", prompts=prompts), TEXTS, Job(), "document")
     assert (apart * wanted).sum(1).min() < 0.999
