@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-LONGEST_PATH = 300  # characters of a path that a message shows
+MAX_PATH_CHARACTERS = 300  # characters of a path that a message shows
 
 
 class UserError(Exception):
@@ -20,7 +20,7 @@ class WorkFailed(Exception):
     """The input was fine but the work was not: a check stopped it, or training diverged (exit code 1)."""
 
 
-def nearest(word: str, options: Iterable[str]) -> str | None:
+def closest(word: str, options: Iterable[str]) -> str | None:
     """The known word that is most like this one; None where none is near."""
     known = sorted(set(options))
     found = get_close_matches(word, known, n=1, cutoff=0.6) or get_close_matches(word.lower(), known, n=1, cutoff=0.6)
@@ -30,18 +30,18 @@ def nearest(word: str, options: Iterable[str]) -> str | None:
 def did_you_mean(word: str, options: Iterable[str], *, tell_all: bool = True) -> str:
     """A hint to append to a message: the nearest known word; when none is near, all of them (or nothing)."""
     known = sorted(set(options))
-    if near := nearest(word, known):
+    if near := closest(word, known):
         return f" Did you mean '{near}'?"
     return f" Known: {', '.join(known)}." if known and tell_all else ""
 
 
-def short(path: object) -> str:
+def shorten_path(path: object) -> str:
     """A path for a message: a very long one is shortened."""
     text = str(path).replace("\0", "\\0")
-    return text if len(text) <= LONGEST_PATH else f"{text[:200]}… ({len(text):,} characters)"
+    return text if len(text) <= MAX_PATH_CHARACTERS else f"{text[:200]}… ({len(text):,} characters)"
 
 
-def gathered(problems: list[str], most: int = 20) -> list[str]:
+def limit_problems(problems: list[str], most: int = 20) -> list[str]:
     """The first `most` problems and a count of the rest, so that a broken file does not flood the screen."""
     if len(problems) <= most:
         return problems

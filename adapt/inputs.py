@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from adapt.errors import UserError
-from adapt.files import BadRow, MemoryRows, Source, as_row
+from adapt.files import BadRow, MemoryRows, Source, to_row
 from adapt.files.memory import Place
 from adapt.records import KINDS
 
@@ -162,7 +162,7 @@ def _row(item: object, kinds: Sequence[str]) -> Row:
     if isinstance(item, Mapping):
         return {str(key): value for key, value in item.items()}
     if type(item) in KINDS or any(isinstance(item, kind) for kind in KINDS):
-        return dict(as_row(item))
+        return dict(to_row(item))
     if isinstance(item, str) and "texts" in kinds:
         return {"text": item}
     columns = _columns_of(item, kinds) if isinstance(item, (tuple, list)) else None

@@ -6,7 +6,7 @@ import sys
 
 from adapt.cli.output import say
 from adapt.errors import UserError, WorkFailed
-from adapt.storage.faults import said
+from adapt.storage.disk_errors import describe
 
 WRONG_INPUT, FAILED = 2, 1
 
@@ -24,7 +24,7 @@ def exit_code(error: Exception) -> int | None:
         sys.stderr.close()
         return FAILED
     if isinstance(error, OSError) and error.errno is not None:
-        say(f"error: {said(error)}", err=True)
+        say(f"error: {describe(error)}", err=True)
         return WRONG_INPUT
     if isinstance(error, UnicodeError):
         say(f"error: a file is not UTF-8 text ({error}); save it as UTF-8", err=True)

@@ -11,15 +11,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from adapt.errors import UserError, gathered, short
-from adapt.files import opening
-from adapt.files.columns import listed
+from adapt.errors import UserError, limit_problems, shorten_path
+from adapt.files import line_reader
+from adapt.files.columns import join_names
 from adapt.files.delimited import BadRow
+from adapt.files.line_reader import UndecodableLine, regular_file
 from adapt.files.memory import MemoryRows, Source
-from adapt.files.opening import Unreadable, regular
 from adapt.files.options import note
-from adapt.files.paths import existing
-from adapt.files.problems import BadRows
+from adapt.files.paths import resolve_path
+from adapt.files.problems import BadRowCollector
 from adapt.files.rows import rows
 from adapt.records import Pair, Text
 
@@ -27,11 +27,11 @@ from adapt.records import Pair, Text
 QUERY = ("query-id", "query_id", "qid", "queryid", "query")
 PASSAGE = ("corpus-id", "corpus_id", "docid", "doc-id", "doc_id", "docno", "pid", "passage-id", "passage_id", "document-id")
 GRADE = ("score", "grade", "relevance", "rel", "label")
-Grades = dict[str, dict[str, float]]  # {query id: {passage id: grade}}
-WORST = 0.2  # share of the judgements that may name no query or passage there is, before this is said loudly
+Qrels = dict[str, dict[str, float]]  # {query id: {passage id: grade}}
+UNKNOWN_SHARE_WARNING = 0.2  # share of the judgements that may name no query or passage there is, before this is said loudly
 
 
-def judgements(source: Source, queries: list[Text], corpus: list[Text]) -> Grades:
+def read_qrels(source: Source, queries: list[Text], corpus: list[Text]) -> Qrels:
     """The grades above 0 of known queries; a judged passage that the corpus lacks stays, as one that is never found (trec_eval).
 
     Unknown ids, repeats and negative grades (which are not relevant) are noted with a count. Raises UserError for rows that can't
@@ -41,7 +41,7 @@ def judgements(source: Source, queries: list[Text], corpus: list[Text]) -> Grade
     seen: dict[tuple[str, str], tuple[float, str]] = {}
     counts: Counter[str] = Counter()
     first: dict[str, str] = {}
-    bad = BadRows(source)
+    bad = BadRowCollector(source)
     for where, row in _rows(source):
         if isinstance(row, BadRow):
             bad.add(where, row.why, row.raw)
@@ -49,7 +49,7 @@ def judgements(source: Source, queries: list[Text], corpus: list[Text]) -> Grade
         query, passage, grade = (row[name] for name in ("query", "passage", "grade"))
         why = _wrong(query, passage, grade)
         if not why and (earlier := seen.get((query, passage))) and earlier[0] != float(grade):
-            place = earlier[1].removeprefix(f"{short(source)} ")
+            place = earlier[1].removeprefix(f"{shorten_path(source)} ")
             why = f"query '{query}' and passage '{passage}' have grade {float(grade):g}, on {place} {earlier[0]:g}; keep one"
         if why:
             bad.add(where, why, row)
@@ -66,10 +66,10 @@ def judgements(source: Source, queries: list[Text], corpus: list[Text]) -> Grade
         seen.setdefault((query, passage), (float(grade), where))
     bad.finish()
     for what, count in counts.items():
-        loud = "WARNING: " if count > WORST * len(seen) and "not" in what else ""
-        place = first[what].removeprefix(f"{short(source)} ")
-        note(f"{loud}{short(source)}: {count:,} {what} (the first: {place})")
-    found: Grades = {}
+        loud = "WARNING: " if count > UNKNOWN_SHARE_WARNING * len(seen) and "not" in what else ""
+        place = first[what].removeprefix(f"{shorten_path(source)} ")
+        note(f"{loud}{shorten_path(source)}: {count:,} {what} (the first: {place})")
+    found: Qrels = {}
     for (query, passage), (grade, _) in seen.items():
         if query in known and grade > 0:
             found.setdefault(query, {})[passage] = grade
@@ -77,23 +77,23 @@ def judgements(source: Source, queries: list[Text], corpus: list[Text]) -> Grade
     return found
 
 
-def split_file(folder: str | Path, split: str) -> Path | None:
+def qrels_file(folder: str | Path, split: str) -> Path | None:
     """The judgements of one split of a BEIR folder, None where it has none."""
-    path = existing(folder) or Path(folder)
+    path = resolve_path(folder) or Path(folder)
     return next((f for end in (".tsv", ".tsv.gz") if (f := path / "qrels" / f"{split}{end}").is_file()), None)
 
 
-def is_judged(folder: str | Path) -> bool:
+def is_beir_folder(folder: str | Path) -> bool:
     """Whether this is a BEIR folder with questions of its own."""
-    path = existing(folder)
+    path = resolve_path(folder)
     return path is not None and path.is_dir() and any((path / f"queries.jsonl{end}").is_file() for end in ("", ".gz"))
 
 
-def pairs(folder: str | Path) -> list[Pair]:
+def training_pairs(folder: str | Path) -> list[Pair]:
     """The pairs of a BEIR folder's training split: a query and each relevant passage, its title in front. Raises UserError."""
     from adapt.files import read
 
-    file, path = split_file(folder, "train"), existing(folder) or Path(folder)
+    file, path = qrels_file(folder, "train"), resolve_path(folder) or Path(folder)
     if file is None:
         named = ", ".join(sorted(p.name for p in (path / "qrels").glob("*"))) or "none"
         raise UserError(
@@ -106,9 +106,9 @@ def pairs(folder: str | Path) -> list[Pair]:
             raise UserError(f"{path}: has no {name}.jsonl (or {name}.jsonl.gz)")
         parts[name] = there[0]
     queries, corpus = (read(parts[name], "texts") for name in ("queries", "corpus"))
-    if problems := repeated_ids({str(parts["corpus"]): corpus, str(parts["queries"]): queries}):
-        raise UserError(gathered(problems))
-    found, passages = judgements(str(file), queries, corpus), {text.id: text for text in corpus}
+    if problems := duplicate_id_problems({str(parts["corpus"]): corpus, str(parts["queries"]): queries}):
+        raise UserError(limit_problems(problems))
+    found, passages = read_qrels(str(file), queries, corpus), {text.id: text for text in corpus}
     return [
         Pair(query.text, passages[name].text, passages[name].group, "beir", query.topic or passages[name].topic)
         for query in queries
@@ -117,7 +117,7 @@ def pairs(folder: str | Path) -> list[Pair]:
     ]
 
 
-def repeated_ids(parts: Mapping[str, list[Text]]) -> list[str]:
+def duplicate_id_problems(parts: Mapping[str, list[Text]]) -> list[str]:
     """A sentence for each id that two texts of a file have; `parts`: {file: its texts}."""
     return [
         f"{file}: id '{name}' occurs {count} times; an id names one text"
@@ -127,7 +127,7 @@ def repeated_ids(parts: Mapping[str, list[Text]]) -> list[str]:
     ]
 
 
-def _refuse_useless(source: Source, found: Grades, there: set[str]) -> None:
+def _refuse_useless(source: Source, found: Qrels, there: set[str]) -> None:
     if not found:
         raise UserError(f"{source}: judges none of the queries to have a relevant passage; compare the ids of qrels and queries")
     if not any(passage in there for grades in found.values() for passage in grades):
@@ -156,10 +156,10 @@ def _rows(source: Source) -> Iterator[tuple[str, dict[str, Any]]]:
         return
     assert not isinstance(source, MemoryRows)
     parts = (0, 2, 3) if width == 4 else (0, 1, 2)
-    for number, line in opening.lines(regular(source)):
+    for number, line in line_reader.read_lines(regular_file(source)):
         fields = _fields(line)
-        where = f"{short(source)} line {number}"
-        if isinstance(line, Unreadable):
+        where = f"{shorten_path(source)} line {number}"
+        if isinstance(line, UndecodableLine):
             yield where, BadRow(line, line.raw)
         elif fields and len(fields) != width:
             yield where, BadRow(f"has {len(fields)} fields, the first line {width}", line)
@@ -179,7 +179,7 @@ def _names(source: Source, row: Mapping[str, Any]) -> dict[str, str]:
         name = next((plain[name] for name in names if name in plain), None)
         if name is None:
             raise UserError(
-                f"{short(source)}: columns are {listed(row)}; expected query-id, corpus-id and score in the first line "
+                f"{shorten_path(source)}: columns are {join_names(row)}; expected query-id, corpus-id and score in the first line "
                 "(or qid, docid and the like; or no header, and lines of TREC's `query 0 passage grade` or `query passage grade`)"
             )
         found[part] = name
@@ -192,7 +192,7 @@ def _width_without_header(source: Source) -> int | None:
         return None
     if not str(source).removesuffix(".gz").endswith((".txt", ".tsv", ".qrels", ".trec")):
         return None
-    first = _fields(next((line for _, line in opening.lines(regular(source)) if line.strip()), ""))
+    first = _fields(next((line for _, line in line_reader.read_lines(regular_file(source)) if line.strip()), ""))
     named = any(field.lower() in (*QUERY, *PASSAGE, *GRADE) for field in first)
     return len(first) if len(first) in (3, 4) and not named and _is_number(first[-1]) else None
 

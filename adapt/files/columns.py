@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from adapt.errors import UserError, did_you_mean, short
-from adapt.files import forms
+from adapt.errors import UserError, did_you_mean, shorten_path
+from adapt.files import row_formats
 from adapt.files.memory import MemoryRows, Source
-from adapt.files.options import current, note
+from adapt.files.options import current_log, note
 
-SHOWN = 8  # columns that a message names
-LENGTH = 40  # characters of a column's name that it shows
+MAX_NAMES = 8  # columns that a message names
+MAX_NAME_CHARACTERS = 40  # characters of a column's name that it shows
 # Columns that decide what a row means; one that the kind wanted does not use changes the meaning of the others.
-DECIDING = ("score", "label", "gold_label")
+LABEL_COLUMNS = ("score", "label", "gold_label")
 
 
-class Misfit(UserError):
+class ColumnError(UserError):
     """Columns of which no record of the wanted kinds can be made."""
 
 
@@ -25,17 +25,19 @@ class Columns:
 
     def __init__(self, source: Source, row: Mapping[str, Any], kinds: Sequence[str], where: str):
         """`where`: the place of the row, which messages name. Raises Misfit where its columns make no record, and UserError."""
-        self.shown = short(source)
+        self.shown = shorten_path(source)
         place = (
             where if ".jsonl" in self.shown or isinstance(source, MemoryRows) else self.shown
         )  # elsewhere all rows have the columns of the header
         self.names: dict[Any, str] = {}
-        known = forms.used(kinds) | forms.BESIDE
-        if unknown := [ours for ours in current().options.columns if ours not in forms.KNOWN]:
-            raise UserError(f"columns: '{unknown[0]}' is no column that is read.{did_you_mean(unknown[0], forms.KNOWN)}")
-        chosen = {ours: theirs for ours, theirs in current().options.columns.items() if ours in known}
+        known = row_formats.columns_used(kinds) | row_formats.OPTIONAL_COLUMNS
+        if unknown := [ours for ours in current_log().options.columns if ours not in row_formats.KNOWN_COLUMNS]:
+            raise UserError(
+                f"columns: '{unknown[0]}' is no column that is read.{did_you_mean(unknown[0], row_formats.KNOWN_COLUMNS)}"
+            )
+        chosen = {ours: theirs for ours, theirs in current_log().options.columns.items() if ours in known}
         if missing := [theirs for theirs in chosen.values() if theirs not in row]:
-            raise Misfit(f"{place}: has no column '{missing[0]}', which `columns` names; columns are {listed(row)}")
+            raise ColumnError(f"{place}: has no column '{missing[0]}', which `columns` names; columns are {join_names(row)}")
         self.names |= {theirs: ours for ours, theirs in chosen.items()}
         for name in row:
             plain = str(name).strip().lower()
@@ -45,14 +47,15 @@ class Columns:
         if read_as:
             note(f"{self.shown}: reads column {', '.join(read_as)}")
         named = self(row)
-        self.form = forms.of(named, kinds)
+        self.form = row_formats.best_format(named, kinds)
         if self.form.fit(named) < 1:
-            near = next((hint for form in forms.FORMS[kinds[0]] if (hint := form.hint(named))), "")
-            raise Misfit(
-                f"{place}: columns are {listed(row)}; expected {forms.COLUMNS[kinds[0]]}.{near} Say which column is which "
-                "with columns (--column anchor=NAME); where the first line holds data, write the names above it"
+            near = next((hint for form in row_formats.ROW_FORMATS[kinds[0]] if (hint := form.hint(named))), "")
+            raise ColumnError(
+                f"{place}: columns are {join_names(row)}; expected {row_formats.EXPECTED_COLUMNS[kinds[0]]}."
+                f"{near} Say which column is which with columns (--column anchor=NAME); "
+                "where the first line holds data, write the names above it"
             )
-        self._tell_unused(named)
+        self._note_unused(named)
 
     def __call__(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """A row under the names that are read."""
@@ -60,18 +63,18 @@ class Columns:
             return dict(row)
         return {self.names.get(name, name): value for name, value in row.items()}
 
-    def _tell_unused(self, row: Mapping[str, Any]) -> None:
+    def _note_unused(self, row: Mapping[str, Any]) -> None:
         """Note columns that would decide or add something in another kind of data; names that mean nothing here do no harm."""
-        used = self.form.uses | forms.BESIDE
-        others = [str(name) for name in row if str(name) not in used and not forms.is_negative(name, self.form)]
-        unused = [name for name in others if name in forms.KNOWN or name.startswith("negative")]
+        used = self.form.uses | row_formats.OPTIONAL_COLUMNS
+        others = [str(name) for name in row if str(name) not in used and not row_formats.is_negative(name, self.form)]
+        unused = [name for name in others if name in row_formats.KNOWN_COLUMNS or name.startswith("negative")]
         if unused and self.form.columns:  # parallel sentences may be in columns of any name
-            deciding = [name for name in unused if name in DECIDING]
+            deciding = [name for name in unused if name in LABEL_COLUMNS]
             what = f": a {deciding[0]} changes nothing here" if deciding else ""
-            note(f"{self.shown}: columns not used: {listed(unused)}{what}")
+            note(f"{self.shown}: columns not used: {join_names(unused)}{what}")
 
 
-def listed(names: Iterable[Any]) -> str:
+def join_names(names: Iterable[Any]) -> str:
     """Column names in a message, long ones and long lists cut short."""
-    short = [name if len(name) <= LENGTH else f"{name[:LENGTH]}..." for name in map(str, names)]
-    return ", ".join(short[:SHOWN]) + (f" and {len(short) - SHOWN} more" if len(short) > SHOWN else "")
+    shown = [name if len(name) <= MAX_NAME_CHARACTERS else f"{name[:MAX_NAME_CHARACTERS]}..." for name in map(str, names)]
+    return ", ".join(shown[:MAX_NAMES]) + (f" and {len(shown) - MAX_NAMES} more" if len(shown) > MAX_NAMES else "")

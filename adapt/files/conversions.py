@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from itertools import combinations, pairwise
 
-from adapt.files.plain import as_labelled, as_scored
-from adapt.files.values import GROUP, MATCH, Bad, Row, checked, number_in, optional_in, string_in
+from adapt.files.parsers import parse_labelled, parse_scored_pair
+from adapt.files.values import GROUP, MATCH_THRESHOLD, Row, RowError, number_in, optional_in, require_text, text_in
 from adapt.records import Labelled, Pair, ScoredPair, Triplet
 
 CLICKED, CLICKS = ("clicked", "document", "passage", "text"), ("clicks", "count")
@@ -14,15 +14,15 @@ SMALL_CLUSTER = 5  # texts; all pairs of such a cluster are ten
 MIN_CLICKS = 2  # a single click may be a slip
 
 
-def entailed(row: Row, number: int) -> Pair | None:
+def nli_pair(row: Row, number: int) -> Pair | None:
     """NLI rows as pairs: a premise and what follows from it."""
-    found = as_labelled(row, number)
+    found = parse_labelled(row, number)
     return Pair(found.sentence1, found.sentence2, origin="entailment") if found and found.label == 0 else None
 
 
-def entailed_or_not(row: Row, number: int) -> ScoredPair | None:
+def nli_scored_pair(row: Row, number: int) -> ScoredPair | None:
     """NLI rows as scored pairs: 1 for entailment, 0 for neutral and contradiction."""
-    found = as_labelled(row, number)
+    found = parse_labelled(row, number)
     return ScoredPair(found.sentence1, found.sentence2, float(found.label == 0), "nli") if found else None
 
 
@@ -46,24 +46,24 @@ def nli_triplets(rows: list[Labelled], left_out: Counter[str]) -> list[Triplet]:
     return triplets
 
 
-def rated(row: Row, number: int) -> Pair | None:
+def pair_of_scored(row: Row, number: int) -> Pair | None:
     """Rated pairs as pairs: those scored `MATCH` (0.8) and more."""
-    found = as_scored(row, number)
-    return Pair(found.sentence1, found.sentence2, origin=found.origin or "rated") if found.score >= MATCH else None
+    found = parse_scored_pair(row, number)
+    return Pair(found.sentence1, found.sentence2, origin=found.origin or "rated") if found.score >= MATCH_THRESHOLD else None
 
 
-def listed(row: Row, number: int) -> tuple[str, list[str]]:
+def parse_cluster(row: Row, number: int) -> tuple[str, list[str]]:
     texts = row["cluster"]
     if not isinstance(texts, list):
-        raise Bad(f"column 'cluster' holds {type(texts).__name__}, expected a list of texts (or a column 'text' beside it)")
-    return optional_in(row, "id", *GROUP) or str(number), [checked(text, "cluster") for text in texts]
+        raise RowError(f"column 'cluster' holds {type(texts).__name__}, expected a list of texts (or a column 'text' beside it)")
+    return optional_in(row, "id", *GROUP) or str(number), [require_text(text, "cluster") for text in texts]
 
 
-def member(row: Row, number: int) -> tuple[str, list[str]]:
+def parse_cluster_member(row: Row, number: int) -> tuple[str, list[str]]:
     name = optional_in(row, "cluster")
     if not name:
-        raise Bad("column 'cluster' is empty")
-    return name, [string_in(row, ("text",))]
+        raise RowError("column 'cluster' is empty")
+    return name, [text_in(row, ("text",))]
 
 
 def cluster_pairs(parts: list[tuple[str, list[str]]], left_out: Counter[str]) -> list[Pair]:
@@ -85,8 +85,8 @@ def cluster_pairs(parts: list[tuple[str, list[str]]], left_out: Counter[str]) ->
     return pairs
 
 
-def click(row: Row, number: int) -> tuple[str, str, float]:
-    return string_in(row, ("query",)), string_in(row, CLICKED), number_in(row, CLICKS)
+def parse_click(row: Row, number: int) -> tuple[str, str, float]:
+    return text_in(row, ("query",)), text_in(row, CLICKED), number_in(row, CLICKS)
 
 
 def clicked_pairs(clicks: list[tuple[str, str, float]], left_out: Counter[str]) -> list[Pair]:

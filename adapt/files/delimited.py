@@ -8,18 +8,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from adapt.errors import UserError, short
-from adapt.files import opening
-from adapt.files.opening import Unreadable
-from adapt.files.options import MB, current, note
+from adapt.errors import UserError, shorten_path
+from adapt.files import line_reader
+from adapt.files.line_reader import UndecodableLine
+from adapt.files.options import MB, current_log, note
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
-NAMES = {",": "commas", ";": "semicolons", "\t": "tabs"}
-MARK = "\ufeff"  # a byte order mark, which begins a file
-FIELD = 60  # characters of a field that a message shows
-FIELDS = 6
+DELIMITER_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs"}
+BYTE_ORDER_MARK = "\ufeff"  # a byte order mark, which begins a file
+MAX_FIELD_CHARACTERS = 60  # characters of a field that a message shows
+MAX_FIELDS = 6
 # Lines that may be read a second time, after a quote that was never closed: keeps a hostile file from quadratic time.
-READ_AGAIN = 2_000_000
+MAX_REREAD_LINES = 2_000_000
 
 
 class BadRow(dict[str, Any]):
@@ -36,11 +36,11 @@ def rows(path: Path, suffix: str) -> Iterator[tuple[int, dict[str, str]]]:
     The delimiter is the suffix's own, or the one that the header has in its place, which is noted. In a TSV a quotation mark may be
     a character like any other: quotes are taken for CSV's only where the whole file agrees with it. Raises UserError.
     """
-    first = next((line for _, line in opening.lines(path) if line.strip()), "")
+    first = next((line for _, line in line_reader.read_lines(path) if line.strip()), "")
     delimiter = DELIMITERS[suffix]
-    if delimiter not in first and (other := max(NAMES, key=first.count)) in first:
+    if delimiter not in first and (other := max(DELIMITER_NAMES, key=first.count)) in first:
         delimiter = other
-        note(f"{short(path)}: the fields are read as separated by {NAMES[other]}")
+        note(f"{shorten_path(path)}: the fields are read as separated by {DELIMITER_NAMES[other]}")
     quoted = suffix == ".csv" or _is_quoted(path, delimiter)
     return _records(path, delimiter, quoted)
 
@@ -52,7 +52,7 @@ def count(path: Path, suffix: str) -> int:
 
 def _is_quoted(path: Path, delimiter: str) -> bool:
     """Whether quotes delimit fields: where reading them so leaves fewer bad rows, and ties go to lines that are whole rows."""
-    if not any('"' in line for _, line in opening.lines(path)):
+    if not any('"' in line for _, line in line_reader.read_lines(path)):
         return True
     tried = {}
     for quoted in (True, False):
@@ -67,7 +67,7 @@ class _Lines:
     """The lines that csv.reader asks for; `taken` are those of the record at hand, and can be put back."""
 
     def __init__(self, path: Path):
-        self.source = opening.lines(path)
+        self.source = line_reader.read_lines(path)
         self.waiting: deque[tuple[int, str]] = deque()
         self.taken: list[tuple[int, str]] = []
         self.again = 0
@@ -78,9 +78,9 @@ class _Lines:
     def __next__(self) -> str:
         self.taken.append(self.waiting.popleft() if self.waiting else next(self.source))
         line = self.taken[-1][1]
-        return line.raw + "\n" if isinstance(line, Unreadable) else line
+        return line.raw + "\n" if isinstance(line, UndecodableLine) else line
 
-    def put_back(self, most: int = READ_AGAIN) -> bool:
+    def put_back(self, most: int = MAX_REREAD_LINES) -> bool:
         """All lines but the record's first are to be read again; False where too many were already."""
         self.again += len(self.taken) - 1
         self.waiting.extendleft(reversed(self.taken[1:]))
@@ -89,11 +89,11 @@ class _Lines:
 
     @property
     def raw(self) -> str:
-        return "".join(line.raw if isinstance(line, Unreadable) else line for _, line in self.taken[:100])
+        return "".join(line.raw if isinstance(line, UndecodableLine) else line for _, line in self.taken[:100])
 
 
 def _records(path: Path, delimiter: str, quoted: bool) -> Iterator[tuple[int, dict[str, str]]]:
-    lines, header, cell = _Lines(path), None, current().options.max_cell_mb
+    lines, header, cell = _Lines(path), None, current_log().options.max_cell_mb
     csv.field_size_limit(int(cell * MB))
     parser = csv.reader(lines, delimiter=delimiter, strict=quoted, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE)
     while True:
@@ -107,13 +107,13 @@ def _records(path: Path, delimiter: str, quoted: bool) -> Iterator[tuple[int, di
             why = _quotes(str(error), lines, cell)
             if not why:
                 raise UserError(
-                    f"{short(path)} line {lines.taken[0][0]}: too many quotes are never closed; mend the file"
+                    f"{shorten_path(path)} line {lines.taken[0][0]}: too many quotes are never closed; mend the file"
                 ) from None
         number = lines.taken[0][0]
-        why = next((str(line) for _, line in lines.taken if isinstance(line, Unreadable)), why)
+        why = next((str(line) for _, line in lines.taken if isinstance(line, UndecodableLine)), why)
         if header is None:
             if why or any(map(str.strip, fields)):
-                header = _header(f"{short(path)} line {number}", fields, why)
+                header = _header(f"{shorten_path(path)} line {number}", fields, why)
         elif why:
             yield number, BadRow(why, lines.raw)
         elif len(fields) != len(header):
@@ -138,8 +138,8 @@ def _header(where: str, fields: list[str], why: str) -> list[str]:
 
 def _is_header_again(fields: list[str], header: list[str]) -> bool:
     """Whether a row is the header of a second file; of one column only where its byte order mark tells, as texts may say `text`."""
-    if fields[0].startswith(MARK):
-        fields = [fields[0].removeprefix(MARK).strip('"'), *fields[1:]]
+    if fields[0].startswith(BYTE_ORDER_MARK):
+        fields = [fields[0].removeprefix(BYTE_ORDER_MARK).strip('"'), *fields[1:]]
     elif len(header) == 1:
         return False
     return [field.strip() for field in fields] == header
@@ -158,10 +158,10 @@ def _quotes(error: str, lines: _Lines, cell: float) -> str:
 
 
 def _counted(fields: list[str], header: list[str], delimiter: str) -> str:
-    seen = "; ".join(map(_short, fields[:FIELDS])) + (" ..." if len(fields) > FIELDS else "")
-    more = f"; put quotes around a text with {NAMES[delimiter]}" if len(fields) > len(header) else ""
+    seen = "; ".join(map(_short, fields[:MAX_FIELDS])) + (" ..." if len(fields) > MAX_FIELDS else "")
+    more = f"; put quotes around a text with {DELIMITER_NAMES[delimiter]}" if len(fields) > len(header) else ""
     return f"has {len(fields)} field{'s' * (len(fields) != 1)}, the header {len(header)}{more}. Fields: {seen}"
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= FIELD else f"{text[:FIELD]}..."
+    return text if len(text) <= MAX_FIELD_CHARACTERS else f"{text[:MAX_FIELD_CHARACTERS]}..."

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from adapt.errors import UserError, short
-from adapt.files import opening
+from adapt.errors import UserError, shorten_path
+from adapt.files import line_reader
 from adapt.files.delimited import BadRow
-from adapt.files.opening import Unreadable
+from adapt.files.line_reader import UndecodableLine
 
-DIGITS = 40  # of a whole number: beyond, it is no id and no score
+MAX_DIGITS = 40  # of a whole number: beyond, it is no id and no score
 
 
 class _Refused(ValueError):
@@ -24,15 +24,15 @@ class _Refused(ValueError):
 def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """(line, {column: value}) of each line that is not blank, `BadRow` for one that is no row."""
     begun = False
-    for number, line in opening.lines(path):
+    for number, line in line_reader.read_lines(path):
         if not line.strip():
             continue
         if not begun and line.lstrip().startswith("["):
-            raise UserError(f"{short(path)}: is a JSON array; write one object a line: jq -c '.[]' FILE.json > FILE.jsonl")
+            raise UserError(f"{shorten_path(path)}: is a JSON array; write one object a line: jq -c '.[]' FILE.json > FILE.jsonl")
         begun = True
-        found = str(line) if isinstance(line, Unreadable) else parse(line)
+        found = str(line) if isinstance(line, UndecodableLine) else parse(line)
         if isinstance(found, str):
-            found = BadRow(found, line.raw if isinstance(line, Unreadable) else line)
+            found = BadRow(found, line.raw if isinstance(line, UndecodableLine) else line)
         yield number, found
 
 
@@ -65,7 +65,7 @@ def _float(word: str) -> float:
 
 
 def _int(word: str) -> int:
-    if len(word) > DIGITS:
+    if len(word) > MAX_DIGITS:
         raise _Refused(f"holds a whole number of {len(word):,} digits")
     return int(word)
 

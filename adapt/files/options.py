@@ -13,11 +13,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat
 
-from adapt.storage.atomic import replacing
+from adapt.storage.atomic import atomic_file
 
 MB = 1 << 20
-SHOWN = 1_000  # characters of a rejected row that are kept
-KEPT = 100_000  # rejected rows that are kept; further ones are counted
+MAX_SHOWN_CHARACTERS = 1_000  # characters of a rejected row that are kept
+MAX_REJECTED = 100_000  # rejected rows that are kept; further ones are counted
 
 
 def _rising(bounds: tuple[float, float] | None) -> tuple[float, float] | None:
@@ -46,38 +46,38 @@ class ReadOptions(BaseModel):
     columns: Mapping[str, str] = Field(default={}, description="which column of a file is which: {anchor: Frage}")
 
 
-DEFAULT = ReadOptions()
+DEFAULT_OPTIONS = ReadOptions()
 
 
 @dataclass
 class ReadLog:
     """What reading has found so far: `rejected` rows as {where, why, row}, and `notes`, one sentence each."""
 
-    options: ReadOptions = field(default_factory=lambda: DEFAULT)
+    options: ReadOptions = field(default_factory=lambda: DEFAULT_OPTIONS)
     rejected: list[dict[str, Any]] = field(default_factory=list)
-    rejections: int = 0  # of which `rejected` holds the first `KEPT`
+    rejections: int = 0  # of which `rejected` holds the first `MAX_REJECTED`
     notes: list[str] = field(default_factory=list)
 
     def reject(self, where: str, why: str, row: Any) -> None:
         """Note a row that is left out."""
         self.rejections += 1
-        if len(self.rejected) < KEPT:
+        if len(self.rejected) < MAX_REJECTED:
             shown = row if isinstance(row, str) else json.dumps(row, ensure_ascii=False, default=str)
-            self.rejected.append({"where": where, "why": why, "row": shown[:SHOWN]})
+            self.rejected.append({"where": where, "why": why, "row": shown[:MAX_SHOWN_CHARACTERS]})
 
     def write_rejected(self, file: Path) -> None:
         """Write the rejected rows, one JSON object a line; the file appears whole, and only where there are any."""
         if not self.rejected:
             return
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in self.rejected)
-        with replacing(file) as aside:
+        with atomic_file(file) as aside:
             aside.write_text(lines, encoding="utf-8", errors="backslashreplace")
 
 
 _current: ContextVar[ReadLog | None] = ContextVar("adapt_reading", default=None)
 
 
-def current() -> ReadLog:
+def current_log() -> ReadLog:
     """The log of the innermost `reading`; outside of any, the default options and a log that nobody reads."""
     return _current.get() or ReadLog()
 
@@ -94,7 +94,7 @@ def note(text: str) -> None:
 @contextmanager
 def reading(options: ReadOptions | None = None) -> Iterator[ReadLog]:
     """Read with these options (those in force where not given) until the block ends; gives the log of what was found."""
-    log = ReadLog(options or current().options)
+    log = ReadLog(options or current_log().options)
     token = _current.set(log)
     try:
         yield log

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from adapt.errors import UserError, short
-from adapt.files.options import MB, current
-from adapt.files.paths import problem_of
+from adapt.errors import UserError, shorten_path
+from adapt.files.options import MB, current_log
+from adapt.files.paths import describe_read_error
 
-AT_ONCE = 128  # rows held in memory
+ROWS_PER_BATCH = 128  # rows held in memory
 
 
 def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -21,8 +21,8 @@ def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     with _named(path), _opened(path) as file:
         names = file.schema_arrow.names
         if twice := [name for name, times in Counter(names).items() if times > 1]:
-            raise UserError(f"{short(path)}: has the column '{twice[0]}' more than once")
-        for batch in file.iter_batches(AT_ONCE):
+            raise UserError(f"{shorten_path(path)}: has the column '{twice[0]}' more than once")
+        for batch in file.iter_batches(ROWS_PER_BATCH):
             for row in batch.to_pylist():
                 number += 1
                 yield number, row
@@ -38,11 +38,12 @@ def _opened(path: Path) -> Any:
     import pyarrow.parquet as parquet
 
     file = parquet.ParquetFile(path)
-    meta, options = file.metadata, current().options
+    meta, options = file.metadata, current_log().options
     size = sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups))
     if size > max(64 * MB, options.max_expansion * path.stat().st_size):
         raise UserError(
-            f"{short(path)}: unpacks to more than {options.max_expansion:g} times its size; raise max_expansion if it is right"
+            f"{shorten_path(path)}: unpacks to more than {options.max_expansion:g} times its size; "
+            "raise max_expansion if it is right"
         )
     return file
 
@@ -56,7 +57,7 @@ def _named(path: Path) -> Iterator[None]:
         yield
     except (arrow.ArrowException, UnicodeDecodeError, OverflowError, ValueError, MemoryError, OSError) as error:
         if isinstance(error, OSError) and error.errno:  # of the disk; pyarrow's own have no number
-            raise UserError(problem_of(path, error)) from None
+            raise UserError(describe_read_error(path, error)) from None
         said = str(error).strip().splitlines()
         why = said[0][:200] if said else type(error).__name__
-        raise UserError(f"{short(path)}: is damaged or no Parquet file ({why}); copy or download it again") from None
+        raise UserError(f"{shorten_path(path)}: is damaged or no Parquet file ({why}); copy or download it again") from None

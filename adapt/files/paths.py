@@ -6,56 +6,56 @@ import errno
 from collections.abc import Iterable
 from pathlib import Path
 
-from adapt.errors import UserError, did_you_mean, short
+from adapt.errors import UserError, did_you_mean, shorten_path
 
 
-def problem_of(path: str | Path, error: OSError) -> str:
+def describe_read_error(path: str | Path, error: OSError) -> str:
     """Why the operating system does not let a path be read, in one sentence."""
     if error.errno == errno.ENAMETOOLONG:
-        return f"{short(path)}: the path is too long ({len(str(path)):,} characters)"
-    return f"{short(path)}: can't be read ({(error.strerror or str(error) or type(error).__name__).lower()})"
+        return f"{shorten_path(path)}: the path is too long ({len(str(path)):,} characters)"
+    return f"{shorten_path(path)}: can't be read ({(error.strerror or str(error) or type(error).__name__).lower()})"
 
 
-def existing(name: str | Path, beside: Path | None = None) -> Path | None:
+def resolve_path(name: str | Path, beside: Path | None = None) -> Path | None:
     """The file or folder that a path leads to, `~` and `beside` (for a relative one) put in full; None where nothing is there.
 
     Raises UserError where the operating system refuses to look: a name too long, a folder that may not be entered, no such user.
     """
     if "\0" in str(name):
-        raise UserError(f"{short(name)}: is no path (it holds a NUL character)")
+        raise UserError(f"{shorten_path(name)}: is no path (it holds a NUL character)")
     try:
         path = Path(name).expanduser()
     except RuntimeError:
-        raise UserError(f"{short(name)}: no such user, whose home folder that would be") from None
+        raise UserError(f"{shorten_path(name)}: no such user, whose home folder that would be") from None
     path = beside / path if beside else path
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise UserError(problem_of(path, error)) from None
+        raise UserError(describe_read_error(path, error)) from None
     return path
 
 
-def refuse_inputs(out: Path, sources: Iterable[object]) -> None:
+def require_distinct_output(out: Path, sources: Iterable[object]) -> None:
     """Raise UserError where writing `out` would replace one of the inputs, a part of one, or a folder around one.
 
     `sources` are as users give them; names of models and of data on the hub lead to no path, and are passed over.
     """
     place = out.resolve()
     for source in sources:
-        path = existing(str(source))
+        path = resolve_path(str(source))
         if path is None or not str(source):
             continue
         there = path.resolve()
         if place == there or there.is_relative_to(place) or (place.exists() and place.is_relative_to(there)):
-            part = f"is a part of the input {short(source)}, and would be replaced"
-            around = f"is a folder that holds the input {short(source)}, which would be replaced with it"
+            part = f"is a part of the input {shorten_path(source)}, and would be replaced"
+            around = f"is a folder that holds the input {shorten_path(source)}, which would be replaced with it"
             what = "is the input" if place == there else around if there.is_relative_to(place) else part
-            raise UserError(f"{short(out)}: {what}; choose another output path")
+            raise UserError(f"{shorten_path(out)}: {what}; choose another output path")
 
 
-def near(path: Path) -> str:
+def similar_name_hint(path: Path) -> str:
     """A hint to append to "no such file": the name in the same folder that is most like it."""
     try:
         names = [other.name for _, other in zip(range(1_000), path.parent.iterdir(), strict=False)]

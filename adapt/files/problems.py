@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from adapt.errors import UserError, gathered, short
+from adapt.errors import UserError, limit_problems, shorten_path
 from adapt.files.memory import Source
-from adapt.files.options import current, note
+from adapt.files.options import current_log, note
 
-ENOUGH = 10_000  # problems after which reading on says nothing new
-ALIKE = 3  # rows with the very same problem that are named one by one
+MAX_BAD_ROWS = 10_000  # problems after which reading on says nothing new
+MAX_LISTED = 3  # rows with the very same problem that are named one by one
 
 
-class BadRows:
+class BadRowCollector:
     """What is wrong with the rows of a source, in the order of the file."""
 
     def __init__(self, source: Source):
-        self.source, self.log = short(source), current()
+        self.source, self.log = shorten_path(source), current_log()
         self.found: dict[str, list[str]] = {}  # what is wrong → where
         self.count = 0
 
@@ -27,15 +27,15 @@ class BadRows:
             self.log.reject(where, why, row)
             return self.count
         self.found.setdefault(why, []).append(where)
-        if self.count >= ENOUGH:
-            raise UserError(f"{self.source}: more than {ENOUGH:,} bad rows; the first are")
+        if self.count >= MAX_BAD_ROWS:
+            raise UserError(f"{self.source}: more than {MAX_BAD_ROWS:,} bad rows; the first are")
         return self.count
 
     def problems(self) -> list[str]:
         """A sentence for each problem; what more than a few rows have in common is said once."""
         said = []
         for why, places in self.found.items():
-            if len(places) <= ALIKE:
+            if len(places) <= MAX_LISTED:
                 said += [f"{place}: {why}" for place in places]
             else:
                 said.append(
@@ -46,7 +46,7 @@ class BadRows:
     def finish(self) -> None:
         """Raise UserError where a row was bad; where such rows are skipped, note how many."""
         if self.found:
-            raise UserError(gathered(self.problems()))
+            raise UserError(limit_problems(self.problems()))
         if self.count:
             note(f"{self.source}: {self.count:,} bad rows skipped")
 

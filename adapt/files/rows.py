@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from adapt.errors import UserError, short
-from adapt.files import delimited, json_lines, opening, parquet
+from adapt.errors import UserError, shorten_path
+from adapt.files import delimited, json_lines, line_reader, parquet
 from adapt.files.delimited import BadRow
+from adapt.files.line_reader import UndecodableLine
 from adapt.files.memory import MemoryRows, Source
-from adapt.files.opening import Unreadable
-from adapt.files.options import current, note
-from adapt.files.paths import existing
+from adapt.files.options import current_log, note
+from adapt.files.paths import resolve_path
 
 SUFFIXES = (".txt", ".jsonl", ".csv", ".tsv", ".parquet")
 # How to make a known format of one that is not.
-CONVERSIONS = {
+CONVERSION_HINTS = {
     ".json": "write one object a line: jq -c '.[]' FILE.json > FILE.jsonl",
     ".xlsx": "save the sheet as CSV (UTF-8)",
     ".arrow": "write it with Dataset.to_parquet",
@@ -30,9 +30,9 @@ def format_of(path: Path) -> str:
     for suffix in SUFFIXES:
         if name.endswith(suffix):
             return suffix
-    how = next((f"; {how}" for suffix, how in CONVERSIONS.items() if name.endswith(suffix)), "")
+    how = next((f"; {how}" for suffix, how in CONVERSION_HINTS.items() if name.endswith(suffix)), "")
     raise UserError(
-        f"{short(path)}: unknown file format{how}. Known: {', '.join(SUFFIXES)} (each also .gz), a BEIR folder, hf://..."
+        f"{shorten_path(path)}: unknown file format{how}. Known: {', '.join(SUFFIXES)} (each also .gz), a BEIR folder, hf://..."
     )
 
 
@@ -41,7 +41,7 @@ def output_format(path: Path, kind: str) -> str:
     suffix = format_of(path)
     if suffix == ".txt" and kind != "texts":
         holding = ", ".join(name for name in SUFFIXES if name != ".txt")
-        raise UserError(f"{short(path)}: .txt holds texts alone; {kind} are written as {holding} (each also .gz)")
+        raise UserError(f"{shorten_path(path)}: .txt holds texts alone; {kind} are written as {holding} (each also .gz)")
     return suffix
 
 
@@ -66,7 +66,7 @@ def rows(source: Source) -> Iterator[tuple[str, dict[str, Any]]]:
     }.get(suffix, lambda: delimited.rows(path, suffix))()
     word = "row" if suffix == ".parquet" else "line"
     for number, row in found:
-        yield f"{short(path)} {word} {number}", row
+        yield f"{shorten_path(path)} {word} {number}", row
 
 
 def count_rows(source: str | Path) -> int | None:
@@ -80,24 +80,24 @@ def count_rows(source: str | Path) -> int | None:
     if suffix in delimited.DELIMITERS:
         return delimited.count(path, suffix)
     counted = 0
-    for number, line in opening.lines(path):
-        if isinstance(line, Unreadable):  # a row that no option but skip makes right
-            raise_unless_skipped(f"{short(path)} line {number}", line)
+    for number, line in line_reader.read_lines(path):
+        if isinstance(line, UndecodableLine):  # a row that no option but skip makes right
+            raise_unless_skipped(f"{shorten_path(path)} line {number}", line)
         counted += bool(line.strip())
     return counted
 
 
 def raise_unless_skipped(where: str, why: str) -> None:
     """Raise UserError for a bad row, unless such rows are skipped."""
-    if current().options.on_bad_row == "error":
+    if current_log().options.on_bad_row == "error":
         raise UserError(f"{where}: {why}")
 
 
 def _file(source: str | Path, noted: bool = True) -> Path:
     """The file of a source; of a BEIR folder its corpus, which is noted where `noted`."""
-    path = existing(source)
+    path = resolve_path(source)
     if path is None or not path.is_dir():
-        return opening.regular(source)
+        return line_reader.regular_file(source)
     for name in ("corpus.jsonl", "corpus.jsonl.gz"):
         if (path / name).is_file():
             if noted and (path / "qrels").is_dir():
@@ -111,8 +111,8 @@ def _file(source: str | Path, noted: bool = True) -> Path:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in opening.lines(path):
-        if isinstance(line, Unreadable):
+    for number, line in line_reader.read_lines(path):
+        if isinstance(line, UndecodableLine):
             yield number, BadRow(line, line.raw)
         elif line.strip():
             yield number, {"text": line.strip()}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from adapt.errors import did_you_mean
-from adapt.files.options import MB, current
+from adapt.files.options import MB, current_log
 from adapt.text.clean import is_visible
 
 Row = dict[str, Any]
@@ -18,14 +18,14 @@ SCORE = ("score", "label")
 PREMISE, HYPOTHESIS = ("premise", "sentence1"), ("hypothesis", "sentence2")
 LABEL = ("label", "gold_label")
 GROUP = ("group", "focus")
-EXTRAS = {"", "id", "_id", "origin", "group"}  # columns that are no sentence of a parallel text
+NON_TEXT_COLUMNS = {"", "id", "_id", "origin", "group"}  # columns that are no sentence of a parallel text
 
 LABELS = {"entailment": 0, "neutral": 1, "contradiction": 2, "0": 0, "1": 1, "2": 2}  # numbers as SNLI and MNLI have them
 NO_LABEL = {"", "-", "-1", "nan", "none"}
-MATCH = 0.8  # 4 of 5 on the STS scale: "mostly equivalent, but some unimportant details differ" (SemEval 2017, task 1)
+MATCH_THRESHOLD = 0.8  # 4 of 5 on the STS scale: "mostly equivalent, but some unimportant details differ" (SemEval 2017, task 1)
 
 
-class Bad(Exception):
+class RowError(Exception):
     """A row that can't become a record; the message says why."""
 
 
@@ -34,32 +34,32 @@ def value_in(row: Row, names: Sequence[str]) -> Any:
     return next((row[name] for name in names if row.get(name) is not None), None)
 
 
-def string_in(row: Row, names: Sequence[str]) -> str:
+def text_in(row: Row, names: Sequence[str]) -> str:
     name = next((name for name in names if row.get(name) is not None), None)
     if name is None:
         if null := next((name for name in names if name in row), None):
-            raise Bad(f"column '{null}' is null")
+            raise RowError(f"column '{null}' is null")
         columns = [str(column) for column in row if column]
         near = next((hint for wanted in names if (hint := did_you_mean(wanted, columns, tell_all=False))), "")
-        raise Bad(f"no column '{names[0]}'.{near or did_you_mean(names[0], columns)}")
-    return checked(row[name], name)
+        raise RowError(f"no column '{names[0]}'.{near or did_you_mean(names[0], columns)}")
+    return require_text(row[name], name)
 
 
-def checked(value: Any, name: str) -> str:
+def require_text(value: Any, name: str) -> str:
     if value is None:
-        raise Bad(f"column '{name}' is null")
+        raise RowError(f"column '{name}' is null")
     if not isinstance(value, str):
-        raise Bad(f"column '{name}' holds {type(value).__name__}, expected text")
+        raise RowError(f"column '{name}' holds {type(value).__name__}, expected text")
     text = value.strip()
     if not text:
-        raise Bad(f"column '{name}' is empty")
+        raise RowError(f"column '{name}' is empty")
     if not text[0].isalnum() and not any(is_visible(letter) for letter in text):
-        raise Bad(f"column '{name}' holds no visible character")
+        raise RowError(f"column '{name}' holds no visible character")
     if "\0" in text:
-        raise Bad(f"column '{name}' holds a NUL character")
-    most = current().options.max_cell_mb
+        raise RowError(f"column '{name}' holds a NUL character")
+    most = current_log().options.max_cell_mb
     if len(text) > most * MB:
-        raise Bad(f"column '{name}' holds {len(text):,} characters; raise max_cell_mb if it is right")
+        raise RowError(f"column '{name}' holds {len(text):,} characters; raise max_cell_mb if it is right")
     return text
 
 
@@ -67,10 +67,10 @@ def texts_in(row: Row, names: Sequence[str]) -> list[str]:
     """The texts of a column that may hold one or a list."""
     name = next((name for name in names if row.get(name) is not None), None)
     if name is None or not isinstance(row[name], (list, tuple)):
-        return [string_in(row, names)]
+        return [text_in(row, names)]
     if not row[name]:
-        raise Bad(f"column '{name}' is an empty list")
-    return [checked(text, name) for text in row[name]]
+        raise RowError(f"column '{name}' is an empty list")
+    return [require_text(text, name) for text in row[name]]
 
 
 def optional_in(row: Row, *names: str) -> str:
@@ -79,7 +79,7 @@ def optional_in(row: Row, *names: str) -> str:
     if name is None:
         return ""
     if "\0" in (text := str(row[name]).strip()):
-        raise Bad(f"column '{name}' holds a NUL character")
+        raise RowError(f"column '{name}' holds a NUL character")
     return text
 
 
@@ -87,36 +87,36 @@ def number_in(row: Row, names: Sequence[str]) -> float:
     value = value_in(row, names)
     if value is None:
         if null := next((name for name in names if name in row), None):
-            raise Bad(f"column '{null}' is null")
-        raise Bad(f"no column '{names[0]}'.{did_you_mean(names[0], [str(k) for k in row if k])}")
+            raise RowError(f"column '{null}' is null")
+        raise RowError(f"no column '{names[0]}'.{did_you_mean(names[0], [str(k) for k in row if k])}")
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
-        raise Bad(f"{names[0]} {value!r} is not a number") from None
+        raise RowError(f"{names[0]} {value!r} is not a number") from None
     if not math.isfinite(number):
-        raise Bad(f"{names[0]} {value!r} is not a finite number")
+        raise RowError(f"{names[0]} {value!r} is not a finite number")
     return number
 
 
 def label_in(row: Row) -> int | None:
     """0 entailment, 1 neutral, 2 contradiction; None where the annotators did not agree on one."""
     if not any(name in row for name in LABEL):
-        raise Bad(f"no column 'label'.{did_you_mean('label', [str(k) for k in row if k])}")
+        raise RowError(f"no column 'label'.{did_you_mean('label', [str(k) for k in row if k])}")
     word = str(value_in(row, LABEL)).strip().lower().removesuffix(".0")
     if word in NO_LABEL:
         return None
     if word not in LABELS:
-        raise Bad(f"label {word!r} is none of entailment, neutral, contradiction (or 0, 1, 2; -1: no label)")
+        raise RowError(f"label {word!r} is none of entailment, neutral, contradiction (or 0, 1, 2; -1: no label)")
     return LABELS[word]
 
 
 def score_in(row: Row) -> float:
     """A score in 0 to 1; of a range that is declared, its share of it. A label may be true or false."""
     if isinstance(row.get("score"), bool):
-        raise Bad(f"score is {row['score']}, expected a number; where all rows are true or false, call the column label")
-    score, declared = number_in(row, SCORE), current().options.score_range
+        raise RowError(f"score is {row['score']}, expected a number; where all rows are true or false, call the column label")
+    score, declared = number_in(row, SCORE), current_log().options.score_range
     low, high = declared or (0.0, 1.0)
     if not low <= score <= high:
         how = "" if declared else "; divide by the scale's maximum (5 for STS), or declare the range: score_range: [0, 5]"
-        raise Bad(f"score {score:g} is outside {low:g} to {high:g}{how}")
+        raise RowError(f"score {score:g} is outside {low:g} to {high:g}{how}")
     return (score - low) / (high - low)

@@ -13,10 +13,10 @@ from typing import Any
 from adapt.escaping import escape_data_cell
 from adapt.files.rows import format_of
 from adapt.records import Text
-from adapt.storage.atomic import replacing
+from adapt.storage.atomic import atomic_file
 
 
-def as_row(record: Any) -> dict[str, Any]:
+def to_row(record: Any) -> dict[str, Any]:
     """A record as {column: value}, in the columns that sentence-transformers reads; empty extras are left out.
 
     A text's title has a column of its own, and `text` holds the rest: reading joins them again.
@@ -41,9 +41,9 @@ def write(records: Collection[Any], target: str | Path) -> Path:
     """
     path = Path(target)
     suffix = format_of(path)
-    columns = list(dict.fromkeys(name for record in records for name in as_row(record)))
-    table = (as_row(record) for record in records)
-    with replacing(path) as aside:
+    columns = list(dict.fromkeys(name for record in records for name in to_row(record)))
+    table = (to_row(record) for record in records)
+    with atomic_file(path) as aside:
         if suffix == ".parquet":
             _write_parquet(table, columns, aside)
         else:

@@ -17,8 +17,8 @@ from adapt.job import Job
 from adapt.models.lookup import prompt_for_role, weights_digest
 from adapt.storage import arrays
 from adapt.storage.atomic import remove
-from adapt.storage.digests import of_file, read_json
-from adapt.storage.faults import naming, said
+from adapt.storage.digests import file_digest, read_json
+from adapt.storage.disk_errors import attach_path, describe
 
 HASH_DTYPE = np.dtype("V16")
 SUFFIX = ".segment.npy"
@@ -128,16 +128,16 @@ class EmbeddingCache:
         table["text"], table["vector"] = np.array(self.fresh, dtype=HASH_DTYPE), vectors
         aside = self.place / f".{os.getpid()}-{threading.get_ident()}.npy"
         try:
-            with naming(self.place):
+            with attach_path(self.place):
                 self.place.mkdir(parents=True, exist_ok=True)
                 _sweep(self.place)
                 with open(aside, "wb") as opened:
                     arrays.write(opened, table)
-                file = self.place / f"{of_file(aside)}{SUFFIX}"
+                file = self.place / f"{file_digest(aside)}{SUFFIX}"
                 os.replace(aside, file)  # not flushed to the disk: a segment that a loss of power cuts is found by its name
         except OSError as error:
             remove(aside)
-            problems.append(f"embeddings can't be kept, and will be computed again where they are needed: {said(error)}")
+            problems.append(f"embeddings can't be kept, and will be computed again where they are needed: {describe(error)}")
             return
         self.parts[self.saved :], self.files[self.saved :] = [], []
         self._add(self.fresh, np.load(file, mmap_mode="r")["vector"], file)
@@ -158,7 +158,7 @@ def delete_damaged(root: Path) -> None:
 def _whole(file: Path) -> bool:
     """Whether a segment is what was written; its name is the digest of that."""
     try:
-        return of_file(file) == file.name.removesuffix(SUFFIX)
+        return file_digest(file) == file.name.removesuffix(SUFFIX)
     except OSError:
         return False
 

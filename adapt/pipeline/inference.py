@@ -6,7 +6,7 @@ from pathlib import Path
 
 from adapt import files
 from adapt.errors import UserError
-from adapt.files.paths import refuse_inputs
+from adapt.files.paths import require_distinct_output
 from adapt.inference import cache_folder
 from adapt.job import Event, Job, Listener
 from adapt.models import int8, lookup, model_folder
@@ -14,8 +14,8 @@ from adapt.models.coverage import coverage_warnings
 from adapt.records import Text
 from adapt.runtime.precision import InferencePrecision
 from adapt.storage import arrays
-from adapt.storage.atomic import replacing, require_place
-from adapt.storage.faults import require
+from adapt.storage.atomic import atomic_file, require_writable
+from adapt.storage.disk_errors import require_space
 
 
 def embed_file(model: str, texts: str, out: Path, listener: Listener, precision: InferencePrecision = "auto") -> tuple[int, int]:
@@ -27,18 +27,18 @@ def embed_file(model: str, texts: str, out: Path, listener: Listener, precision:
 
     if out.suffix not in (".npy", ".parquet"):
         raise UserError(f"{out}: vectors are written as .npy or .parquet")
-    refuse_inputs(out, (model, texts))
+    require_distinct_output(out, (model, texts))
     _able(precision)
-    require_place(out)
+    require_writable(out)
     found: list[Text] = files.read(texts, "texts")
     folder = lookup.find_model(model)
     lookup.verify_weights(folder)
     for text in coverage_warnings(Path(texts).name, folder, [t.text for t in found]):
         listener(Event("note", text))
-    require(out, 4 * lookup.embedding_dimension(folder) * len(found), f"{len(found):,} vectors")
+    require_space(out, 4 * lookup.embedding_dimension(folder) * len(found), f"{len(found):,} vectors")
     job = Job(listener=listener)
     vectors = embed(folder, [t.text for t in found], job, "document", precision=precision, unit=_unit(folder, job))
-    with replacing(out) as aside:
+    with atomic_file(out) as aside:
         if out.suffix == ".npy":
             with open(aside, "wb") as file:
                 arrays.write(file, vectors)

@@ -12,13 +12,13 @@ from adapt import checks, files
 from adapt.checks import leakage
 from adapt.errors import UserError
 from adapt.files import ReadOptions
-from adapt.files.beir import split_file
+from adapt.files.beir import qrels_file
 from adapt.models import coverage, lookup
-from adapt.pipeline.plan import Plan, file_digest
+from adapt.pipeline.plan import Plan, source_digest
 from adapt.recipe import Recipe
 from adapt.recipe.wiring import DATA_KINDS
-from adapt.storage.digests import damage, of_file, read_sealed, write_sealed
-from adapt.storage.store import Store, key_of
+from adapt.storage.digests import file_digest, find_damage, read_verified, write_verified
+from adapt.storage.store import Store, cache_key
 
 if TYPE_CHECKING:
     from adapt.pipeline.measurements import Measures
@@ -53,15 +53,15 @@ def row(source: str, texts: Sequence[str], folder: Path, notes: Sequence[str], s
 def _rejected(where: Path, found: Row) -> dict[str, list[Any]]:
     """{name: [bytes, digest]} of the file in `where` that holds a source's skipped rows; {} where none were skipped."""
     file = where / Path(found.get("rejected") or "").name
-    return {file.name: [file.stat().st_size, of_file(file)]} if file.is_file() else {}
+    return {file.name: [file.stat().st_size, file_digest(file)]} if file.is_file() else {}
 
 
 def kept(where: Path, source: str, folder: Path, data: str, make: Callable[[], Row], note: Callable[[str], None]) -> Row:
     """The row of a source, kept in `where` for this model and these data; `make` gives it where it is missing or (said) damaged."""
     entry = {"model": lookup.weights_digest(folder), "source": source, "data": data, "version": VERSION}
-    file = where / f"inputs-{key_of(entry)}.json"
-    if (found := read_sealed(file)) is not None:
-        wrong = damage(where, found.get("rejected_file", {}))
+    file = where / f"inputs-{cache_key(entry)}.json"
+    if (found := read_verified(file)) is not None:
+        wrong = find_damage(where, found.get("rejected_file", {}))
         if not wrong:
             return found
         note(f"{where}: {'; '.join(wrong)}; {source} is read again")
@@ -69,7 +69,7 @@ def kept(where: Path, source: str, folder: Path, data: str, make: Callable[[], R
         note(f"{file}: is damaged; looked at again")
     made = make()
     made |= {"rejected_file": held} if (held := _rejected(where, made)) else {}
-    write_sealed(file, made, durable=False)
+    write_verified(file, made, durable=False)
     return made
 
 
@@ -117,8 +117,8 @@ def decided_and_judged(recipe: Recipe) -> list[str]:
         if spec.dev is None or spec.test is None or spec.role == "golden":
             continue
         source = str(spec.dev.get("folder") or "") if isinstance(spec.dev, Mapping) else spec.dev
-        has_splits = bool(source) and all(split_file(source, split) for split in ("dev", "test"))
-        if not has_splits and file_digest(spec.dev) == file_digest(spec.test):
+        has_splits = bool(source) and all(qrels_file(source, split) for split in ("dev", "test"))
+        if not has_splits and source_digest(spec.dev) == source_digest(spec.test):
             found.append(
                 f"Check '{name}' has the same data for dev and test: steps are chosen by what judges them at the end, so its test "
                 "figures are too good."

@@ -21,8 +21,8 @@ from adapt.pipeline.input_report import texts_of_check
 from adapt.recipe import CheckSpec
 from adapt.records import CrossEncoder, Encoder
 from adapt.runtime.precision import resolve
-from adapt.storage.digests import of_text, read_sealed, write_sealed
-from adapt.storage.store import key_of
+from adapt.storage.digests import read_verified, text_digest, write_verified
+from adapt.storage.store import cache_key
 
 if TYPE_CHECKING:
     import numpy as np
@@ -105,7 +105,7 @@ class Measures:
                 self.data[name] = checks.find(kind).read(source, split)
             self.notes[name] = log.notes
             if log.rejections and self.where:
-                rejected = self.where / f"rejected-{kind}-{split}-{of_text(name)[:16]}.jsonl"
+                rejected = self.where / f"rejected-{kind}-{split}-{text_digest(name)[:16]}.jsonl"
                 log.write_rejected(rejected)
                 self.skipped[name] = log.rejections, f"{self.where.name}/{rejected.name}"
             for text in log.notes:
@@ -138,18 +138,18 @@ class Measures:
     def of(self, model: Encoder | CrossEncoder, kind: str, source: Any, split: str, digest: str = "") -> Measurement:
         """What a check finds for a model on one split of its data; `digest` names the data for the cache."""
         entry = self._entry(model, digest) | {"kind": kind}
-        file = self.where / f"{kind}-{split}-{key_of(entry)}.json" if self.where and digest else None
+        file = self.where / f"{kind}-{split}-{cache_key(entry)}.json" if self.where and digest else None
         if file and (kept := self._kept(file)):
             return Measurement(**kept)
         asked = OnDisk(model.path, self.job) if isinstance(model, Encoder) else Reading(model.path, self.job)
         found = checks.find(kind).measure(self.read(kind, source, split), asked)
         if file:
-            write_sealed(file, asdict(found), durable=False)
+            write_verified(file, asdict(found), durable=False)
         return found
 
     def _kept(self, file: Path) -> dict[str, Any] | None:
         """What an earlier run measured; None where there is nothing, or (said in a note) it is damaged."""
-        found = read_sealed(file)
+        found = read_verified(file)
         if found is None and file.exists():
             self.job.note(f"{file}: is damaged; measured again")
         return found
@@ -161,12 +161,12 @@ class Measures:
     def health(self, model: Encoder, kind: str, source: Any, split: str, digest: str = "") -> dict[str, float]:
         """What the space of a model is like on one split of a check's data; see `adapt.checks.health`."""
         entry = self._entry(model, digest) | {"health": kind}
-        file = self.where / f"health-{kind}-{split}-{key_of(entry)}.json" if self.where and digest else None
+        file = self.where / f"health-{kind}-{split}-{cache_key(entry)}.json" if self.where and digest else None
         if file and (kept := self._kept(file)):
             return kept
         found = health(kind, self.read(kind, source, split), OnDisk(model.path, self.job, "cosine"))
         if file:
-            write_sealed(file, found, durable=False)
+            write_verified(file, found, durable=False)
         return found
 
 

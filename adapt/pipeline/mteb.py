@@ -14,8 +14,8 @@ from adapt import checks
 from adapt.checks import Measurement, speed
 from adapt.errors import UserError, did_you_mean
 from adapt.models import lookup
-from adapt.pipeline.plan import file_digest
-from adapt.storage.store import key_of, write_json
+from adapt.pipeline.plan import source_digest
+from adapt.storage.store import cache_key, write_json
 
 # Public sets that a check may stand for, by the kind whose metrics are computed as MTEB computes them.
 TASKS = {
@@ -66,7 +66,7 @@ def write(
         task = tasks.get(check, check)
         row = {"hf_subset": "default", "languages": list(languages), "main_score": found.metrics[checks.find(kind).main_metric]}
         result = {
-            "dataset_revision": key_of({"split": split, "data": file_digest(source)}),
+            "dataset_revision": cache_key({"split": split, "data": source_digest(source)}),
             "task_name": task,
             "mteb_version": None,
             "scores": {split: [row | scores(found.metrics)]},

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from adapt.errors import UserError
-from adapt.files import count_rows, reading, regular
+from adapt.files import count_rows, reading, regular_file
 from adapt.models import lookup, model_folder
 from adapt.pipeline import compatibility
 from adapt.recipe import Recipe, Step, variants, without
 from adapt.recipe.wiring import DATA_KINDS, Scope
 from adapt.records import CrossEncoder, Encoder
-from adapt.storage.digests import hidden, of_file, of_files, of_text
-from adapt.storage.store import Store, key_of
+from adapt.storage.digests import file_digest, files_digest, is_hidden, text_digest
+from adapt.storage.store import Store, cache_key
 
 READING = 3  # raised when the same files would be read into other records
 
@@ -38,7 +38,7 @@ class Planned:
 
     @property
     def key(self) -> str:
-        return key_of(self.entry)
+        return cache_key(self.entry)
 
 
 @dataclass(frozen=True)
@@ -51,18 +51,18 @@ class Plan:
     others: Mapping[str, Encoder | CrossEncoder] = field(default_factory=dict)  # key → a further model that a step names
 
 
-def file_digest(source: Any) -> str:
+def source_digest(source: Any) -> str:
     """A hash of what a data source holds: of a file, of a folder's files, of a mapping's parts, or of a hub address."""
     if isinstance(source, Mapping):
-        return key_of({name: file_digest(part) for name, part in source.items()})
+        return cache_key({name: source_digest(part) for name, part in source.items()})
     path = Path(str(source))
     if not path.exists():
-        return of_text(str(source))
+        return text_digest(str(source))
     if not path.is_dir():
-        regular(path)  # a device has no end
-        return of_file(path)
-    found = sorted(file for file in path.rglob("*") if file.is_file() and not hidden(file, path))
-    return of_files(found, path)
+        regular_file(path)  # a device has no end
+        return file_digest(path)
+    found = sorted(file for file in path.rglob("*") if file.is_file() and not is_hidden(file, path))
+    return files_digest(found, path)
 
 
 def check_digests(recipe: Recipe) -> dict[str, dict[str, str]]:
@@ -72,7 +72,7 @@ def check_digests(recipe: Recipe) -> dict[str, dict[str, str]]:
     read = {"reading": options.model_dump(mode="json", exclude_defaults=True)} if options.on_bad_row == "skip" else {}
     return {
         name: {
-            split: key_of({"kind": spec.kind, "split": split, "data": file_digest(source), **read})
+            split: cache_key({"kind": spec.kind, "split": split, "data": source_digest(source), **read})
             for split in ("dev", "test")
             if (source := getattr(spec, split)) is not None
         }
@@ -88,10 +88,10 @@ def make(recipe: Recipe, store: Store, until: str | None = None, fresh: Sequence
             raise UserError(f"{option} {name}: the recipe has no such step. Its steps: {', '.join(ids)}")
     folder = lookup.find_model(recipe.model, recipe.file.parent, download)
     model_folder.require_valid(folder)
-    base = key_of({"weights": lookup.weights_digest(folder)})
+    base = cache_key({"weights": lookup.weights_digest(folder)})
     named = compatibility.named_models(recipe, download)
     compatibility.refuse_misfits(recipe, folder, named)
-    others = {name: key_of({"weights": lookup.weights_digest(model.path)}) for name, model in named.items()}
+    others = {name: cache_key({"weights": lookup.weights_digest(model.path)}) for name, model in named.items()}
     digests = check_digests(recipe)
     lines, problems = [], []
     for name in recipe.data:
@@ -115,7 +115,7 @@ def make(recipe: Recipe, store: Store, until: str | None = None, fresh: Sequence
         }
         if step.stage.output_kind() in DATA_KINDS.values():
             entry |= _held_out(recipe, digests)
-        key = key_of(entry)
+        key = cache_key(entry)
         due = step.id in fresh or bool(again & {k for keys in inputs.values() for k in keys})
         line = _line(step.id, entry, step.stage.output_kind(), store, _rows(step, inputs, counts), due)
         line = replace(line, step=step, inputs=inputs)
@@ -149,7 +149,7 @@ def _data_line(recipe: Recipe, name: str, store: Store, digests: Mapping[str, Ma
     entry = {
         "data": name,
         "kind": DATA_KINDS[name],
-        "file": file_digest(recipe.data[name]),
+        "file": source_digest(recipe.data[name]),
         "limit": recipe.limit,
         "seed": recipe.seed if recipe.limit else None,
         "version": READING,

@@ -10,7 +10,7 @@ from adapt.errors import UserError
 from adapt.models import lookup
 from adapt.pipeline.plan import Planned
 from adapt.recipe import Recipe
-from adapt.storage import digests, faults
+from adapt.storage import digests, disk_errors
 from adapt.storage.digests import RECEIPT
 
 MARK = ".model.key"  # which model a run's `model/` is: the final model's key
@@ -44,7 +44,7 @@ def refuse_foreign(out: Path) -> None:
 
 def is_run(out: Path) -> bool:
     """Whether a run has written in a folder: a finished step, or a model that was handed over."""
-    if (out / MARK).exists() or digests.read_sealed(out / "model" / RECEIPT) is not None:
+    if (out / MARK).exists() or digests.read_verified(out / "model" / RECEIPT) is not None:
         return True
     return any(out.glob(f"*-{KEY}/{RECEIPT}"))
 
@@ -73,9 +73,11 @@ def needed(recipe: Recipe, model: Path, lines: Sequence[Planned], out: Path) -> 
 def require_room(recipe: Recipe, model: Path, lines: Sequence[Planned], out: Path) -> str:
     """What a run needs and what is free, in words. Raises UserError where it can't fit."""
     kept, besides = needed(recipe, model, lines, out)
-    faults.require(out, kept, "the run", f" (and up to {faults.in_words(besides)} more while a step trains)")
-    free = faults.free_bytes(out)
+    disk_errors.require_space(out, kept, "the run", f" (and up to {disk_errors.format_bytes(besides)} more while a step trains)")
+    free = disk_errors.free_bytes(out)
     if free is None:
-        return f"{out}: needs about {faults.in_words(kept)}"
-    tight = f"; {faults.in_words(besides)} that a checkpoint may need besides are not there" if free < kept + besides else ""
-    return f"{out}: needs about {faults.in_words(kept)}, {faults.in_words(free)} are free{tight}"
+        return f"{out}: needs about {disk_errors.format_bytes(kept)}"
+    tight = (
+        f"; {disk_errors.format_bytes(besides)} that a checkpoint may need besides are not there" if free < kept + besides else ""
+    )
+    return f"{out}: needs about {disk_errors.format_bytes(kept)}, {disk_errors.format_bytes(free)} are free{tight}"

@@ -23,7 +23,7 @@ from adapt.recipe import Recipe, combinations, variants, without
 from adapt.records import Encoder
 from adapt.runtime import process_group
 from adapt.storage import digests, published
-from adapt.storage.store import Store, key_of, write_json
+from adapt.storage.store import Store, cache_key, write_json
 
 Measured = Mapping[str, checks.Measurement]
 
@@ -61,7 +61,7 @@ def run(
         tests = (steps.measure(plan.base, "test"), steps.measure(final, "test")) if whole else ({}, {})
         found = _results(steps, final, *tests)
         found |= {"sweep": sweep, "branches": branches, "seconds": time.monotonic() - began}
-        found = digests.sealed(found)
+        found = digests.add_digest(found)
         if store.process_group.is_main_process:
             if whole:
                 _keep_evidence(steps, final, *tests)
@@ -88,7 +88,7 @@ def run_seeds(
         found[seed] = run(replace(recipe, seed=seed), out if seed == recipe.seed else out / "seeds" / str(seed), listener=listener)
     rows = results.spread({seed: done["test"] for seed, done in found.items()})
     first = found[recipe.seed]
-    first = digests.sealed({**first, "verdict": results.verdict_over_seeds(first, rows)})
+    first = digests.add_digest({**first, "verdict": results.verdict_over_seeds(first, rows)})
     if process_group.current().is_main_process:
         write_json(out / "seeds.json", rows)
         write_json(out / "results.json", first)
@@ -196,7 +196,7 @@ def _judge_later(recipe: Recipe, store: Store, listener: Listener) -> tuple[Reci
 
 def _environment(out: Path) -> dict[str, Any]:
     """See `adapt.runtime.environment`; where this run computed nothing and has not loaded torch, that of the run that did."""
-    if "torch" not in sys.modules and (kept := (digests.read_sealed(out / "results.json") or {}).get("environment")):
+    if "torch" not in sys.modules and (kept := (digests.read_verified(out / "results.json") or {}).get("environment")):
         return kept
     from adapt.runtime.environment import environment
 
@@ -207,11 +207,11 @@ def _keep_evidence(steps: Steps, final: str, before: Measured, after: Measured) 
     """`evidence.json`: what base and final make of single test items; gathered once for two models and their data."""
     base = steps.plan.base
     file = steps.store.root / "evidence.json"
-    mark = key_of({"base": base, "final": final, "data": steps.digests})
-    if (digests.read_sealed(file) or {}).get("of") == mark:
+    mark = cache_key({"base": base, "final": final, "data": steps.digests})
+    if (digests.read_verified(file) or {}).get("of") == mark:
         return
     found = per_example.gather(steps.recipe, steps.measures, steps.made[base], steps.made[final], before, after)
-    digests.write_sealed(file, {"of": mark, **found})
+    digests.write_verified(file, {"of": mark, **found})
 
 
 def _results(steps: Steps, final: str, before: Measured, after: Measured) -> dict[str, Any]:

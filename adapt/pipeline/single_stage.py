@@ -14,7 +14,7 @@ from pydantic import JsonValue
 from adapt import files, records
 from adapt.errors import UserError
 from adapt.files import Source
-from adapt.files.paths import refuse_inputs
+from adapt.files.paths import require_distinct_output
 from adapt.job import Event, Job, Listener
 from adapt.models import lookup, model_folder
 from adapt.models.coverage import coverage_warnings
@@ -24,8 +24,8 @@ from adapt.records import ConcatSequence, CrossEncoder, Encoder, Record
 from adapt.runtime.precision import default_precision
 from adapt.stages import Stage
 from adapt.storage import atomic, digests
-from adapt.storage.faults import naming, require
-from adapt.storage.store import key_of
+from adapt.storage.disk_errors import attach_path, require_space
+from adapt.storage.store import cache_key
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def run_stage(
 
     if out is not None:
         paths = [one for given in sources.values() for one in _each(given) if not isinstance(one, files.MemoryRows)]
-        refuse_inputs(out, paths)
+        require_distinct_output(out, paths)
         if not _makes_model(stage):
             files.output_format(out, stage.output_kind())  # found out now, not after hours of work
     explicit = getattr(stage, "precision", None) if "precision" in stage.model_fields_set else None
@@ -96,7 +96,7 @@ def _run_into(
 ) -> tuple[Job, Encoder | CrossEncoder | Sequence[Record], dict[str, Path]]:
     """Run the stage and move its result to `out`, which appears last and whole; an interrupted training can be resumed."""
     making, work = out.with_name(f".{out.name}.making"), out.with_name(f".{out.name}.work")
-    with naming(out):
+    with attach_path(out):
         atomic.remove(making)
         making.mkdir(parents=True)
         key = _key(stage, inputs, seed)
@@ -109,14 +109,14 @@ def _run_into(
             if isinstance(made, (Encoder, CrossEncoder)):
                 result = made.path
                 written = {"stage": stage.name(), "key": key, "files": digests.manifest(result)}
-                digests.write_sealed(result / digests.RECEIPT, written)
+                digests.write_verified(result / digests.RECEIPT, written)
             else:
                 result = making / "result" / out.name
                 result.parent.mkdir()
                 files.write(made, result)
             moved = {name: out.with_name(f"{out.name.partition('.')[0]}.{name}") for name in beside}
             for name, file in beside.items():
-                atomic.sync(file)
+                atomic.fsync(file)
                 os.replace(file, moved[name])
             # The result is moved last: where it exists, the command has done all of its work.
             if result.is_dir():
@@ -124,7 +124,7 @@ def _run_into(
                 made = type(made)(out) if isinstance(made, (Encoder, CrossEncoder)) else made
             else:
                 os.replace(result, out)
-            atomic.sync(out.parent)
+            atomic.fsync(out.parent)
             atomic.remove(work)
             return job, made, moved
         finally:
@@ -199,7 +199,7 @@ def _require_room(stage: Stage, inputs: Mapping[str, Any], out: Path) -> None:
     """Raise UserError where a model that is trained would not fit on the disk."""
     folders = [value.path for value in inputs.values() if isinstance(value, (Encoder, CrossEncoder))]
     if folders and stage.output_kind().endswith("encoder"):
-        require(out, lookup.weight_bytes(folders[0]), "the model")
+        require_space(out, lookup.weight_bytes(folders[0]), "the model")
 
 
 def _key(stage: Stage, inputs: Mapping[str, Any], seed: int) -> str:
@@ -215,7 +215,7 @@ def _key(stage: Stage, inputs: Mapping[str, Any], seed: int) -> str:
             for record in value:
                 digest.update(repr(record).encode())
             digests[name] = digest.hexdigest()
-    return key_of(
+    return cache_key(
         {"stage": stage.name(), "version": stage.version, "settings": stage.model_dump(mode="json"), "seed": seed} | digests
     )
 

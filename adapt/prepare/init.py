@@ -24,7 +24,7 @@ from adapt.prepare.synthetic import hold_out
 from adapt.recipe.identifiers import name_problem
 from adapt.records import Pair, ScoredPair
 from adapt.retrieval.exclusions import Related
-from adapt.storage.atomic import making, replacing, write_text
+from adapt.storage.atomic import atomic_file, atomic_folder, write_text
 from adapt.text.clean import normalised
 from adapt.text.language import language_of
 
@@ -59,7 +59,7 @@ def init(
     language = language_of(texts_of(record for records in loaded.values() for record in records))
     if language not in (None, "english"):
         said.append(f"language: {language} (found by its commonest words): lexical search uses its word endings")
-    with making(folder) as aside:  # paths in the recipe start at the folder's final place
+    with atomic_folder(folder) as aside:  # paths in the recipe start at the folder's final place
         said += _fill(aside, folder, loaded, texts, pairs, model, seed, language)
     return [*said, f"wrote {folder / 'recipe.yaml'}; next: adapt run {folder}"]
 
@@ -91,7 +91,7 @@ def _fill(
     said: list[str] = []
     data: dict[str, str] = {}
     checks: dict[str, str] = {}
-    if pairs and beir.is_judged(pairs) and all(beir.split_file(pairs, split) for split in ("dev", "test")):
+    if pairs and beir.is_beir_folder(pairs) and all(beir.qrels_file(pairs, split) for split in ("dev", "test")):
         there = os.path.relpath(pairs, folder)
         said.append(f"pairs: {len(loaded['pairs']):,} of qrels/train; dev and test are the folder's own")
         data["pairs"], checks["retrieval"] = there, f"{{dev: {json.dumps(there)}, test: {json.dumps(there)}, role: target}}"
@@ -187,7 +187,7 @@ def _beir(folder: Path, split: str, passages: Sequence[str], queries: Sequence[t
     asked = list(dict.fromkeys(anchor for anchor, _ in queries))
     _lines(folder / "corpus.jsonl", [{"_id": f"p{i}", "title": "", "text": text} for i, text in enumerate(passages)])
     _lines(folder / "queries.jsonl", [{"_id": f"q{i}", "text": text} for i, text in enumerate(asked)])
-    with replacing(folder / "qrels" / f"{split}.tsv") as aside, open(aside, "w", encoding="utf-8", newline="") as file:
+    with atomic_file(folder / "qrels" / f"{split}.tsv") as aside, open(aside, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, delimiter="\t", lineterminator="\n")
         writer.writerow(["query-id", "corpus-id", "score"])
         writer.writerows([f"q{asked.index(anchor)}", number[normalised(positive)], 1] for anchor, positive in queries)

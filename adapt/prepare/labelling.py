@@ -13,7 +13,7 @@ import numpy as np
 from adapt import checks, files
 from adapt.checks.leakage import ProtectedTexts, of_checks
 from adapt.errors import UserError
-from adapt.files.paths import refuse_inputs
+from adapt.files.paths import require_distinct_output
 from adapt.job import Job, Listener
 from adapt.models import lookup
 from adapt.prepare.sheet import Scale, read_sheet, refuse_unwritable, write_sheet
@@ -150,7 +150,7 @@ def gold_file(sheet: Path, out: Path, scale: Scale = "auto") -> list[str]:
 
     A pair that `out` holds takes its new score. Raises UserError with every problem of the sheet at once.
     """
-    refuse_inputs(out, [sheet])
+    require_distinct_output(out, [sheet])
     found, unscored = read_sheet(sheet, scale)
     with files.reading(files.ReadOptions()):  # this command wrote it: the user's settings are for the sheet
         earlier: list[ScoredPair] = files.read(out, "scored") if out.exists() else []

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
-from adapt.errors import UserError, gathered
+from adapt.errors import UserError, limit_problems
 from adapt.escaping import escape_cell
-from adapt.files import BadRow, BadRows, delimited, regular
+from adapt.files import BadRow, BadRowCollector, delimited, regular_file
 from adapt.records import ScoredPair
-from adapt.storage.atomic import replacing, write_text
+from adapt.storage.atomic import atomic_file, write_text
 from adapt.text.clean import clean
 
 Scale = Literal["auto", "0-1", "0-5", "yes-no"]
@@ -54,7 +54,7 @@ def write_sheet(pairs: Sequence[ScoredPair], out: Path) -> Path:
     how = _how(out)
     write_text(how, HOW.format(name=out.name))
     with (
-        replacing(out) as aside,
+        atomic_file(out) as aside,
         open(aside, "w", encoding="utf-8-sig", newline="") as file,  # the mark tells Excel that it is UTF-8
     ):
         writer = csv.writer(file)
@@ -96,7 +96,7 @@ def read_sheet(sheet: Path, scale: Scale = "auto") -> tuple[list[ScoredPair], li
         elif texts:
             found.append(ScoredPair(*texts, score, "person"))
     if problems:
-        raise UserError(gathered(problems))
+        raise UserError(limit_problems(problems))
     if not found:
         raise UserError(f"{sheet}: no row has a score yet; write them into the column score")
     return found, unscored
@@ -123,8 +123,8 @@ def _number(word: str) -> float | None:
 
 def _rows(sheet: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """(row number as a spreadsheet counts, {column: cell}); commas, semicolons or tabs between cells. Raises UserError."""
-    bad = BadRows(sheet)
-    for number, row in delimited.rows(regular(sheet), ".csv"):
+    bad = BadRowCollector(sheet)
+    for number, row in delimited.rows(regular_file(sheet), ".csv"):
         if isinstance(row, BadRow):
             bad.add(f"{sheet} row {number}", row.why, row.raw)
         elif any(row.values()):

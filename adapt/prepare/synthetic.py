@@ -20,7 +20,7 @@ import numpy as np
 from adapt import files
 from adapt.errors import UserError
 from adapt.records import Text
-from adapt.storage.atomic import making, replacing, write_text
+from adapt.storage.atomic import atomic_file, atomic_folder, write_text
 from adapt.text.clean import clean, normalised
 from adapt.text.keyphrases import Keyphrases, without
 from adapt.text.near_duplicates import NearDuplicateIndex, deduplicate
@@ -128,7 +128,7 @@ def hold_out_file(source: str, folder: Path, *, queries: int = QUERIES, forms: S
         raise UserError(f"{folder}: is there already; give another --out, or remove it")
     if folder.resolve() == Path.cwd():
         raise UserError(f"{folder}: is the working directory; give a folder of its own")
-    with making(folder) as aside:
+    with atomic_folder(folder) as aside:
         found = hold_out(files.read(source, "texts"), aside, queries=queries, forms=forms, seed=seed)
         files.write(found.remaining, aside / "texts.jsonl")
     return [
@@ -213,7 +213,7 @@ def _write(
     corpus: list[dict[str, Any]] = []
     for split, rows in chosen.items():
         qrels = folder / "qrels" / f"{split}.tsv"
-        with replacing(qrels, durable=False) as aside, open(aside, "w", encoding="utf-8", newline="") as file:
+        with atomic_file(qrels, durable=False) as aside, open(aside, "w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, delimiter="\t", lineterminator="\n")
             writer.writerow(["query-id", "corpus-id", "score"])
             for place, query, passage, form in rows:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from adapt.errors import UserError, did_you_mean, short
-from adapt.files.paths import existing
+from adapt.errors import UserError, did_you_mean, shorten_path
+from adapt.files.paths import resolve_path
 
 PACKAGE = Path(__file__).parent.parent
 
@@ -22,14 +22,16 @@ def shipped() -> dict[str, Path]:
 
 def find(name: str) -> Path:
     """The file of a recipe: a path, a folder with a recipe.yaml, or the name of one that ships; raises UserError."""
-    path = existing(name) if name else None
+    path = resolve_path(name) if name else None
     if path and path.is_file():
         return path
-    if path and path.is_dir() and (inside := existing(path / "recipe.yaml")):
+    if path and path.is_dir() and (inside := resolve_path(path / "recipe.yaml")):
         return inside
     if name in shipped():
         return shipped()[name]
     if path:
         what = "a folder without recipe.yaml" if path.is_dir() else "no regular file"
-        raise UserError(f"recipe '{short(name)}': is {what}; give a file, a folder with recipe.yaml, or the name of one that ships")
-    raise UserError(f"recipe '{short(name)}': no such file, and none of that name ships.{did_you_mean(name, shipped())}")
+        raise UserError(
+            f"recipe '{shorten_path(name)}': is {what}; give a file, a folder with recipe.yaml, or the name of one that ships"
+        )
+    raise UserError(f"recipe '{shorten_path(name)}': no such file, and none of that name ships.{did_you_mean(name, shipped())}")

@@ -10,10 +10,10 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from adapt import checks
-from adapt.errors import UserError, did_you_mean, short
-from adapt.files.opening import regular
+from adapt.errors import UserError, did_you_mean, shorten_path
+from adapt.files.line_reader import regular_file
 from adapt.files.options import ReadOptions
-from adapt.files.paths import existing, near
+from adapt.files.paths import resolve_path, similar_name_hint
 from adapt.recipe.catalog import shipped_root
 from adapt.recipe.identifiers import check_name_problem
 from adapt.recipe.problems import KeyPath, Problems
@@ -178,13 +178,15 @@ def _resolve_path(file: Path, problems: Problems, path: KeyPath, value: object) 
         return value
     try:
         for folder in (file.parent, *([shipped_root()] if value.startswith("corpora/") else [])):
-            if (found := existing(value, folder)) is not None:
+            if (found := resolve_path(value, folder)) is not None:
                 if not os.access(found, os.R_OK | (os.X_OK if found.is_dir() else 0)):
-                    raise UserError(f"{short(value)}: can't be read (permission denied)")
-                return str((found if found.is_dir() else regular(found)).resolve())
+                    raise UserError(f"{shorten_path(value)}: can't be read (permission denied)")
+                return str((found if found.is_dir() else regular_file(found)).resolve())
     except UserError as error:
         problems.add(path, str(error))
         return None
     tried = file.parent / value
-    problems.add(path, f"no such file or folder: {short(value)} (searched in {short(tried.parent)}).{near(tried)}")
+    problems.add(
+        path, f"no such file or folder: {shorten_path(value)} (searched in {shorten_path(tried.parent)}).{similar_name_hint(tried)}"
+    )
     return None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from adapt.errors import UserError, did_you_mean
 from adapt.files.options import ReadOptions
-from adapt.files.paths import existing
+from adapt.files.paths import resolve_path
 from adapt.recipe import yaml_lines
 from adapt.recipe.problems import KeyPath, Problems
 from adapt.recipe.spec import KEYS
@@ -90,7 +90,7 @@ def _absolute_paths(value: object, key: str = "") -> object:
         return value
     if isinstance(value, dict):
         return {name: _absolute_paths(part, name) for name, part in value.items()}
-    if isinstance(value, str) and value and (found := existing(value)):
+    if isinstance(value, str) and value and (found := resolve_path(value)):
         return str(found.resolve())
     return value
 

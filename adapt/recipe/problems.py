@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from adapt.errors import UserError, did_you_mean, gathered
+from adapt.errors import UserError, did_you_mean, limit_problems
 from adapt.recipe.values import validation_messages
 
 KeyPath = tuple[str | int, ...]  # keys and list indices from the top of the recipe: ("stages", 0, "tsdae", "epochs")
@@ -52,4 +52,4 @@ class Problems:
     def raise_if_any(self) -> None:
         """Raise UserError with all problems, each once."""
         if self.messages:
-            raise UserError(gathered(list(dict.fromkeys(self.messages)), MAX_PROBLEMS))
+            raise UserError(limit_problems(list(dict.fromkeys(self.messages)), MAX_PROBLEMS))

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from adapt import stages
-from adapt.errors import did_you_mean, nearest
+from adapt.errors import closest, did_you_mean
 from adapt.models import lookup
 from adapt.recipe.data_spec import DATA_KEYS
 from adapt.recipe.identifiers import id_problem
@@ -73,7 +73,7 @@ class StepParser:
         names = [name for name, place in data.items() if name in DATA_KINDS and place is not None]
         for name in data:
             if name not in DATA_KEYS:
-                similar = nearest(name, DATA_KEYS)
+                similar = closest(name, DATA_KEYS)
                 self.any_name = self.any_name or similar is None
                 names += [similar] if similar in DATA_KINDS else []
         return names
@@ -82,7 +82,7 @@ class StepParser:
         """Define the output of a step that is refused, so that the steps that use it are not reported, too."""
         word, settings = split_step(item)
         own_id = settings.get("id") if isinstance(settings, dict) else None
-        similar = nearest(word, stages.names())
+        similar = closest(word, stages.names())
         self.refused.ids |= {name for name in (own_id, word, similar) if isinstance(name, str)}
         if similar is None or not isinstance(settings, dict):  # its id, or its output, is not known
             self.any_name = self.refused.any_id = True
@@ -132,7 +132,7 @@ class StepParser:
         except ValidationError as error:
             self.problems.add_validation_error(path, error, stage_class, f"step '{step_id}': ")
             return None
-        similar = {nearest(key.replace("-", "_"), known) for key in unknown}
+        similar = {closest(key.replace("-", "_"), known) for key in unknown}
         misspelt = input_names if None in similar else input_names & similar
         step = self._wire(path, step_id, stage, given, misspelt)
         if len(self.problems.messages) == before:  # otherwise a setting or an input is not the intended one

@@ -14,8 +14,8 @@ from typing import Any
 
 import yaml
 
-from adapt.errors import UserError, gathered
-from adapt.files.paths import problem_of
+from adapt.errors import UserError, limit_problems
+from adapt.files.paths import describe_read_error
 
 Path_ = tuple[Any, ...]
 LARGEST = 256 * 1024  # bytes of a recipe; those that ship have two thousand
@@ -72,7 +72,7 @@ def _text(file: Path) -> str:
         with open(file, "rb") as opened:
             found = opened.read(LARGEST + 1)
     except OSError as error:
-        raise UserError(problem_of(file, error)) from None
+        raise UserError(describe_read_error(file, error)) from None
     if len(found) > LARGEST:
         raise UserError(f"{file}: is larger than {LARGEST // 1024} KB, which no recipe is")
     for mark, name in _MARKS.items():
@@ -108,7 +108,7 @@ class _Document:
             raise _NoYaml(f"{self.file}: is not YAML: {error}") from None
         value = self._value(node, ()) if node is not None else None
         if self.problems:
-            raise UserError(gathered(self.problems))
+            raise UserError(limit_problems(self.problems))
         return value, self.lines
 
     def _at(self, line: int, text: str) -> str:

@@ -58,6 +58,6 @@ def _json(file: Path, sealed: bool = False) -> Any:
         found = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise UserError(f"{file}: is damaged ({error}); run the recipe again to have it written anew") from None
-    if sealed and isinstance(found, dict) and digests.SEAL in found and digests.read_sealed(file) is None:
+    if sealed and isinstance(found, dict) and digests.DIGEST_KEY in found and digests.read_verified(file) is None:
         raise UserError(f"{file}: has changed since it was written; run the recipe again to have it written anew")
     return found

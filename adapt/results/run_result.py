@@ -86,7 +86,7 @@ class RunResult(Value):
 
     def save(self, folder: Path) -> None:
         """Write `results.json`, sealed with a digest of its content, into the run's folder."""
-        digests.write_sealed(folder / FILE, json.loads(self.model_dump_json()))
+        digests.write_verified(folder / FILE, json.loads(self.model_dump_json()))
         self.in_folder(folder)
 
     @classmethod
@@ -107,7 +107,7 @@ class RunResult(Value):
         if version != SCHEMA_VERSION:
             written = "an earlier version of adapt" if version is None else f"another version of adapt (schema {version})"
             raise UserError(f"{file}: was written by {written}; {again}")
-        sealed = digests.read_sealed(file)
+        sealed = digests.read_verified(file)
         if sealed is None:
             raise UserError(f"{file}: has changed since it was written; {again}")
         try:
@@ -119,7 +119,7 @@ class RunResult(Value):
     def json_schema(cls) -> dict[str, Any]:
         """The JSON Schema of `results.json`."""
         schema = cls.model_json_schema(mode="serialization")
-        schema["properties"][digests.SEAL] = {"type": "string", "description": "XXH3-128 of all other content"}
+        schema["properties"][digests.DIGEST_KEY] = {"type": "string", "description": "XXH3-128 of all other content"}
         return schema
 
     # ------------------------------------------------------------------------------------------------ looking things up

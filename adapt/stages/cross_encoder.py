@@ -87,7 +87,7 @@ class CrossEncoderStage(TrainingStage):
         curve = calibration.fit(found, gold, self.calibration)
         calibration.save(folder, curve, agreed)
         job.counts.update(pairs=len(train), held_out=len(held), calibration=curve.kind)
-        job.counts.update((digests.read_sealed(place / FITTED) or {})["counts"])
+        job.counts.update((digests.read_verified(place / FITTED) or {})["counts"])
         truncation.report(job, "cross-encoder, held-out pairs")
         job.counts.update({f"held_out_{name}": value for name, value in agreed.items() if name != "rows"})
         if self.seeds > 1:
@@ -146,7 +146,7 @@ class CrossEncoderStage(TrainingStage):
         reader.save(place / "model")
         checkpoint.clear(place)
         counts = {**part.counts, **asdict(fitted)}
-        digests.write_sealed(place / FITTED, {"counts": counts, "files": digests.manifest(place)})
+        digests.write_verified(place / FITTED, {"counts": counts, "files": digests.manifest(place)})
 
     def _both_orders(self, reader: Any, pairs: Sequence[ScoredPair]) -> tuple[tuple[list[Any], list[Any]], int]:
         """The token ids of all pairs in each order, and how many of the pairs are truncated."""
@@ -167,8 +167,8 @@ class CrossEncoderStage(TrainingStage):
 
 def _finished(place: Path) -> bool:
     """Whether a labeller was trained in `place`, and its files are as they were written."""
-    found = digests.read_sealed(place / FITTED)
-    return found is not None and not digests.damage(place, found["files"])
+    found = digests.read_verified(place / FITTED)
+    return found is not None and not digests.find_damage(place, found["files"])
 
 
 def _split(pairs: Sequence[ScoredPair], share: float, seed: int) -> tuple[list[ScoredPair], list[ScoredPair]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from adapt.storage.atomic import replacing
+from adapt.storage.atomic import atomic_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,7 +16,7 @@ def save(file: Path, **arrays: np.ndarray) -> None:
     """Write named arrays as .npz, with a checksum each, so that the file is whole or not there."""
     import numpy as np  # not at the start of every command: it takes a tenth of a second
 
-    with replacing(file, durable=False) as aside, open(aside, "wb") as opened:
+    with atomic_file(file, durable=False) as aside, open(aside, "wb") as opened:
         np.savez(opened, allow_pickle=False, **arrays)
 
 

@@ -10,13 +10,13 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from adapt.storage.faults import naming
+from adapt.storage.disk_errors import attach_path
 
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux: fcntl.h, renameat2(2)
 
 
 @contextlib.contextmanager
-def replacing(path: Path, durable: bool = True) -> Iterator[Path]:
+def atomic_file(path: Path, durable: bool = True) -> Iterator[Path]:
     """A path beside `path` to write a file to; on leaving the block the file replaces what is at `path`.
 
     A reader sees the old file or the new one. Where the block fails, the old file stays and nothing is left beside it.
@@ -24,27 +24,27 @@ def replacing(path: Path, durable: bool = True) -> Iterator[Path]:
     without. Raises OSError, always with a path.
     """
     aside = path.with_name(f".{os.getpid()}.{path.name}")  # the suffix stays: some writers go by it
-    with naming(path, aside):
+    with attach_path(path, aside):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield aside
             if durable:
-                sync(aside)
+                fsync(aside)
             os.replace(aside, path)
         except BaseException:
             with contextlib.suppress(OSError):
                 aside.unlink(missing_ok=True)
             raise
         if durable:
-            sync(path.parent)
+            fsync(path.parent)
 
 
-def require_place(path: Path) -> None:
+def require_writable(path: Path) -> None:
     """Raise OSError where no file or folder can be made at `path`, before the work that would fill it.
 
     Makes the folders above it.
     """
-    with naming(path):
+    with attach_path(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         trial = path.with_name(f".{os.getpid()}.{path.name}")
         try:
@@ -54,8 +54,8 @@ def require_place(path: Path) -> None:
 
 
 def write_text(path: Path, text: str, durable: bool = True) -> None:
-    """Write a UTF-8 file; see `replacing`."""
-    with replacing(path, durable) as aside:
+    """Write a UTF-8 file; see `atomic_file`."""
+    with atomic_file(path, durable) as aside:
         aside.write_text(text, encoding="utf-8")
 
 
@@ -64,11 +64,11 @@ def replace_folder(made: Path, target: Path) -> None:
 
     Where the system can exchange two names (Linux), there is no moment without a folder at `target`.
     """
-    with naming(target):
+    with attach_path(target):
         for place, _, names in os.walk(made):
             for name in names:
-                sync(Path(place) / name)
-            sync(Path(place))
+                fsync(Path(place) / name)
+            fsync(Path(place))
         if target.is_symlink() or target.is_dir():
             if not _exchanged(made, target):
                 old = target.with_name(f".{target.name}.old")
@@ -76,22 +76,22 @@ def replace_folder(made: Path, target: Path) -> None:
                 os.replace(target, old)
                 os.replace(made, target)
                 made = old
-            sync(target.parent)
+            fsync(target.parent)
             remove(made)
         else:
             os.replace(made, target)
-            sync(target.parent)
+            fsync(target.parent)
 
 
 @contextlib.contextmanager
-def making(target: Path) -> Iterator[Path]:
+def atomic_folder(target: Path) -> Iterator[Path]:
     """An empty folder to fill; on leaving the block it is at `target`, in place of what is there.
 
     Where the block fails nothing is left of it, and what is at `target` stays. Raises OSError, always with a path.
     """
     target = target.absolute()
     aside = target.with_name(f".{target.name}.making")
-    with naming(target):
+    with attach_path(target):
         remove(aside)
         aside.mkdir(parents=True)
         try:
@@ -111,7 +111,7 @@ def remove(path: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def sync(path: Path) -> None:
+def fsync(path: Path) -> None:
     """Flush a file, or a folder's names, to the disk."""
     opened = os.open(path, os.O_RDONLY)
     try:

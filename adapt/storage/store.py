@@ -16,10 +16,10 @@ from adapt.errors import UserError
 from adapt.runtime.process_group import SINGLE_PROCESS, ProcessGroup
 from adapt.storage import atomic, digests
 from adapt.storage.digests import RECEIPT
-from adapt.storage.faults import naming, said
+from adapt.storage.disk_errors import attach_path, describe
 
 
-def key_of(entry: Mapping[str, Any]) -> str:
+def cache_key(entry: Mapping[str, Any]) -> str:
     """The key of what goes into a piece of work: a hash of its canonical JSON, 16 hex digits."""
     return hashlib.sha256(json.dumps(entry, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:16]
 
@@ -38,30 +38,30 @@ class Store:
 
     def folder(self, name: str, entry: Mapping[str, Any]) -> Path:
         """Where the artifact of this name and entry stands, or would stand."""
-        return self.root / f"{name}-{key_of(entry)}"
+        return self.root / f"{name}-{cache_key(entry)}"
 
     def receipt(self, name: str, entry: Mapping[str, Any]) -> dict[str, Any] | None:
         """The artifact's receipt; None where the work is still to do, or its files are no longer what the receipt says."""
         folder = self.folder(name, entry)
-        found = digests.read_sealed(folder / RECEIPT)
-        return None if found is None or digests.damage(folder, found["files"], self.full) else found
+        found = digests.read_verified(folder / RECEIPT)
+        return None if found is None or digests.find_damage(folder, found["files"], self.full) else found
 
     def damage(self, name: str, entry: Mapping[str, Any]) -> str:
         """What is wrong with an artifact that is there, in words; empty where nothing is, or where there is none."""
         folder = self.folder(name, entry)
         if not folder.exists():
             return ""
-        found = digests.read_sealed(folder / RECEIPT)
+        found = digests.read_verified(folder / RECEIPT)
         if found is None:
             return f"{RECEIPT} is missing, cut or changed"
-        return "; ".join(digests.damage(folder, found["files"], self.full))
+        return "; ".join(digests.find_damage(folder, found["files"], self.full))
 
     def earlier(self, name: str) -> Mapping[str, Any] | None:
         """What went into the newest artifact of this name, whatever its key."""
         parent = self.root / name
         files = [f for f in parent.parent.glob(f"{parent.name}-*/{RECEIPT}") if len(f.parent.name) == len(parent.name) + 17]
         for file in sorted(files, key=lambda file: file.stat().st_mtime_ns, reverse=True):
-            if found := digests.read_sealed(file):
+            if found := digests.read_verified(file):
                 return found["entry"]
         return None
 
@@ -83,7 +83,7 @@ class Store:
             return done
         if not self.process_group.is_main_process:
             return self._follow(name, entry, work, fresh)
-        with naming(folder):
+        with attach_path(folder):
             if folder.exists() and not folder.is_dir():
                 raise NotADirectoryError(errno.ENOTDIR, "a file is where a folder should be; move it away", str(folder))
             atomic.remove(out)
@@ -92,9 +92,9 @@ class Store:
             out.mkdir(parents=True)
             scratch.mkdir(exist_ok=True)
             try:
-                receipt = {"name": name, "key": key_of(entry), "entry": entry, **work(out, scratch)}
+                receipt = {"name": name, "key": cache_key(entry), "entry": entry, **work(out, scratch)}
                 receipt["files"] = digests.manifest(out)
-                digests.write_sealed(out / RECEIPT, receipt)
+                digests.write_verified(out / RECEIPT, receipt)
                 atomic.replace_folder(out, folder)
             except BaseException:
                 atomic.remove(out)
@@ -138,7 +138,7 @@ class Store:
         except Timeout:
             raise UserError(f"{self.root}: another run is at work in this folder; wait for it, or give another --out") from None
         except OSError as error:
-            raise UserError(f"{said(error)}, or give another --out") from None
+            raise UserError(f"{describe(error)}, or give another --out") from None
         try:
             yield
         finally:

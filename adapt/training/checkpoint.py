@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from adapt.storage.atomic import remove, replacing
+from adapt.storage.atomic import atomic_file, remove
 
 NAME, BEFORE = "checkpoint.pt", "checkpoint.before.pt"
 
@@ -57,7 +57,7 @@ def save(file: Path, state: dict[str, Any]) -> None:
     """
     if file.is_file():
         os.replace(file, file.with_name(BEFORE))
-    with replacing(file) as aside:
+    with atomic_file(file) as aside:
         torch.save(state, aside)
 
 

@@ -64,7 +64,7 @@ def main() -> int:
         place = ground.fresh(like)
         ended = command(ground.run, place, hook, prepare)
         published = place / "run" / "model"
-        damaged = published.is_dir() and bool(digests.model_damage(published))
+        damaged = published.is_dir() and bool(digests.find_model_damage(published))
         again = command(ground.run, place)
         same = again.code == 0 and weights(place / "run") == ground.wanted
         note(name, ended.code, ended.said, damaged, same, again.said)

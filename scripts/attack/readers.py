@@ -118,7 +118,7 @@ def read(file: Path, kind: str) -> int:
     """Read a file as its users do, and look at what comes of it; how many records there are."""
     if kind == "qrels":
         texts = [Text(word, word) for word in WORDS]
-        found = beir.judgements(str(file), texts, texts)
+        found = beir.read_qrels(str(file), texts, texts)
         assert all(0 < grade < float("inf") for grades in found.values() for grade in grades.values()), "a grade that is no grade"
         return len(found)
     files.count_rows(file)

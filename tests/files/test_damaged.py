@@ -96,7 +96,7 @@ def test_an_io_error_in_the_middle_is_named(tmp_path, monkeypatch):
         def __exit__(self, *_):
             return None
 
-    monkeypatch.setattr("adapt.files.opening._opened", lambda path, packed: Broken())
+    monkeypatch.setattr("adapt.files.line_reader._opened", lambda path, packed: Broken())
     (tmp_path / "a.jsonl").write_text("{}")
     assert refused(tmp_path / "a.jsonl") == [f"{tmp_path / 'a.jsonl'}: can't be read (input/output error)"]
 
@@ -111,7 +111,7 @@ def test_sizes_are_bounded_and_the_bounds_can_be_raised(tmp_path):
 
 
 def test_a_gz_bomb_is_refused_when_it_has_grown_too_far(tmp_path, monkeypatch):
-    monkeypatch.setattr("adapt.files.opening.FREE", 100_000)
+    monkeypatch.setattr("adapt.files.line_reader.EXPANSION_ALLOWANCE", 100_000)
     with gzip.open(tmp_path / "bomb.txt.gz", "wb") as file:
         for _ in range(400):
             file.write(b"a" * 999 + b"\n")

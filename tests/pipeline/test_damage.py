@@ -204,10 +204,10 @@ def test_the_folder_of_a_run_is_its_own_whatever_is_lost_of_it(ground, tmp_path)
 
 
 def test_a_run_that_cannot_fit_is_refused_before_any_work(ground, tmp_path, monkeypatch):
-    from adapt.storage import faults
+    from adapt.storage import disk_errors
 
     free = {"bytes": 10**6}
-    monkeypatch.setattr(faults, "free_bytes", lambda path: free["bytes"])
+    monkeypatch.setattr(disk_errors, "free_bytes", lambda path: free["bytes"])
     loaded = loading.load(str(ground[0]), [STAGES])
     with pytest.raises(UserError, match=r"the run needs about 5 MB .* and 1 MB are free"):
         run(loaded, tmp_path / "run")

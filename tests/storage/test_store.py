@@ -8,7 +8,7 @@ import pytest
 
 from adapt.errors import UserError
 from adapt.storage import atomic
-from adapt.storage.store import Store, key_of, write_json
+from adapt.storage.store import Store, cache_key, write_json
 
 from ..operations import before
 
@@ -50,7 +50,7 @@ def test_failed_work_leaves_no_artifact_but_keeps_its_scratch(tmp_path):
 
 
 def test_keys_do_not_depend_on_the_order_of_entries():
-    assert key_of({"a": 1, "b": [2]}) == key_of({"b": [2], "a": 1}) != key_of({"a": 1, "b": [3]})
+    assert cache_key({"a": 1, "b": [2]}) == cache_key({"b": [2], "a": 1}) != cache_key({"a": 1, "b": [3]})
 
 
 def _hold(folder, held, done):

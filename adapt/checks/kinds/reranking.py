@@ -12,7 +12,7 @@ from adapt.checks.health import HealthData
 from adapt.checks.ranking import average_precision, ndcg, reciprocal_rank
 from adapt.checks.topics import topics_of
 from adapt.errors import UserError
-from adapt.files import BadRow, BadRows, rows
+from adapt.files import BadRow, BadRowCollector, rows
 
 METRICS = {"map": average_precision, "mrr@10": reciprocal_rank, "ndcg@10": ndcg}
 
@@ -36,7 +36,7 @@ class Reranking(Check[list[RerankingQuery]]):
     main_metric = "map"
 
     def read(self, source: Source, split: str = "test") -> list[RerankingQuery]:
-        found, bad = [], BadRows(file_of(source))
+        found, bad = [], BadRowCollector(file_of(source))
         for where, row in rows(file_of(source)):
             query, sides = row.get("query"), [_texts(row.get(name)) for name in ("positive", "negative")]
             if not isinstance(query, str) or not query.strip() or not all(sides):

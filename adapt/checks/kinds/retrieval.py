@@ -13,7 +13,7 @@ from adapt.checks import Check, Measurement, Model, Source
 from adapt.checks.groups import sharing
 from adapt.checks.health import HealthData
 from adapt.checks.ranking import average_precision, ndcg, precision, ranks, recall, reciprocal_rank
-from adapt.errors import UserError, gathered
+from adapt.errors import UserError, limit_problems
 from adapt.files import beir, note, read
 from adapt.records import Text
 from adapt.text.clean import normalised
@@ -166,13 +166,13 @@ def _part(folder: Path, names: tuple[str, ...], split: str) -> Path:
 
 def _judged(spec: Mapping[str, str]) -> RetrievalData:
     corpus, queries = read(spec["corpus"], "texts"), read(spec["queries"], "texts")
-    problems = beir.repeated_ids({spec["corpus"]: corpus, spec["queries"]: queries})
+    problems = beir.duplicate_id_problems({spec["corpus"]: corpus, spec["queries"]: queries})
     try:
-        relevant = beir.judgements(spec["qrels"], queries, corpus)
+        relevant = beir.read_qrels(spec["qrels"], queries, corpus)
     except UserError as error:
         problems += error.problems
     if problems:
-        raise UserError(gathered(problems))
+        raise UserError(limit_problems(problems))
     return RetrievalData([query for query in queries if query.id in relevant], corpus, relevant)
 
 

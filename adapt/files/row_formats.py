@@ -15,18 +15,18 @@ from adapt.errors import did_you_mean
 from adapt.files.conversions import (  # fmt: skip
     CLICKED,
     CLICKS,
-    click,
     clicked_pairs,
     cluster_pairs,
-    entailed,
-    entailed_or_not,
-    listed,
-    member,
+    nli_pair,
+    nli_scored_pair,
     nli_triplets,
-    rated,
+    pair_of_scored,
+    parse_click,
+    parse_cluster,
+    parse_cluster_member,
 )
-from adapt.files.plain import as_labelled, as_pairs, as_parallel, as_scored, as_text, as_triplets, one_list
-from adapt.files.values import ANCHOR, HYPOTHESIS, LABEL, MATCH, NEGATIVE, POSITIVE, PREMISE, SCORE, Row
+from adapt.files.parsers import flatten, parse_labelled, parse_pairs, parse_parallel, parse_scored_pair, parse_text, parse_triplets
+from adapt.files.values import ANCHOR, HYPOTHESIS, LABEL, MATCH_THRESHOLD, NEGATIVE, POSITIVE, PREMISE, SCORE, Row
 
 
 def _as_they_are(records: list[Any], left_out: Counter[str]) -> list[Any]:
@@ -34,7 +34,7 @@ def _as_they_are(records: list[Any], left_out: Counter[str]) -> list[Any]:
 
 
 @dataclass(frozen=True)
-class Form:
+class RowFormat:
     """`columns`: what a row must have, each under one of several names. `read`: a row and its number → a record, or None."""
 
     columns: tuple[tuple[str, ...], ...]
@@ -63,41 +63,41 @@ class Form:
         return ""
 
 
-def of(row: Row, kinds: Sequence[str]) -> Form:
+def best_format(row: Row, kinds: Sequence[str]) -> RowFormat:
     """The form that a file with such a row has when one of these kinds is wanted; the first of those that fit best."""
     kind = kinds[0]
     if "scored" in kinds and "sentence1" in row:
         kind = "scored"
     if "triplets" in kinds and any(str(name).startswith("negative") or name == "neg" for name in row):
         kind = "triplets"
-    return max(FORMS[kind], key=lambda form: form.fit(row))
+    return max(ROW_FORMATS[kind], key=lambda form: form.fit(row))
 
 
 NLI = (("premise",), ("hypothesis",), LABEL)
-UNLIKE = f"scored below {MATCH}"
-FORMS: dict[str, tuple[Form, ...]] = {
-    "texts": (Form((("text", "title"),), as_text),),
+BELOW_THRESHOLD = f"scored below {MATCH_THRESHOLD}"
+ROW_FORMATS: dict[str, tuple[RowFormat, ...]] = {
+    "texts": (RowFormat((("text", "title"),), parse_text),),
     "pairs": (
-        Form((("anchor",), ("positive",)), as_pairs, one_list, none=UNLIKE, further=SCORE),
-        Form(NLI, entailed, none="not labelled as entailment"),
-        Form((("sentence1",), ("sentence2",), ("score", "label")), rated, none=UNLIKE),
-        Form((("text",), ("cluster",)), member, cluster_pairs),
-        Form((("query",), CLICKED, CLICKS), click, clicked_pairs),
-        Form((("cluster",),), listed, cluster_pairs),
-        Form((ANCHOR, POSITIVE), as_pairs, one_list, none=UNLIKE, further=SCORE),
+        RowFormat((("anchor",), ("positive",)), parse_pairs, flatten, none=BELOW_THRESHOLD, further=SCORE),
+        RowFormat(NLI, nli_pair, none="not labelled as entailment"),
+        RowFormat((("sentence1",), ("sentence2",), ("score", "label")), pair_of_scored, none=BELOW_THRESHOLD),
+        RowFormat((("text",), ("cluster",)), parse_cluster_member, cluster_pairs),
+        RowFormat((("query",), CLICKED, CLICKS), parse_click, clicked_pairs),
+        RowFormat((("cluster",),), parse_cluster, cluster_pairs),
+        RowFormat((ANCHOR, POSITIVE), parse_pairs, flatten, none=BELOW_THRESHOLD, further=SCORE),
     ),
     "scored": (
-        Form((("sentence1",), ("sentence2",), ("score", "label")), as_scored),
-        Form(NLI, entailed_or_not, none="without a label"),
+        RowFormat((("sentence1",), ("sentence2",), ("score", "label")), parse_scored_pair),
+        RowFormat(NLI, nli_scored_pair, none="without a label"),
     ),
     "triplets": (
-        Form((ANCHOR, POSITIVE), as_triplets, one_list),
-        Form((PREMISE, HYPOTHESIS, LABEL), as_labelled, nli_triplets, none="without a label"),
+        RowFormat((ANCHOR, POSITIVE), parse_triplets, flatten),
+        RowFormat((PREMISE, HYPOTHESIS, LABEL), parse_labelled, nli_triplets, none="without a label"),
     ),
-    "labelled": (Form((PREMISE, HYPOTHESIS, LABEL), as_labelled, none="without a label"),),
-    "parallel": (Form((), as_parallel, further=("source", "target")),),
+    "labelled": (RowFormat((PREMISE, HYPOTHESIS, LABEL), parse_labelled, none="without a label"),),
+    "parallel": (RowFormat((), parse_parallel, further=("source", "target")),),
 }  # fmt: skip
-COLUMNS = {
+EXPECTED_COLUMNS = {
     "texts": "a column 'text'",
     "pairs": "columns 'anchor, positive' (or query, question, title; passage, answer, document, body), "
     "'premise, hypothesis, label', 'sentence1, sentence2, score', 'text, cluster' or 'query, clicked, clicks'",
@@ -107,7 +107,7 @@ COLUMNS = {
     "parallel": "columns 'source, target', or two columns of text",
 }
 # Columns that any row may have beside those of its form: what records carry along, and what BEIR's files have.
-BESIDE = {
+OPTIONAL_COLUMNS = {
     "",
     "id",
     "_id",
@@ -123,15 +123,15 @@ BESIDE = {
     "calibrated",
     "labeller",
 }
-KNOWN = BESIDE | {name for some in FORMS.values() for form in some for name in form.uses} | set(NEGATIVE)
+KNOWN_COLUMNS = OPTIONAL_COLUMNS | {name for some in ROW_FORMATS.values() for form in some for name in form.uses} | set(NEGATIVE)
 
 
-def is_negative(name: Any, form: Form) -> bool:
+def is_negative(name: Any, form: RowFormat) -> bool:
     """Whether a column holds hard negatives, and the form takes them."""
-    return form.read is as_triplets and (str(name).startswith("negative") or name == "neg")
+    return form.read is parse_triplets and (str(name).startswith("negative") or name == "neg")
 
 
-def used(kinds: Sequence[str]) -> set[str]:
+def columns_used(kinds: Sequence[str]) -> set[str]:
     """Every column that some form of these kinds looks at."""
-    found = {name for kind in kinds for form in FORMS[kind] for name in form.uses}
+    found = {name for kind in kinds for form in ROW_FORMATS[kind] for name in form.uses}
     return found | set(NEGATIVE) if "triplets" in kinds else found

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from adapt.errors import UserError, short
-from adapt.files.options import MB, current
-from adapt.files.paths import existing, near, problem_of
+from adapt.errors import UserError, shorten_path
+from adapt.files.options import MB, current_log
+from adapt.files.paths import describe_read_error, resolve_path, similar_name_hint
 
-FREE = 64 * MB  # bytes that any .gz may unpack to
+EXPANSION_ALLOWANCE = 64 * MB  # bytes that any .gz may unpack to
 UTF_16 = b"\xff\xfe"
 # What a file is that begins so; a text file never does.
 MAGIC = {
@@ -36,34 +36,34 @@ _KINDS = {
 _MAC = re.compile(r"(?<=\r)(?!\n)(?!\Z)")  # a line that ends as on a Mac of the last century
 
 
-class Unreadable(str):
+class UndecodableLine(str):
     """Why a line can't be read, in place of its text; `raw` is the line with the wrong bytes escaped."""
 
     raw = ""
 
 
-def regular(source: str | Path) -> Path:
+def regular_file(source: str | Path) -> Path:
     """The path of a regular file; raises UserError that names it and says what is there instead."""
-    path = existing(source)
+    path = resolve_path(source)
     if path is None:
-        raise UserError(f"{short(source)}: no such file.{near(Path(source))}")
+        raise UserError(f"{shorten_path(source)}: no such file.{similar_name_hint(Path(source))}")
     mode = path.stat().st_mode
     if not stat.S_ISREG(mode):
-        raise UserError(f"{short(source)}: is {_KINDS.get(stat.S_IFMT(mode), 'no file')}, expected a regular file")
+        raise UserError(f"{shorten_path(source)}: is {_KINDS.get(stat.S_IFMT(mode), 'no file')}, expected a regular file")
     return path
 
 
-def lines(path: Path) -> Iterator[tuple[int, str]]:
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     """(line number, line with its end) of a regular file, unpacked where its name ends in .gz.
 
-    A line that is no UTF-8 or holds a NUL is given as `Unreadable`. No more than one line is held in memory. Raises UserError for
-    a file that can't be opened, is damaged or of another format, a line beyond `max_line_mb` and a .gz beyond `max_expansion`.
+    A line that is not UTF-8 or holds a NUL byte is an `UndecodableLine`. At most one line is held in memory. Raises UserError for a
+    file that can't be opened, is damaged or of another format, a line beyond `max_line_mb`, or a .gz beyond `max_expansion`.
     """
-    options, shown, number, size = current().options, short(path), 0, 0
+    options, shown, number, size = current_log().options, shorten_path(path), 0, 0
     most, packed = int(options.max_line_mb * MB), path.name.endswith(".gz")
     try:
         with _opened(path, packed) as file:
-            bound = max(FREE, options.max_expansion * os.stat(path).st_size)
+            bound = max(EXPANSION_ALLOWANCE, options.max_expansion * os.stat(path).st_size)
             while raw := file.readline(most + 1):
                 if not number:
                     _refuse_other_formats(shown, raw)
@@ -79,14 +79,14 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
                         "raise max_expansion if it is right"
                     )
                 text = _decoded(raw)
-                for part in _MAC.split(text) if "\r" in text and not isinstance(text, Unreadable) else (text,):
+                for part in _MAC.split(text) if "\r" in text and not isinstance(text, UndecodableLine) else (text,):
                     number += 1
                     yield number, part
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         after = f" after line {number:,}" if number else ""
         raise UserError(f"{shown}: is damaged or cut short{after} ({error}); copy or download it again") from None
     except OSError as error:
-        raise UserError(problem_of(path, error)) from None
+        raise UserError(describe_read_error(path, error)) from None
 
 
 def _opened(path: Path, packed: bool) -> IO[bytes]:
@@ -104,12 +104,14 @@ def _refuse_other_formats(shown: str, first: bytes) -> None:
 def _decoded(raw: bytes) -> str:
     """The line as text, or why it is none."""
     if b"\0" in raw:
-        wrong = Unreadable(f"holds a NUL byte at position {raw.index(0) + 1}: it is UTF-16, or no text; save the file as UTF-8")
+        wrong = UndecodableLine(
+            f"holds a NUL byte at position {raw.index(0) + 1}: it is UTF-16, or no text; save the file as UTF-8"
+        )
     else:
         try:
             return raw.decode("utf-8")
         except UnicodeDecodeError as error:
             byte = f"byte 0x{raw[error.start]:02X} at position {error.start + 1}"
-            wrong = Unreadable(f"{byte} is not UTF-8 (Latin-1 or Windows-1252?); save the file as UTF-8")
+            wrong = UndecodableLine(f"{byte} is not UTF-8 (Latin-1 or Windows-1252?); save the file as UTF-8")
     wrong.raw = raw[:1_000].decode("utf-8", "backslashreplace")
     return wrong

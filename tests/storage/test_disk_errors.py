@@ -9,8 +9,8 @@ from safetensors.torch import save_file
 from adapt.errors import UserError
 from adapt.files import read, write
 from adapt.records import Text
-from adapt.storage import arrays, faults
-from adapt.storage.faults import naming
+from adapt.storage import arrays, disk_errors
+from adapt.storage.disk_errors import attach_path
 from adapt.training import checkpoint
 
 from ..operations import before, before_each
@@ -22,7 +22,7 @@ FULL = "/dev/full"  # every write to it fails with ENOSPC
 @pytest.mark.parametrize("how", ["python", "numpy", "torch", "safetensors"])
 def test_whoever_writes_to_a_full_disk_raises_an_error_that_names_the_path(tmp_path, how):
     big = np.zeros(1 << 16)
-    with pytest.raises(OSError) as caught, naming(tmp_path / "mine"):
+    with pytest.raises(OSError) as caught, attach_path(tmp_path / "mine"):
         if how == "python":
             with open(FULL, "w") as file:
                 file.write("x" * 100_000)
@@ -33,28 +33,28 @@ def test_whoever_writes_to_a_full_disk_raises_an_error_that_names_the_path(tmp_p
             torch.save({"a": torch.from_numpy(big)}, FULL)
         else:
             save_file({"a": torch.from_numpy(big)}, tmp_path / "missing" / "a.safetensors")
-    sentence = faults.said(caught.value)
+    sentence = disk_errors.describe(caught.value)
     assert "mine" in sentence or FULL in sentence or "missing" in sentence
     assert caught.value.errno in ((errno.ENOSPC, errno.EIO) if how != "safetensors" else (errno.ENOENT,))
 
 
 def test_sentences_say_what_to_try(tmp_path):
     def said(number):
-        return faults.said(OSError(number, os.strerror(number), str(tmp_path / "a")))
+        return disk_errors.describe(OSError(number, os.strerror(number), str(tmp_path / "a")))
 
     assert "are free there" in said(errno.ENOSPC) and "permissions" in said(errno.EROFS) and str(tmp_path / "a") in said(errno.EIO)
 
 
 def test_errors_of_another_kind_pass():
     for error in (UserError("no"), ValueError("os"), BrokenPipeError(), ImportError("os error 2")):
-        with pytest.raises(type(error)), naming("x"):
+        with pytest.raises(type(error)), attach_path("x"):
             raise error
 
 
 def test_room_is_asked_for_before_work(tmp_path):
-    faults.require(tmp_path / "not" / "there", 1, "it")
+    disk_errors.require_space(tmp_path / "not" / "there", 1, "it")
     with pytest.raises(UserError, match=r"it needs about 1,000,000,000\.0 GB, and .* are free there"):
-        faults.require(tmp_path, 10**18, "it")
+        disk_errors.require_space(tmp_path, 10**18, "it")
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
