@@ -22,8 +22,9 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from adapt import recipe, stages
+from adapt import stages
 from adapt.recipe import loading
+from adapt.recipe.spec import TOP
 from tests import tiny_domain
 
 ROOT = Path(__file__).parent.parent
@@ -243,7 +244,7 @@ CHAIN = ("cross-encoder", "silver", "mine", "finetune", "init")  # the outputs o
 def test_a_recipe_snippet_loads(block, workplace):
     """A whole recipe, or sections of one that are merged into a minimal recipe."""
     given = yaml.safe_load(block.text)
-    assert set(given) <= set(recipe.TOP), f"{block}: not sections of a recipe"
+    assert set(given) <= set(TOP), f"{block}: not sections of a recipe"
     minimal = {
         "model": "all-MiniLM-L6-v2",
         "data": {"texts": "texts.jsonl", "pairs": "pairs.jsonl", "gold": "gold.csv"},
@@ -348,7 +349,7 @@ def test_every_test_that_a_page_names_exists():
     assert len(named) > 20 and not named - there
 
 
-@pytest.mark.parametrize("name", stages.names())
+@pytest.mark.parametrize("name", stages.built_in())
 def test_a_stage_example_names_options_that_exist(name):
     stage = stages.find(name)
     known = {
