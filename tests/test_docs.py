@@ -24,7 +24,6 @@ from click.testing import CliRunner
 
 from adapt import stages
 from adapt.recipe import loading
-from adapt.recipe.spec import TOP
 from tests import tiny_domain
 
 ROOT = Path(__file__).parent.parent
@@ -244,7 +243,6 @@ CHAIN = ("cross-encoder", "silver", "mine", "finetune", "init")  # the outputs o
 def test_a_recipe_snippet_loads(block, workplace):
     """A whole recipe, or sections of one that are merged into a minimal recipe."""
     given = yaml.safe_load(block.text)
-    assert set(given) <= set(TOP), f"{block}: not sections of a recipe"
     minimal = {
         "model": "all-MiniLM-L6-v2",
         "data": {"texts": "texts.jsonl", "pairs": "pairs.jsonl", "gold": "gold.csv"},
