@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from adapt import files
+from adapt.components import components
 from adapt.errors import UserError
 from adapt.escaping import escape_terminal
 from adapt.files import beir
@@ -23,7 +24,6 @@ from adapt.pipeline.input_report import texts_of
 from adapt.prepare.synthetic import hold_out
 from adapt.recipe.identifiers import name_problem
 from adapt.records import Pair, ScoredPair
-from adapt.retrieval.exclusions import Related
 from adapt.storage.atomic import atomic_file, atomic_folder, write_text
 from adapt.text.clean import normalised
 from adapt.text.language import language_of
@@ -150,12 +150,9 @@ def _aside(families: Sequence[Hashable], rng: np.random.Generator) -> tuple[list
     )
 
 
-def _families(sides: Sequence[tuple[str, str]], groups: Sequence[str]) -> list[str]:
-    related = Related(sides)
-    for (left, _), group in zip(sides, groups, strict=True):
-        if group:
-            related.tie(left, f"group {group}")
-    return [related.family(left) for left, _ in sides]
+def _families(sides: Sequence[tuple[str, str]], groups: Sequence[str]) -> list[int]:
+    keys = [(normalised(left), normalised(right)) for left, right in sides]
+    return components([(*own, *([("group", normalised(group))] if group else ())) for own, group in zip(keys, groups, strict=True)])
 
 
 def _said(what: str, train: int, dev: int, test: int) -> str:

@@ -1,4 +1,4 @@
-"""What several finders found for the pairs of a data set, with the cosines to judge it by."""
+"""The search results of several retrievers for the pairs of a data set, with the embeddings to compare them by."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from adapt.records import Pair
-from adapt.retrieval.exclusions import Known
+from adapt.retrieval.exclusions import Exclusions
 
 
 @dataclass(frozen=True)
 class Hits:
-    """Hits by place in a pool of texts; pairs go by their number, and pairs with one anchor share a query.
+    """Search results as indices into a pool of texts. Pairs are identified by their number; pairs of one anchor share a query.
 
-    `queries` [q, d] and `vectors` [pool, d] are unit vectors, `rows[pair]` the pair's query. `ranked` holds each finder's
-    places [q, depth], best first, -1 where it has no more; ranks up to `skip` are out of bounds.
+    `queries` [q, d] and `vectors` [pool, d] are unit vectors, `rows[pair]` is the pair's query. `ranked` holds for each retriever
+    the indices of its hits [q, depth], best first, padded with -1; the first `skip` ranks are not used.
     """
 
     pairs: Sequence[Pair]
     pool: Sequence[str]
-    known: Known
+    exclusions: Exclusions
     rows: Sequence[int]
     queries: np.ndarray
     vectors: np.ndarray
@@ -29,29 +29,30 @@ class Hits:
     skip: int = 0
 
     def positive(self, pair: int) -> int:
-        """The place of the pair's positive."""
-        return self.known.place_of(self.pairs[pair].positive)
+        """The index of the pair's positive."""
+        return self.exclusions.index_of(self.pairs[pair].positive)
 
-    def cosines(self, pair: int, places: np.ndarray | Sequence[int]) -> np.ndarray:
-        """Between the pair's query and texts of the pool."""
-        return self.vectors[places] @ self.queries[self.rows[pair]]
+    def cosines(self, pair: int, indices: np.ndarray | Sequence[int]) -> np.ndarray:
+        """Of the pair's query with texts of the pool, [n]."""
+        found: np.ndarray = self.vectors[indices] @ self.queries[self.rows[pair]]
+        return found
 
-    def of(self, pair: int, finder: str) -> tuple[np.ndarray, np.ndarray]:
-        """The finder's (places, ranks from 1) that may be the pair's negatives."""
-        places = self.ranked[finder][self.rows[pair], self.skip :]
-        ranks = np.arange(self.skip + 1, self.skip + 1 + len(places))
-        usable = places >= 0
-        usable[usable] = ~self.known.exclusion_mask(self.pairs[pair], places[usable])
-        return places[usable], ranks[usable]
+    def candidates(self, pair: int, retriever: str) -> tuple[np.ndarray, np.ndarray]:
+        """(indices, ranks from 1) of one retriever's hits that may be the pair's negatives, [n] each."""
+        indices = self.ranked[retriever][self.rows[pair], self.skip :]
+        ranks = np.arange(self.skip + 1, self.skip + 1 + len(indices))
+        usable = indices >= 0
+        usable[usable] = ~self.exclusions.exclusion_mask(self.pairs[pair], indices[usable])
+        return indices[usable], ranks[usable]
 
     def eligible(self, pair: int) -> np.ndarray:
-        """Every place that may be the pair's negative."""
-        return np.flatnonzero(~self.known.exclusion_mask(self.pairs[pair], np.arange(len(self.pool))))
+        """The indices of all texts that may be the pair's negatives."""
+        return np.flatnonzero(~self.exclusions.exclusion_mask(self.pairs[pair], np.arange(len(self.pool))))
 
-    def origin(self, pair: int, place: int) -> str:
-        """Who found a text and where: `bm25@3+dense@7`, or `random`."""
+    def origin(self, pair: int, index: int) -> str:
+        """The retrievers that found a text, each with its rank: `bm25@3+dense@7`; `random` where none did."""
         found = []
-        for finder, places in self.ranked.items():
-            at = np.flatnonzero(places[self.rows[pair], self.skip :] == place)
-            found += [f"{finder}@{self.skip + rank + 1}" for rank in at]
+        for retriever, indices in self.ranked.items():
+            at = np.flatnonzero(indices[self.rows[pair], self.skip :] == index)
+            found += [f"{retriever}@{self.skip + rank + 1}" for rank in at]
         return "+".join(found) or "random"

@@ -17,7 +17,7 @@ from adapt.run_details import MiningReport
 SUSPECTED, HARDEST, SAMPLED = 1_000, 50, 10_000  # rows of the two tables; random passages that are compared
 
 
-class Suspects:
+class SuspectedPositives:
     """Hits passed over because they scored too near to their positive, or above it: perhaps positives that nobody labelled."""
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ def write(
     hits: Hits,
     chosen: Sequence[Sequence[int]],
     origins: Sequence[Sequence[str]],
-    suspects: Suspects,
+    suspects: SuspectedPositives,
     judged: Mapping[tuple[int, int], float],
     seed: int,
 ) -> MiningReport:

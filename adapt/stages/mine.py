@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from adapt.retrieval.hits import Hits
-    from adapt.retrieval.mining_report import Suspects
+    from adapt.retrieval.mining_report import SuspectedPositives
 
 Finder = Literal["bm25", "dense"]
 
@@ -103,7 +103,7 @@ class Mine(Stage):
         wrong = self.problems({"cross_encoder": "cross-encoder"} if cross_encoder else {})
         if wrong:
             raise UserError(wrong)
-        hits, suspects = self._search(pairs, corpus, miner or model, job), mining_report.Suspects()
+        hits, suspects = self._search(pairs, corpus, miner or model, job), mining_report.SuspectedPositives()
         lists = [self._fair(hits, pair, suspects, job.seed) for pair in range(len(pairs))]
         chosen, judged = self._chosen(hits, lists, cross_encoder, suspects, job)
         origins = [[hits.origin(pair, place) for place in own] for pair, own in enumerate(chosen)]
@@ -122,7 +122,7 @@ class Mine(Stage):
             raise UserError(f"mine: all {len(hits.pool)} passages belong with every query; give a corpus with other passages")
         report = mining_report.write(job.out, hits, chosen, origins, suspects, judged, job.seed)
         job.counts.update(
-            pairs=len(pairs), pool=len(hits.pool), near_copies=hits.known.near_copies, suspected_positives=len(suspects),
+            pairs=len(pairs), pool=len(hits.pool), near_copies=hits.exclusions.near_copies, suspected_positives=len(suspects),
             short=short, random=random, left_out=len(pairs) - len(triplets), overlap=report.overlap_with_positives["negatives"],
         )  # fmt: skip
         job.note(
@@ -137,13 +137,13 @@ class Mine(Stage):
 
         from adapt.inference.encoding import embed
         from adapt.retrieval import bm25, dense
-        from adapt.retrieval.exclusions import Known
+        from adapt.retrieval.exclusions import Exclusions
         from adapt.retrieval.hits import Hits
         from adapt.text.clean import normalised
 
         pool = list({normalised(text): text for text in [*(t.text for t in corpus), *(p.positive for p in pairs)]}.values())
         anchors = {text: row for row, text in enumerate(dict.fromkeys(pair.anchor for pair in pairs))}
-        known = Known(pairs, corpus, pool, self.within_group)
+        exclusions = Exclusions(pairs, corpus, pool, self.within_group)
         vectors = embed(miner.path, pool, job, role="document", label="mining pool", precision=self.precision)
         queries = embed(miner.path, list(anchors), job, role="query", label="mining queries", precision=self.precision)
         job.note(f"mine: searching {len(pool):,} passages for {len(anchors):,} queries with {' and '.join(self.finders)}")
@@ -154,7 +154,7 @@ class Mine(Stage):
             else:
                 found, scores = bm25.top(pool, list(anchors), self.range_max, self.language)
                 ranked[finder] = np.where(scores > 0, found, -1)  # a hit shares a word
-        return Hits(pairs, pool, known, [anchors[pair.anchor] for pair in pairs], queries, vectors, ranked, self.range_min)
+        return Hits(pairs, pool, exclusions, [anchors[pair.anchor] for pair in pairs], queries, vectors, ranked, self.range_min)
 
     def _bound(self, positive: float, most: float | None) -> float:
         """The highest score that a negative may have beside this positive, `most` at the most; right below zero, too."""
@@ -162,7 +162,7 @@ class Mine(Stage):
         margin = float("inf") if self.margin is None else positive - self.margin
         return min(share, margin, float("inf") if most is None else most)
 
-    def _fair(self, hits: Hits, pair: int, suspects: Suspects, seed: int) -> list[np.ndarray]:
+    def _fair(self, hits: Hits, pair: int, suspects: SuspectedPositives, seed: int) -> list[np.ndarray]:
         """The hits whose cosine is within bounds, in the order of choice: one list for each quota."""
         import numpy as np
 
@@ -174,7 +174,7 @@ class Mine(Stage):
         found: list[tuple[np.ndarray, np.ndarray]] = []
         high: dict[int, float] = {}
         for finder in self.finders:
-            places, ranks = hits.of(pair, finder)
+            places, ranks = hits.candidates(pair, finder)
             cosines = hits.cosines(pair, places)
             high.update(zip(places[cosines > highest].tolist(), cosines[cosines > highest].tolist(), strict=True))
             within = (cosines <= highest) & (cosines >= lowest)
@@ -186,10 +186,10 @@ class Mine(Stage):
         return lists
 
     def _chosen(
-        self, hits: Hits, lists: list[list[np.ndarray]], cross_encoder: CrossEncoder | None, suspects: Suspects, job: Job
+        self, hits: Hits, lists: list[list[np.ndarray]], cross_encoder: CrossEncoder | None, suspects: SuspectedPositives, job: Job
     ) -> tuple[list[list[int]], dict[tuple[int, int], float]]:
-        """Each pair's negatives, and the cross-encoder's scores of (query, place)."""
-        from adapt.retrieval.false_negatives import judged
+        """Each pair's negatives, and the cross-encoder's scores of (query, index)."""
+        from adapt.retrieval.false_negatives import filtered
         from adapt.retrieval.fusion import by_quota
 
         each, more = divmod(self.negatives, len(lists[0]))
@@ -200,10 +200,10 @@ class Mine(Stage):
 
         truncation = Truncation()
 
-        def ask(texts: list[tuple[str, str]]) -> np.ndarray:
+        def score(texts: list[tuple[str, str]]) -> np.ndarray:
             return predict(cross_encoder.path, texts, job, label="mining filter", calibrated=True, truncation=truncation)
 
-        found = judged(hits, lists, quotas, ask, lambda positive: self._bound(positive, self.max_judged), suspects)
+        found = filtered(hits, lists, quotas, score, lambda positive: self._bound(positive, self.max_judged), suspects)
         truncation.report(job, "mining filter")
         return found
 

@@ -145,21 +145,21 @@ def test_queries_that_share_a_passage_are_one_group_and_topics_come_from_query_o
     assert plain.topics == ()
 
 
-def test_groups_are_the_connected_components_of_shared_keys():
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    from adapt.checks.groups import sharing
+def test_clusters_are_the_connected_components_of_shared_keys():
+    from adapt.checks.groups import clusters
 
     rng = np.random.default_rng(2)
     keys = [[f"k{k}" for k in rng.choice(90, rng.integers(1, 4), replace=False)] for _ in range(60)]
-    edges = [(i, 60 + int(key[1:])) for i, item in enumerate(keys) for key in item]
-    rows, columns = zip(*edges, strict=True)
-    _, wanted = connected_components(coo_array((np.ones(len(edges)), (rows, columns)), shape=(150, 150)), directed=False)
-    found = sharing(keys)
+    reached = {i: {i} for i in range(60)}
+    for i in range(60):  # breadth first, by brute force
+        while more := {j for j in range(60) if j not in reached[i] and any(set(keys[j]) & set(keys[k]) for k in reached[i])}:
+            reached[i] |= more
+    found = clusters(keys)
     assert 1 < len(set(found)) < 60
-    assert all((found[i] == found[j]) == (wanted[i] == wanted[j]) for i in range(60) for j in range(60))
-    assert len(set(sharing([[], [], ["a"]]))) == 3  # without a key: alone
+    assert all((found[i] == found[j]) == (j in reached[i]) for i in range(60) for j in range(60))
+    assert all(found[i] == keys[min(reached[i])][0] for i in range(60))  # named by the first key of the first item
+    assert len(set(clusters([[], [], ["a"]]))) == 3  # without a key: alone
+    assert clusters([]) == []
 
 
 def test_trec_judgements_are_read_and_ids_that_stand_twice_are_told(tmp_path):

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import torch
 
+from adapt.records import Pair
 from adapt.retrieval import bm25, dense, topk
-from adapt.retrieval.exclusions import Related
+from adapt.retrieval.exclusions import Exclusions
 from adapt.text.stems import stems
 
 
@@ -112,17 +113,21 @@ def test_ties_go_to_the_lower_index():
     assert dense.top(np.array([[1, 0]], dtype=np.float32), corpus, 2)[0].tolist() == [[1, 2]]
 
 
-def test_related_texts_are_tied_in_either_direction_and_through_each_other():
-    related = Related([("q1", "p1"), ("q2", "p1"), ("p2", "q2"), ("q3", "p3")])
-    assert related.family("q1") == related.family("P2!") == related.family("p1")
-    assert related.family("q3") != related.family("q1") and related.family("unseen") == "unseen"
+def test_texts_connected_by_pairs_are_one_family_in_either_direction_and_through_each_other():
+    pairs = [Pair("q1", "p1"), Pair("q2", "p1"), Pair("p2", "q2"), Pair("q3", "p3")]
+    pool = ["p1", "q2", "P2!", "p3", "unseen"]
+    families = Exclusions(pairs, [], pool).families
+    assert len(set(families[:3])) == 1 and len(set(families.tolist())) == 3
+    assert [np.flatnonzero(Exclusions(pairs, [], pool).exclusion_mask(pair, np.arange(5))).tolist() for pair in pairs] == [
+        [0, 1, 2], [0, 1, 2], [0, 1, 2], [3]
+    ]  # fmt: skip
 
 
-def test_near_copies_of_a_positive_are_tied_to_it():
+def test_near_duplicates_of_a_positive_belong_to_its_family():
     long = "the first choice for this is a water tablet taken in the morning with food and plenty to drink for a week or more"
-    related = Related([("q", long)])
-    assert related.tie_near_copies([long], [long, long + " today", "something else"]) == 1
-    assert related.family(long + " today") == related.family("q") != related.family("something else")
+    exclusions = Exclusions([Pair("q", long)], [], [long, long + " today", "something else"])
+    assert exclusions.near_copies == 1
+    assert exclusions.exclusion_mask(Pair("q", long), np.arange(3)).tolist() == [True, True, False]
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e5])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from adapt.checks import Check, Measurement, Model, Source, file_of
-from adapt.checks.groups import sharing
+from adapt.checks.groups import clusters
 from adapt.checks.health import HealthData
 from adapt.checks.ranking import average_precision, ndcg, reciprocal_rank
 from adapt.checks.topics import topics_of
@@ -73,7 +73,7 @@ class Reranking(Check[list[RerankingQuery]]):
             for name, value in METRICS.items():
                 items[name].append(value(ranked, np.sort(grades)[::-1]))
         metrics = {name: float(np.mean(values)) for name, values in items.items()}
-        return Measurement(metrics, items, len(data), sharing([row.positives for row in data]), topics_of(data))
+        return Measurement(metrics, items, len(data), clusters([row.positives for row in data]), topics_of(data))
 
 
 def _texts(value: object) -> tuple[str, ...]:

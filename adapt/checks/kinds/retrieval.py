@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from adapt.checks import Check, Measurement, Model, Source
-from adapt.checks.groups import sharing
+from adapt.checks.groups import clusters
 from adapt.checks.health import HealthData
 from adapt.checks.ranking import average_precision, ndcg, precision, ranks, recall, reciprocal_rank
 from adapt.errors import UserError, limit_problems
@@ -104,7 +104,7 @@ class Retrieval(Check[RetrievalData]):
             ranked[found[seen]] = grades[seen]
             for metric, value in metrics.items():
                 items[metric].append(value(ranked, ideal))
-        groups = sharing([data.relevant[query.id] for query in data.queries])
+        groups = clusters([data.relevant[query.id] for query in data.queries])
         return Measurement({m: float(np.mean(v)) for m, v in items.items()}, items, len(data.queries), groups, _topics(data))
 
 
