@@ -1,56 +1,57 @@
-"""Low-rank adapters: train a few numbers beside the attention's weights, then merge them in."""
+"""Low-rank adapters (LoRA) of the attention's linear layers by peft: attached before training, merged into the weights after it."""
 
 from __future__ import annotations
 
-import math
-
-import torch
-from torch.nn.utils import parametrize
+import importlib.util
+from typing import TYPE_CHECKING
 
 from adapt.errors import UserError
 
-SCALE = 2.0  # alpha / rank, with the usual alpha = 2 · rank
+if TYPE_CHECKING:
+    import torch
+
+ALPHA_PER_RANK = 2  # lora_alpha / rank: the usual scaling
+ATTENTION_NAMES = ("attn", "attention")  # parts of a module's name that mark it as a part of an attention block
 
 
-class LowRank(torch.nn.Module):
-    """W + scale · B·A, with A [rank, in] drawn and B [out, rank] zero, so that nothing has changed before the first step."""
-
-    def __init__(self, weight: torch.Tensor, rank: int, generator: torch.Generator):
-        super().__init__()
-        bound = 1 / math.sqrt(weight.shape[1])
-        drawn = torch.rand(rank, weight.shape[1], generator=generator) * 2 * bound - bound
-        self.a = torch.nn.Parameter(drawn.to(weight))
-        self.b = torch.nn.Parameter(torch.zeros(weight.shape[0], rank).to(weight))
-
-    def forward(self, weight: torch.Tensor) -> torch.Tensor:
-        with torch.autocast(weight.device.type, enabled=False):  # a weight, and weights are fp32: trained as it will be merged
-            return weight + SCALE * self.b @ self.a
+def missing_packages() -> str:
+    """What to install where peft is missing, a sentence; "" where it is installed."""
+    if importlib.util.find_spec("peft") is not None:
+        return ""
+    return "lora_rank needs peft: pip install 'adapt-embeddings[lora]', or use lora_rank 0"
 
 
 def attach(model: torch.nn.Module, rank: int, seed: int) -> int:
-    """Give every linear layer of the attention an adapter and hold all else still; how many layers got one.
+    """Add an adapter of `rank` to every linear layer of the attention, in place, and freeze all other parameters.
 
-    Hu et al. (2021), https://arxiv.org/abs/2106.09685. Raises UserError where no linear layer belongs to an attention.
+    Returns how many layers were adapted. The adapters change no output before the first step: B is zero, A is drawn from `seed`.
+    Hu et al. (2021), https://arxiv.org/abs/2106.09685. Raises UserError where peft is not installed, and where the attention has
+    no linear layer.
     """
+    if missing_packages():
+        raise UserError(missing_packages())
+    import torch
+    from peft import LoraConfig, inject_adapter_in_model
+
     layers = [
-        part
-        for name, part in model.named_modules()
-        if isinstance(part, torch.nn.Linear) and ("attn" in name.lower() or "attention" in name.lower())
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear) and any(part in name.lower() for part in ATTENTION_NAMES)
     ]
     if not layers:
         raise UserError("lora_rank: this model has no linear layers in its attention to adapt; use lora_rank 0")
-    for parameter in model.parameters():
-        parameter.requires_grad_(False)
-    generator = torch.Generator().manual_seed(seed)
-    for layer in layers:
-        parametrize.register_parametrization(layer, "weight", LowRank(layer.weight, rank, generator))
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=ALPHA_PER_RANK * rank, target_modules=layers), model)
     return len(layers)
 
 
 def merge(model: torch.nn.Module) -> None:
-    """Add every adapter to its layer's weights, and leave the model as if it had never had any."""
-    for part in model.modules():
-        if isinstance(part, torch.nn.Linear) and parametrize.is_parametrized(part, "weight"):
-            parametrize.remove_parametrizations(part, "weight", leave_parametrized=True)
-    for parameter in model.parameters():
-        parameter.requires_grad_(True)
+    """Add the product of every adapter to its layer's weight and remove the adapters, in place; all parameters train again."""
+    from peft.tuners.lora import LoraLayer
+
+    for name, module in list(model.named_modules()):
+        if isinstance(module, LoraLayer):
+            module.merge()
+            model.set_submodule(name, module.get_base_layer())
+    model.requires_grad_(True)

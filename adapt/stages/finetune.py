@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from adapt.job import Job
+from adapt.models import lora
 from adapt.records import CrossEncoderFolder, Encoder, EncoderFolder, Examples, record_kind
 from adapt.stages import NonNegativeFloat, PositiveFloat, PositiveInt, Retain, Share, TrainingStage
 
@@ -93,6 +94,8 @@ class Finetune(TrainingStage):
 
     def problems(self, kinds) -> list[str]:
         found = self._misfit(kinds["examples"]) if "examples" in kinds else []
+        if self.lora_rank and lora.missing_packages():
+            found.append(lora.missing_packages())
         if self.batching == "gathered" and self.loss != "mnrl":
             found.append(
                 f"batching 'gathered' masks shared positives, which only loss 'mnrl' does; with '{self.loss}' use 'spread'"
@@ -173,7 +176,6 @@ class Finetune(TrainingStage):
         from adapt.losses.classification import Classifier
         from adapt.losses.matryoshka import matryoshka
         from adapt.losses.retention import Retention
-        from adapt.models import lora
         from adapt.models.bi_encoder import load_encoder, save_encoder
         from adapt.models.dropout import set_dropout
         from adapt.runtime.device import seed_all

@@ -1,10 +1,12 @@
+"""Low-rank adapters: what trains, what merging leaves, and the error without peft."""
+
 import pytest
 import torch
 
 from adapt.errors import UserError
 from adapt.inference.encoding import forward
 from adapt.models import lora
-from adapt.models.bi_encoder import load_encoder, token_ids
+from adapt.models.bi_encoder import load_encoder, save_encoder, token_ids
 
 from ..conftest import assert_alike
 
@@ -15,7 +17,7 @@ def disturb(model):
     """As if trained: every adapter's B away from zero."""
     torch.manual_seed(1)
     for name, parameter in model.named_parameters():
-        if parameter.requires_grad and name.endswith(".b"):
+        if parameter.requires_grad and "lora_B" in name:
             parameter.data.normal_()
 
 
@@ -42,21 +44,32 @@ def test_merged_output_equals_unmerged_and_the_rest_is_untouched(embedder):
     assert changed == {name for name in after if name.endswith(adapted)}
 
 
-def test_adapters_compute_what_peft_computes(embedder):
-    peft = pytest.importorskip("peft")
-    model, stock = load_encoder(embedder), load_encoder(embedder)
+def test_the_same_seed_draws_the_same_adapters_and_leaves_the_global_generator_alone(embedder):
+    drawn = []
+    for seed in (1, 1, 2):
+        model = load_encoder(embedder)
+        before = torch.get_rng_state()
+        lora.attach(model, 4, seed)
+        assert torch.equal(torch.get_rng_state(), before)
+        drawn.append(torch.cat([tensor.flatten() for name, tensor in model.named_parameters() if "lora_A" in name]))
+    assert torch.equal(drawn[0], drawn[1]) and not torch.equal(drawn[0], drawn[2])
+
+
+def test_a_merged_model_is_saved_and_loaded_as_a_plain_one(embedder, tmp_path):
+    model = load_encoder(embedder)
     ids = token_ids(model, TEXTS)
     lora.attach(model, 4, seed=1)
     disturb(model)
-    targets = ["query", "key", "value", "attention.output.dense"]
-    wrapped = peft.get_peft_model(stock[0].auto_model, peft.LoraConfig(r=4, lora_alpha=8, target_modules=targets))
-    state = {}
-    for name, tensor in model[0].auto_model.named_parameters():
-        if name.endswith((".a", ".b")):
-            layer = name.split(".parametrizations")[0]
-            state[f"base_model.model.{layer}.lora_{name[-1].upper()}.weight"] = tensor
-    peft.set_peft_model_state_dict(wrapped, state)
-    assert_alike(forward(model, ids), forward(stock, ids), bf16=5e-2, atol=1e-5, rtol=1e-5)
+    lora.merge(model)
+    plain = load_encoder(save_encoder(model, tmp_path / "merged"))
+    assert not any("lora" in name for name in plain.state_dict())
+    torch.testing.assert_close(forward(plain, ids), forward(model, ids))
+
+
+def test_without_peft_the_error_names_the_extra(monkeypatch):
+    monkeypatch.setattr(lora.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"adapt-embeddings\[lora\]"):
+        lora.attach(torch.nn.Sequential(torch.nn.Linear(3, 3)), 2, 1)
 
 
 def test_a_model_without_attention_is_refused():
