@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from adapt.recipe import Recipe
+    from adapt.results import RunResult
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "compare", "load_recipe", "run"]
@@ -33,7 +34,7 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     return loading.load(name, overrides)
 
 
-def run(recipe: Recipe, out: str | Path, **options: Any) -> dict[str, Any]:
+def run(recipe: Recipe, out: str | Path, **options: Any) -> RunResult:
     """Carry out a recipe in a folder; see `adapt.pipeline.runner.run`."""
     from adapt.pipeline.runner import run as carry_out
 
@@ -42,7 +43,8 @@ def run(recipe: Recipe, out: str | Path, **options: Any) -> dict[str, Any]:
 
 def compare(first: str, second: str, kind: str, data: str, seed: int = 0) -> dict[str, Any]:
     """{metric: paired difference second - first with its interval} of two models on one check's data."""
-    from adapt.pipeline.measurements import deltas, measure_each
+    from adapt.pipeline.comparison import differences
+    from adapt.pipeline.measurements import measure_each
 
     before, after = measure_each((first, second), {kind: (kind, data)}, "test")
-    return {metric.partition(".")[2]: delta for metric, delta in deltas(before, after, seed).items()}
+    return {metric.partition(".")[2]: delta for metric, delta in differences(before, after, seed).items()}

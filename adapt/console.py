@@ -1,11 +1,11 @@
-"""What people see: progress with a rate and the time left, tables of measurements, the plan."""
+"""Output on the terminal: progress with a rate and the time left, the plan, tables of results."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
@@ -15,37 +15,41 @@ from rich.text import Text
 from adapt.escaping import escape_terminal
 from adapt.job import Event
 
+if TYPE_CHECKING:
+    from adapt.pipeline.plan import PlannedArtifact
+    from adapt.results import AblationRow, Comparison, Difference, RunResult, SeedSpread, SweepTrial
+
 FILE_WIDTH = 200  # columns where there is no terminal to ask
 PLAIN_SECONDS = 10.0  # between two lines of progress where there is no terminal
 
 
-class Voice:
-    """Hears events and prints them: a live bar on a terminal, one plain line now and then elsewhere; all on stderr or stdout."""
+class ProgressPrinter:
+    """Prints events on stdout or stderr: progress as a live bar on a terminal, as a plain line every ten seconds elsewhere."""
 
     def __init__(self, stderr: bool = False):
         stream = sys.stderr if stderr else sys.stdout
-        # No markup and no emoji codes: names and texts of users are shown letter by letter.
+        # No markup and no emoji codes: names and texts of users are printed as they are.
         width = None if stream.isatty() else FILE_WIDTH
-        self.out = Console(stderr=stderr, highlight=False, markup=False, emoji=False, width=width)
+        self.console = Console(stderr=stderr, highlight=False, markup=False, emoji=False, width=width)
         self.live: Progress | None = None
         self.task: TaskID | None = None
         self.label = ""
-        self.spoken = time.monotonic()
-        self.verdicts = {"better": "green", "same": "default", "worse": "red", "forgetting": "red"}
+        self.last_line = time.monotonic()
+        self.colours = {"better": "green", "same": "default", "worse": "red", "forgetting": "red"}
 
-    def say(self, words: str, *more: tuple[str, str]) -> None:
+    def line(self, words: str, *more: tuple[str, str]) -> None:
         """Print one line: `words`, then further (words, style)."""
-        self.out.print(Text.assemble(escape_terminal(words), *((escape_terminal(part), style) for part, style in more)))
+        self.console.print(Text.assemble(escape_terminal(words), *((escape_terminal(part), style) for part, style in more)))
 
     def table(self, title: str, table: Table) -> None:
         """Print a table under its title."""
-        self.out.print()
-        self.say(title)
-        self.out.print(table)
+        self.console.print()
+        self.line(title)
+        self.console.print(table)
 
-    def mute(self) -> None:
-        """Say nothing from here on: one of several processes speaks for all."""
-        self.out.quiet = True
+    def quiet(self) -> None:
+        """Print nothing from here on, in all but one of several processes."""
+        self.console.quiet = True
 
     def __call__(self, event: Event) -> None:
         if event.kind == "progress":
@@ -53,28 +57,28 @@ class Voice:
             return
         self._close()
         if event.kind == "step" and not event.data["cached"]:
-            self.say("", (event.text, "bold"), (f"  {event.data['why']}", ""))
+            self.line("", (event.text, "bold"), (f"  {event.data['reason']}", ""))
         elif event.kind == "step":
-            self.say(f"{event.text}  cached")
+            self.line(f"{event.text}  cached")
         elif event.kind == "note":
-            self.say(f"  {event.text}")
+            self.line(f"  {event.text}")
         elif event.kind == "check" and event.data["measured"]:
-            shown = "  ".join(f"{name} {main_value(m.metrics)}" for name, m in event.data["measured"].items())
-            self.say(f"  check after {event.text}: {shown}")
+            shown = "  ".join(f"{name} {first_value(m.metrics)}" for name, m in event.data["measured"].items())
+            self.line(f"  check after {event.text}: {shown}")
         elif event.kind == "verdict":
-            word = event.data["word"]
-            said = f": {event.data['sentence']}; {event.data['action']}"
-            self.say("  gate: ", (word, self.verdicts.get(word, "default")), (said, ""))
+            outcome = event.data["outcome"]
+            rest = f": {event.data['explanation']}; {event.data['action']}"
+            self.line("  gate: ", (outcome, self.colours.get(outcome, "default")), (rest, ""))
 
     def _progress(self, event: Event) -> None:
         data = event.data
         words = (
             f"{data['done']:,}/{data['total']:,} {data['unit']}  {data['rate']:,.1f}/s  {clock(data['left'])} left  {data['extra']}"
         )
-        if not self.out.is_terminal:
-            if time.monotonic() - self.spoken >= PLAIN_SECONDS:
-                self.spoken = time.monotonic()
-                self.say(f"  {event.text}: {words}")
+        if not self.console.is_terminal:
+            if time.monotonic() - self.last_line >= PLAIN_SECONDS:
+                self.last_line = time.monotonic()
+                self.line(f"  {event.text}: {words}")
             return
         if self.live is None or self.label != event.text:
             self._close()
@@ -82,7 +86,7 @@ class Voice:
                 TextColumn("  {task.description}", markup=False),
                 BarColumn(24),
                 TextColumn("{task.fields[words]}", markup=False),
-                console=self.out,
+                console=self.console,
                 transient=True,
             )
             self.label = event.text
@@ -109,100 +113,96 @@ def defined(value: float, digits: int = 4) -> str:
     return f"{value:.{digits}f}" if value == value else "undefined"
 
 
-def main_value(metrics: Mapping[str, float]) -> str:
-    """The first metric of a check, as its tables show it."""
+def points(delta: float) -> str:
+    """A difference in points, with its sign."""
+    return f"{100 * delta:+.1f}" if delta == delta else "–"
+
+
+def interval(change: Difference) -> str:
+    """The 95 % interval of a difference, in points."""
+    return f"{points(change.low)} to {points(change.high)}" if change.low == change.low else "–"
+
+
+def first_value(metrics: Mapping[str, float]) -> str:
+    """The first metric of a check."""
     name, value = next(iter(metrics.items()))
     return f"{name} {defined(value, 3)}"
 
 
-def sweep_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Every combination that a sweep tried: its settings, the target on dev data, and the change against the first."""
-    names = list(rows[0]["settings"])
+def sweep_table(trials: Sequence[SweepTrial]) -> Table:
+    """Every combination of a sweep: its settings, the target on dev data, and the change from the first combination."""
+    names = list(trials[0].settings)
     return _table(
-        [*names, rows[0]["metric"], "change", "95 % interval", ""],
+        [*names, trials[0].metric, "change", "95 % interval", ""],
         [
             [
-                *(row["settings"][name] for name in names), f"{row['value']:.4f}", f"{100 * row['delta']:+.1f}",
-                f"{100 * row['low']:+.1f} to {100 * row['high']:+.1f}", "*" * row["chosen"],
+                *(trial.settings[name] for name in names), defined(trial.value), points(trial.delta), interval(trial),
+                "chosen" if trial.chosen else "",
             ]
-            for row in rows
+            for trial in trials
         ],
     )  # fmt: skip
 
 
-def spread_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+def seeds_table(spreads: Sequence[SeedSpread]) -> Table:
     """The change of each metric with every seed, their mean and standard deviation."""
     return _table(
-        ["test", "role", *(f"seed {seed}" for seed in rows[0]["deltas"]), "mean", "± sd"],
+        ["test", "role", *(f"seed {seed}" for seed in spreads[0].deltas), "mean", "± sd"],
         [
-            [
-                row["metric"], row["role"], *(f"{100 * value:+.1f}" for value in row["deltas"].values()),
-                f"{100 * row['mean']:+.1f}", f"{100 * row['sd']:.1f}",
-            ]
-            for row in rows
+            [one.metric, one.role, *map(points, one.deltas.values()), points(one.mean), f"{100 * one.sd:.1f}"] for one in spreads
         ],
     )  # fmt: skip
 
 
-def ablation_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """What the whole recipe gains over the recipe without each step, for every main metric, with its interval."""
-    names = [row["metric"] for row in rows[0]["worth"]] if rows else []
-    cells = [[f"{100 * w['delta']:+.1f} ({100 * w['low']:+.1f} to {100 * w['high']:+.1f})" for w in row["worth"]] for row in rows]
-    return _table(["without", *names], [[", ".join(row["without"]), *own] for row, own in zip(rows, cells, strict=True)])
+def ablation_table(rows: Sequence[AblationRow]) -> Table:
+    """What the steps left out contribute to every main metric, with its interval."""
+    names = [one.metric for one in rows[0].contributions] if rows else []
+    cells = [[f"{points(one.delta)} ({interval(one)})" for one in row.contributions] for row in rows]
+    return _table(["without", *names], [[", ".join(row.without), *own] for row, own in zip(rows, cells, strict=True)])
 
 
-def plan_table(lines: Sequence[Any]) -> Table:
-    """What a run would do: step, cached or to do, rows, why."""
+def plan_table(artifacts: Sequence[PlannedArtifact]) -> Table:
+    """What a run would do: step, cached or to do, rows, the reason."""
     return _table(
-        ["step", "state", "rows", "why"],
+        ["step", "state", "rows", "reason"],
         [
             [
-                line.name, "cached" if line.cached else "to do", "–" if line.rows is None else f"{line.rows:,}",
-                "" if line.cached else line.why,
+                one.name, "cached" if one.cached else "to do", "–" if one.rows is None else f"{one.rows:,}",
+                "" if one.cached else one.reason,
             ]
-            for line in lines
+            for one in artifacts
         ],
     )  # fmt: skip
 
 
-def dev_table(results: Mapping[str, Any]) -> Table:
-    """Every model against every check's main metric on dev data, with its change against the model before."""
-    names = [name for name in results["roles"] if any(name in row["metrics"] for row in results["dev"])]
-    gates = {step["step"]: step for step in results["steps"] if step["stage"] == "gate"}
+def dev_table(result: RunResult) -> Table:
+    """Every model with every check's main metric on dev data, its change from the previous model, and the gate's decision."""
+    checks = {name: check.metric for name, check in result.checks.items() if any(name in row.metrics for row in result.dev)}
     rows = []
-    for row in results["dev"]:
+    for row in result.dev:
         cells = []
-        for name in names:
-            metric = f"{name}.{results['main'][name]}"
-            if name not in row["metrics"]:
-                cells.append("")
-                continue
-            delta = row["deltas"].get(metric)
-            cells.append(
-                defined(row["metrics"][name][results["main"][name]]) + (f" ({100 * delta['delta']:+.1f})" if delta else "")
-            )
-        gate = gates.get(row["after"])
-        rows.append([row["after"], *cells, f"{gate['word']}; {gate['action']}" if gate else ""])
-    return _table(["after", *(f"{name} {results['main'][name]}" for name in names), "gate"], rows)
+        for name, metric in checks.items():
+            change = row.differences.get(f"{name}.{metric}")
+            value = defined(row.metrics[name][metric]) if name in row.metrics else ""
+            cells.append(f"{value} ({points(change.delta)})" if change else value)
+        gate = result.gate_of(row.after) if row.gated else None
+        rows.append([row.name, *cells, f"{gate.trial.outcome}; {gate.action}" if gate else ""])
+    return _table(["after", *(f"{name} {metric}" for name, metric in checks.items()), "gate"], rows)
 
 
-def test_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Base against final on test data."""
+def test_table(rows: Sequence[Comparison]) -> Table:
+    """Base against final model on test data."""
     return _table(
         ["test", "role", "base", "final", "change", "95 % interval", "verdict"],
         [
-            [
-                row["metric"], row["role"], defined(row["base"]), defined(row["final"]),
-                f"{100 * row['delta']:+.1f}" if row["delta"] == row["delta"] else "–",
-                f"{100 * row['low']:+.1f} to {100 * row['high']:+.1f}" if row["low"] == row["low"] else "–", row["verdict"],
-            ]
+            [row.metric, row.role, defined(row.base), defined(row.final), points(row.delta), interval(row), row.outcome]
             for row in rows
         ],
-    )  # fmt: skip
+    )
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
-    """A table whose every cell is shown letter by letter."""
+def _table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
+    """A table whose cells are printed as they are, without markup."""
     table = Table(*(Column(Text(escape_terminal(head))) for head in heads), box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for row in rows:
         table.add_row(*(Text(escape_terminal(cell)) for cell in row))

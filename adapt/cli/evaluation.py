@@ -116,26 +116,27 @@ def compare_command(
     adapt compare --model in-service --model candidate --recipe mydomain --promote
     """
     from adapt import console
+    from adapt.pipeline.comparison import compare_models
     from adapt.pipeline.measurements import measure_each
-    from adapt.pipeline.results import compared, promotion, undefined
+    from adapt.pipeline.verdict import promotion, undefined
 
     if len(pair) != 2:
         raise UserError(f"compare takes two models: --model before --model after (got {len(pair)})")
     wanted = _checks(recipe, split, sources, golden=promote)
     before, after = measure_each(pair, wanted, split, voice())
-    found = compared(before, after, {})
+    found = compare_models(before, after, {})
     decision = promotion(found, {name: checks.find(kind).main_metric for name, (kind, _) in wanted.items()})
     if as_json:
-        rows = [_known(row) for row in found]
-        click.echo(json.dumps({"rows": rows, **decision} if promote else rows, indent=2))
+        rows = [row.model_dump(mode="json", exclude={"p_corrected"}) for row in found]
+        click.echo(json.dumps({"rows": rows, **decision.model_dump()} if promote else rows, indent=2))
     else:
-        console.Voice().out.print(console.test_table(found))
+        console.ProgressPrinter().console.print(console.test_table(found))
         if promote:
-            say(decision["sentence"])
-    unknown = any(row["verdict"] == "unmeasured" for row in found)
+            say(decision.sentence)
+    unknown = any(row.outcome == "unmeasured" for row in found)
     if unknown and not promote:
-        say("unmeasured: " + "; ".join(undefined(row) for row in found if row["verdict"] == "unmeasured"), err=True)
-    if unknown or (promote and not decision["promote"]):
+        say("unmeasured: " + "; ".join(undefined(row) for row in found if row.outcome == "unmeasured"), err=True)
+    if unknown or (promote and not decision.promote):
         sys.exit(1)
 
 

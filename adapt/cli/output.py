@@ -16,9 +16,9 @@ SEED = click.IntRange(0, 2**32 - 1)
 
 def voice() -> Any:
     """Progress on stderr, so that stdout holds results alone."""
-    from adapt.console import Voice
+    from adapt.console import ProgressPrinter
 
-    return Voice(stderr=True)
+    return ProgressPrinter(stderr=True)
 
 
 def refuse_existing(out: Path, overwrite: bool) -> None:

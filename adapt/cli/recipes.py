@@ -1,4 +1,4 @@
-"""Commands around a recipe: carry it out, list those that ship, write one, show what came of it."""
+"""Commands for recipes: run one, list those that ship, write one, report on a run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -15,19 +15,24 @@ from adapt.cli.read_options import reads_data
 from adapt.errors import WorkFailed
 from adapt.runtime import interruption
 
+if TYPE_CHECKING:
+    from adapt.console import ProgressPrinter
+    from adapt.recipe import Recipe
+    from adapt.results import RunResult
+
 
 @click.command("run")
 @click.argument("recipe")
 @click.option("--out", type=click.Path(path_type=Path), help="run folder; runs/<name> where not given")
 @click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="change a setting: stages.finetune.epochs=2")
 @click.option("--until", metavar="STEP", help="stop after this step")
-@click.option("--fresh", multiple=True, metavar="STEP", help="do this step again, and what depends on it")
-@click.option("--dry-run", is_flag=True, help="print the plan and what it needs on the disk, and do nothing")
+@click.option("--fresh", multiple=True, metavar="STEP", help="run this step again, and what depends on it")
+@click.option("--dry-run", is_flag=True, help="print the plan and the disk space that it needs, and stop")
 @click.option(
     "--verify", is_flag=True, help="with --dry-run: read every byte of finished steps, as a run does, not only their files' sizes"
 )
 @click.option(
-    "--seeds", type=click.IntRange(1), default=1, show_default=True, help="carry it out with so many seeds, and tell the spread"
+    "--seeds", type=click.IntRange(1), default=1, show_default=True, help="run with N seeds; report mean and standard deviation"
 )
 @click.option(
     "--nproc", type=click.IntRange(1), default=1, show_default=True, help="processes that train one model, one for each GPU"
@@ -36,59 +41,67 @@ def run_command(
     recipe: str, out: Path | None, overrides: tuple[str, ...], until: str | None, fresh: tuple[str, ...], dry_run: bool,
     verify: bool, seeds: int, nproc: int,
 ) -> None:  # fmt: skip
-    """Carry out a recipe: the name of one that ships, or a path.
+    """Run a recipe: the name of one that ships, or a path.
 
     \b
     adapt run medical-recipe
     adapt run medical-recipe --dry-run --set stages.finetune.learning_rate=2e-5
     """
-    from adapt import console
+    from adapt.console import ProgressPrinter, clock
     from adapt.recipe import loading
     from adapt.runtime import process_group
 
     loaded = loading.load(recipe, overrides)
     folder = out or Path("runs") / loaded.name
-    voice = console.Voice()
+    printer = ProgressPrinter()
     if dry_run:
-        _dry_run(loaded, folder, until, fresh, verify, voice)
+        _dry_run(loaded, folder, until, fresh, verify, printer)
         return
     if nproc > 1 and not process_group.launched_by_torchrun():
         sys.exit(_in_processes(nproc))
     if not process_group.current().is_main_process:
-        voice.mute()
+        printer.quiet()
     from adapt.pipeline.runner import run, run_seeds
     from adapt.report import write_report
 
     try:
         if seeds > 1:
-            results, spread = run_seeds(loaded, folder, seeds, listener=voice)
+            result = run_seeds(loaded, folder, seeds, listener=printer)
         else:
-            results, spread = run(loaded, folder, until=until, fresh=fresh, listener=voice), []
+            result = run(loaded, folder, until=until, fresh=fresh, listener=printer)
     except WorkFailed:
-        if (folder / "results.json").is_file():  # a gate that stopped the run has its report, too
+        if (folder / "results.json").is_file():  # a run that a gate stopped has a report, too
             write_report(folder)
         raise
     if not process_group.current().is_main_process:
         return
     report = write_report(folder)
-    for warning in results["warnings"]:
-        voice.say(f"note: {warning}")
-    if results["sweep"]:
-        voice.table("Sweep, decided on dev data:", console.sweep_table(results["sweep"]))
-    voice.table("On dev data, after each step (change against the model before, in points):", console.dev_table(results))
-    if results["test"]:
-        voice.table("On test data, base against final:", console.test_table(results["test"]))
-    if spread:
-        voice.table(f"Change on test data over {seeds} seeds:", console.spread_table(spread))
-    voice.out.print()
-    voice.say(f"{results['verdict']['word']}: {results['verdict']['sentence']}")
-    speed = results["speed"]
-    voice.say(
-        f"speed of the final model: {speed['latency_ms_p50']:.1f} ms a query (median), {speed['texts_per_second']:.0f} texts/s"
-    )
-    voice.say(f"took {console.clock(results['seconds'])}; model: {folder / 'model'}; report: {report}")
-    if results["test"] and results["verdict"]["word"] == "unmeasured":
+    _print_result(result, printer)
+    printer.line(f"took {clock(result.seconds)}; model: {folder / 'model'}; report: {report}")
+    if result.test and result.verdict.outcome == "unmeasured":
         sys.exit(1)
+
+
+def _print_result(result: RunResult, printer: ProgressPrinter) -> None:
+    """Warnings, tables, verdict and speed of a run."""
+    from adapt import console
+
+    for warning in result.warnings:
+        printer.line(f"note: {warning}")
+    if result.sweep:
+        printer.table("Sweep, decided on dev data:", console.sweep_table(result.sweep))
+    printer.table("On dev data, after each step (change from the previous model, in points):", console.dev_table(result))
+    if result.test:
+        printer.table("On test data, base against final:", console.test_table(result.test))
+    if result.seeds:
+        count = len(result.seeds[0].deltas)
+        printer.table(f"Change on test data over {count} seeds:", console.seeds_table(result.seeds))
+    printer.console.print()
+    printer.line(f"{result.verdict.outcome}: {result.verdict.sentence}")
+    if speed := result.speed:
+        printer.line(
+            f"speed of the final model: {speed.latency_ms_p50:.1f} ms a query (median), {speed.texts_per_second:.0f} texts/s"
+        )
 
 
 @click.command("ablate")
@@ -98,12 +111,14 @@ def run_command(
 )
 @click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="change a setting: data.limit=500")
 @click.option("--only", multiple=True, metavar="STEP", help="leave only this step out; may be given again")
-@click.option("--split", type=click.Choice(["dev", "test"]), default="dev", show_default=True, help="what the worth is measured on")
+@click.option(
+    "--split", type=click.Choice(["dev", "test"]), default="dev", show_default=True, help="data that contributions are measured on"
+)
 @click.option("--json", "as_json", is_flag=True, help="print JSON")
 def ablate_command(
-    recipe: str, out: Path | None, overrides: tuple[str, ...], only: tuple[str, ...], split: str, as_json: bool
+    recipe: str, out: Path | None, overrides: tuple[str, ...], only: tuple[str, ...], split: Literal["dev", "test"], as_json: bool
 ) -> None:  # fmt: skip
-    """Leave each step of a recipe out in turn: what each is worth, with intervals.
+    """Leave each step of a recipe out in turn: its contribution, with intervals.
 
     \b
     adapt ablate medical-recipe
@@ -114,24 +129,24 @@ def ablate_command(
     from adapt.recipe import loading
 
     loaded = loading.load(recipe, overrides)
-    voice = console.Voice(stderr=as_json)
-    rows, left = ablate(loaded, out or Path("runs") / loaded.name, only, split, voice)
+    printer = console.ProgressPrinter(stderr=as_json)
+    found = ablate(loaded, out or Path("runs") / loaded.name, only, split, printer)
     if as_json:
-        click.echo(json.dumps(rows, indent=2))
+        click.echo(json.dumps([row.model_dump(mode="json") for row in found.rows], indent=2))
         return
-    title = f"What each step is worth on {split} data: the whole recipe less the recipe without it, in points"
-    voice.table(title, console.ablation_table(rows))
-    for sentence in left:
-        voice.say(f"not left out: {sentence}")
+    title = f"Contribution of each step on {split} data: the whole recipe less the recipe without the step, in points"
+    printer.table(title, console.ablation_table(found.rows))
+    for sentence in found.skipped:
+        printer.line(f"not left out: {sentence}")
 
 
-def _dry_run(recipe: Any, out: Path, until: str | None, fresh: tuple[str, ...], verify: bool, voice: Any) -> None:
+def _dry_run(recipe: Recipe, out: Path, until: str | None, fresh: tuple[str, ...], verify: bool, printer: ProgressPrinter) -> None:
     from adapt import console
     from adapt.inference import embedding_cache
     from adapt.models import lookup
     from adapt.pipeline import run_folder
     from adapt.pipeline.input_report import preview
-    from adapt.pipeline.plan import all_lines
+    from adapt.pipeline.plan import all_artifacts
     from adapt.recipe import combinations
     from adapt.storage.store import Store
 
@@ -142,15 +157,15 @@ def _dry_run(recipe: Any, out: Path, until: str | None, fresh: tuple[str, ...], 
             f"{file}: is damaged; a run deletes it and computes its embeddings again"
             for file in embedding_cache.damaged_segments(out / "vectors")
         ]
-    lines = all_lines(recipe, Store(out, full=verify), until, fresh)
+    artifacts = all_artifacts(recipe, Store(out, full=verify), until, fresh)
     if recipe.sweep:
-        voice.say(f"sweep: {combinations(recipe):,} combinations, of which the best on dev data is chosen")
-    voice.out.print(console.plan_table(lines))
+        printer.line(f"sweep: {combinations(recipe):,} combinations, of which the best on dev data is chosen")
+    printer.console.print(console.plan_table(artifacts))
     for text in notes:
-        voice.say(f"note: {text}")
-    if any(not line.cached for line in lines):
+        printer.line(f"note: {text}")
+    if any(not artifact.cached for artifact in artifacts):
         model = lookup.find_model(recipe.model, recipe.file.parent, download=False)
-        voice.say(run_folder.require_room(recipe, model, lines, out))
+        printer.line(run_folder.require_room(recipe, model, artifacts, out))
 
 
 def _in_processes(count: int) -> int:
@@ -219,4 +234,17 @@ def report_command(run: Path) -> None:
     say(write_report(run))
 
 
-COMMANDS = (run_command, ablate_command, recipes_command, reads_data(init_command), report_command)
+@click.command("schema")
+@click.argument("name", type=click.Choice(["results"]))
+def schema_command(name: str) -> None:
+    """Print the JSON Schema of results.json.
+
+    \b
+    adapt schema results
+    """
+    from adapt.results import RunResult
+
+    click.echo(json.dumps(RunResult.json_schema(), indent=2))
+
+
+COMMANDS = (run_command, ablate_command, recipes_command, reads_data(init_command), report_command, schema_command)

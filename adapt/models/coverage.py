@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,9 @@ class Coverage:
     texts: int
     sampled: int
     unknown: float
-    cut: float
+    truncated: float
     empty: float
     max_length: int
-
-    def as_row(self) -> dict[str, Any]:
-        """As JSON holds it."""
-        return asdict(self)
 
 
 def sample_texts(texts: Sequence[str]) -> list[str]:
@@ -59,29 +55,29 @@ def tokenizer_coverage(folder: Path, texts: Sequence[str]) -> Coverage | None:
     return Coverage(len(texts), count, unknown / max(1, tokens), cut / count, empty / count, most)
 
 
-def warnings(name: str, row: dict[str, Any]) -> list[str]:
-    """What is beyond the bounds in a `Coverage.as_row()`, a sentence each."""
+def warnings(name: str, coverage: Coverage) -> list[str]:
+    """A sentence for each share of the coverage of a source that is beyond its bound."""
     found = []
-    of = f" (of {row['sampled']:,} texts drawn from {row['texts']:,})" if row["sampled"] < row["texts"] else ""
-    if row["unknown"] > MAX_UNKNOWN:
+    of = f" (of {coverage.sampled:,} texts drawn from {coverage.texts:,})" if coverage.sampled < coverage.texts else ""
+    if coverage.unknown > MAX_UNKNOWN:
         found.append(
-            f"{name}: {row['unknown']:.0%} of the tokens are unknown to the model{of}: it can't read these texts. "
+            f"{name}: {coverage.unknown:.0%} of the tokens are unknown to the model{of}: it can't read these texts. "
             "Choose a base model that covers their language or script."
         )
-    if row["cut"] > MAX_TRUNCATED:
+    if coverage.truncated > MAX_TRUNCATED:
         found.append(
-            f"{name}: {row['cut']:.0%} of the texts are longer than the {row['max_length']:,} tokens that the model reads{of}; "
-            "the rest of each is not seen. Split long texts, or choose a model that reads more."
+            f"{name}: {coverage.truncated:.0%} of the texts are longer than the {coverage.max_length:,} tokens that the model "
+            f"reads{of}; the rest of each is not seen. Split long texts, or choose a model that reads more."
         )
-    if row["empty"] > MAX_EMPTY:
-        found.append(f"{name}: {row['empty']:.0%} of the texts hold no token that the model knows{of}.")
+    if coverage.empty > MAX_EMPTY:
+        found.append(f"{name}: {coverage.empty:.0%} of the texts hold no token that the model knows{of}.")
     return found
 
 
 def coverage_warnings(name: str, folder: Path, texts: Sequence[str]) -> list[str]:
     """What to say before the model in `folder` is used on these texts; nothing where it covers them."""
     found = tokenizer_coverage(folder, texts)
-    return [f"WARNING: {text}" for text in warnings(name, found.as_row())] if found else []
+    return [f"WARNING: {text}" for text in warnings(name, found)] if found else []
 
 
 def _tokenizer(folder: Path) -> Any:

@@ -1,4 +1,4 @@
-"""What a run's data are like before any work: what reading them noted, and how the base model's tokenizer covers their texts."""
+"""What a run's data are like before any work: notes on reading them, and how the base model's tokenizer covers their texts."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adapt import checks, files
-from adapt.checks import leakage
+from adapt.checks import Source, leakage
 from adapt.errors import UserError
 from adapt.files import ReadOptions
 from adapt.files.beir import qrels_file
 from adapt.models import coverage, lookup
-from adapt.pipeline.plan import Plan, source_digest
+from adapt.pipeline.plan import Plan, PlannedArtifact, source_digest
 from adapt.recipe import Recipe
 from adapt.recipe.wiring import DATA_KINDS
+from adapt.results import InputReport
 from adapt.storage.digests import file_digest, find_damage, read_verified, write_verified
 from adapt.storage.store import Store, cache_key
 
 if TYPE_CHECKING:
-    from adapt.pipeline.measurements import Measures
+    from adapt.pipeline.evaluation import Evaluator
 
-VERSION = 1  # raised when the same data and model would give other rows
-CHEAP = 32 << 20  # bytes of a file whose texts a dry run tokenizes
-Row = dict[str, Any]
+VERSION = 2  # raised when the same data and model would give another report
+DRY_RUN_BYTES = 32 << 20  # size of a file up to which a dry run tokenizes its texts
 
 
 def texts_of(records: Iterable[Any]) -> list[str]:
@@ -33,85 +33,67 @@ def texts_of(records: Iterable[Any]) -> list[str]:
     return list(dict.fromkeys(chain.from_iterable((*leakage.sides(r), *getattr(r, "negatives", ())) for r in records)))
 
 
-def texts_of_check(kind: str, data: Any) -> list[str]:
+def texts_of_check(kind: str, data: object) -> list[str]:
     """All different texts of a check's data."""
-    space = checks.find(kind).health_data(data)
-    return list(dict.fromkeys([*space.anchors, *space.texts]))
+    texts = checks.find(kind).health_data(data)
+    return list(dict.fromkeys([*texts.anchors, *texts.texts]))
 
 
-def row(source: str, texts: Sequence[str], folder: Path, notes: Sequence[str], skipped: int = 0, rejected: str = "") -> Row:
-    """What is known of one source: notes of its reading, rows skipped, and (where there is a tokenizer) its coverage.
-
-    `rejected`: of a check's data, the file that holds the skipped rows.
-    """
-    found = coverage.tokenizer_coverage(folder, texts)
-    return {
-        "source": source, "notes": list(notes), "skipped": skipped, "rejected": rejected, **(found.as_row() if found else {}),
-    }  # fmt: skip
+def report(
+    source: str, texts: Sequence[str], folder: Path, notes: Sequence[str], skipped: int = 0, rejected: str = ""
+) -> InputReport:
+    """The report on one source of data; `folder` is the base model's. `rejected`: see `InputReport`."""
+    return InputReport(
+        source=source, notes=tuple(notes), skipped=skipped, rejected=rejected, coverage=coverage.tokenizer_coverage(folder, texts)
+    )
 
 
-def _rejected(where: Path, found: Row) -> dict[str, list[Any]]:
-    """{name: [bytes, digest]} of the file in `where` that holds a source's skipped rows; {} where none were skipped."""
-    file = where / Path(found.get("rejected") or "").name
-    return {file.name: [file.stat().st_size, file_digest(file)]} if file.is_file() else {}
-
-
-def kept(where: Path, source: str, folder: Path, data: str, make: Callable[[], Row], note: Callable[[str], None]) -> Row:
-    """The row of a source, kept in `where` for this model and these data; `make` gives it where it is missing or (said) damaged."""
+def cached(
+    where: Path, source: str, folder: Path, data: str, make: Callable[[], InputReport], note: Callable[[str], None]
+) -> InputReport:
+    """The report on a source, cached in `where` for this model and data; made where it is missing or (with a note) damaged."""
     entry = {"model": lookup.weights_digest(folder), "source": source, "data": data, "version": VERSION}
     file = where / f"inputs-{cache_key(entry)}.json"
     if (found := read_verified(file)) is not None:
-        wrong = find_damage(where, found.get("rejected_file", {}))
+        wrong = find_damage(where, found["rejected_file"])
         if not wrong:
-            return found
+            return InputReport.model_validate(found["report"])
         note(f"{where}: {'; '.join(wrong)}; {source} is read again")
     elif file.exists():
-        note(f"{file}: is damaged; looked at again")
+        note(f"{file}: is damaged; {source} is read again")
     made = make()
-    made |= {"rejected_file": held} if (held := _rejected(where, made)) else {}
-    write_verified(file, made, durable=False)
+    rejected = where / Path(made.rejected).name
+    held = {rejected.name: [rejected.stat().st_size, file_digest(rejected)]} if rejected.is_file() else {}
+    write_verified(file, {"report": made.model_dump(mode="json"), "rejected_file": held}, durable=False)
     return made
 
 
 def of_run(
-    recipe: Recipe,
-    plan: Plan,
-    store: Store,
-    made: Mapping[str, Any],
-    measures: Measures,
-    digests: Mapping[str, Mapping[str, str]],
-    note: Callable[[str], None],
-) -> list[Row]:
-    """The rows of a run's data and then of its checks' data, in the recipe's order.
+    recipe: Recipe, plan: Plan, store: Store, data: Mapping[str, Path], evaluator: Evaluator, note: Callable[[str], None]
+) -> list[InputReport]:
+    """The reports on a run's data and then on its checks' data, in the recipe's order. `data`: {key: file}."""
+    folder, where, measurements = plan.folder, store.root / "measurements", evaluator.measurements
 
-    `made` has the file of each data line by its key, `digests` the digest of each check's data by check and split.
-    """
-    folder, where = plan.folder, store.root / "measurements"
-    found = []
-    for line in plan.lines:
-        if "data" in line.entry:
-            name, receipt = line.entry["data"], store.receipt(line.name, line.entry) or {}
+    def of_data(artifact: PlannedArtifact) -> InputReport:
+        receipt = store.receipt(artifact.name, artifact.entry) or {}
+        texts = texts_of(files.read(data[artifact.key], artifact.kind))
+        return report(artifact.id, texts, folder, receipt.get("notes", ()), receipt.get("skipped", 0))
 
-            def of_data(name=name, path=made[line.key], kind=line.kind, receipt=receipt) -> Row:
-                texts = texts_of(files.read(path, kind))
-                return row(name, texts, folder, receipt.get("notes", ()), receipt.get("skipped", 0))
+    def of_check(name: str, kind: str, split: str, source: Source) -> InputReport:
+        texts = texts_of_check(kind, measurements.read(kind, source, split))
+        notes, skipped = measurements.notes_of(kind, source, split), measurements.skipped_of(kind, source, split)
+        return report(f"{name} {split}", texts, folder, notes, *skipped)
 
-            found.append(kept(where, name, folder, line.key, of_data, note))
+    found = [cached(where, one.id, folder, one.key, partial(of_data, one), note) for one in plan.data]
     for name, spec in recipe.checks.items():
-        for split in ("dev", "test"):
-            if (source := getattr(spec, split)) is not None:
-
-                def of_check(name=name, kind=spec.kind, split=split, source=source) -> Row:
-                    texts = texts_of_check(kind, measures.read(kind, source, split))
-                    noted, skipped = measures.notes_of(kind, source, split), measures.skipped_of(kind, source, split)
-                    return row(f"{name} {split}", texts, folder, noted, *skipped)
-
-                found.append(kept(where, f"{name} {split}", folder, digests[name][split], of_check, note))
+        for split, source in spec.sources().items():
+            make = partial(of_check, name, spec.kind, split, source)
+            found.append(cached(where, f"{name} {split}", folder, evaluator.digests[name][split], make, note))
     return found
 
 
-def decided_and_judged(recipe: Recipe) -> list[str]:
-    """A sentence for each check whose test data are its dev data: by what judges the run at its end its steps were chosen."""
+def same_data_warnings(recipe: Recipe) -> list[str]:
+    """A sentence for each check whose test data are its dev data: the data that steps are chosen by also judge them at the end."""
     found = []
     for name, spec in recipe.checks.items():
         if spec.dev is None or spec.test is None or spec.role == "golden":
@@ -126,20 +108,19 @@ def decided_and_judged(recipe: Recipe) -> list[str]:
     return found
 
 
-def warnings(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What a reader should know of the data, a sentence each: skipped rows, and what the model can't read."""
+def warnings(reports: Sequence[InputReport]) -> list[str]:
+    """What a reader should know of the data, a sentence each: skipped rows, and texts that the model can't read."""
     found = []
-    for said in rows:
-        if said["skipped"]:
-            rejected = said.get("rejected")  # data of checks have no step
+    for one in reports:
+        if one.skipped:
             what = (
-                f", and its figures are of the others; see {rejected}."
-                if rejected
+                f", and its figures are of the others; see {one.rejected}."
+                if one.rejected  # data of checks have no step
                 else "; see rejected.jsonl in its step's folder."
             )
-            found.append(f"{said['source']}: {said['skipped']:,} bad rows were skipped{what}")
-        if "unknown" in said:
-            found += coverage.warnings(said["source"], dict(said))
+            found.append(f"{one.source}: {one.skipped:,} bad rows were skipped{what}")
+        if one.coverage:
+            found += coverage.warnings(one.source, one.coverage)
     return found
 
 
@@ -149,7 +130,7 @@ def preview(recipe: Recipe) -> list[str]:
     Raises UserError with the problems of every file.
     """
     folder = lookup.find_model(recipe.model, recipe.file.parent, download=False)
-    rows, left, problems = [], [], []
+    reports, left, problems = [], [], []
     for name, source, read, options in _readers(recipe):
         if _is_remote(source):
             left.append(f"{name}: not read in a dry run (on the hub)")
@@ -161,28 +142,28 @@ def preview(recipe: Recipe) -> list[str]:
             problems += error.problems
             continue
         texts: list[str] = []
-        if name in recipe.data and _size(Path(source)) <= CHEAP:
+        if name in recipe.data and _size(Path(str(source))) <= DRY_RUN_BYTES:
             texts = texts_of(found)
         elif name in recipe.data:
-            left.append(f"{name}: what the model can't read of it is counted in a run (larger than {CHEAP >> 20} MB)")
+            left.append(f"{name}: what the model can't read of it is counted in a run (larger than {DRY_RUN_BYTES >> 20} MB)")
         rejected = "" if name in recipe.data else "rejected-*.jsonl in measurements/ after the run"
-        rows.append(row(name, texts, folder, log.notes, log.rejections, rejected))
+        reports.append(report(name, texts, folder, log.notes, log.rejections, rejected))
     if problems:
         raise UserError(dict.fromkeys(problems))
-    return [*left, *dict.fromkeys(note for found in rows for note in found["notes"]), *warnings(rows), *decided_and_judged(recipe)]
+    notes = dict.fromkeys(note for one in reports for note in one.notes)
+    return [*left, *notes, *warnings(reports), *same_data_warnings(recipe)]
 
 
-def _readers(recipe: Recipe) -> Iterator[tuple[str, Any, Callable[[], Any], ReadOptions]]:
+def _readers(recipe: Recipe) -> Iterator[tuple[str, Source, Callable[[], Any], ReadOptions]]:
     """(name, source, what reads it, with which options) of all data of a recipe, its checks' among them."""
     for name, source in recipe.data.items():
         yield name, source, partial(files.read, source, DATA_KINDS[name]), recipe.read_options(name)
     for name, spec in recipe.checks.items():
-        for split in ("dev", "test"):
-            if (source := getattr(spec, split)) is not None:
-                yield f"{name} {split}", source, partial(checks.find(spec.kind).read, source, split), recipe.read_options()
+        for split, data in spec.sources().items():
+            yield f"{name} {split}", data, partial(checks.find(spec.kind).read, data, split), recipe.read_options()
 
 
-def _is_remote(source: Any) -> bool:
+def _is_remote(source: Source) -> bool:
     return any(str(part).startswith("hf://") for part in (source.values() if isinstance(source, Mapping) else [source]))
 
 

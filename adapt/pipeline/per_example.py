@@ -16,7 +16,7 @@ from adapt.checks import Measurement
 from adapt.checks.kinds.reranking import RerankingQuery
 from adapt.checks.kinds.retrieval import DEPTH, RetrievalData
 from adapt.checks.statistics import CORRELATIONS
-from adapt.pipeline.measurements import Measures, OnDisk
+from adapt.pipeline.measurements import BiEncoderModel, Measurements
 from adapt.recipe import Recipe
 from adapt.records import Encoder, ScoredPair, Triplet
 from adapt.retrieval.cosine_histogram import BINS
@@ -41,7 +41,7 @@ class Both:
 
 def gather(
     recipe: Recipe,
-    measures: Measures,
+    measurements: Measurements,
     base: Encoder,
     final: Encoder,
     measured_base: Mapping[str, Measurement],
@@ -52,14 +52,16 @@ def gather(
     The gate's target stands first. `measured_*` are the measurements of both models on test data, by check. A part that a kind
     of check has not (neighbours of sentence pairs) is left out. The same models and data give the same evidence.
     """
-    both = Both(OnDisk(base.path, measures.job, "cosine").embed, OnDisk(final.path, measures.job, "cosine").embed)
+    both = Both(
+        BiEncoderModel(base.path, measurements.job, "cosine").embed, BiEncoderModel(final.path, measurements.job, "cosine").embed
+    )
     main = recipe.gate.target if recipe.gate and recipe.gate.target else ""
     names = [n for n, spec in recipe.checks.items() if spec.role == "target" and n in measured_base and n in measured_final]
     found = {}
     for name in sorted(names, key=lambda n: n != main.partition(".")[0]):
         spec = recipe.checks[name]
         metric = main.partition(".")[2] if main.startswith(f"{name}.") else checks.find(spec.kind).main_metric
-        data = measures.read(spec.kind, spec.test, "test")
+        data = measurements.read(spec.kind, spec.sources()["test"], "test")
         found[name] = {"kind": spec.kind, "metric": metric}
         found[name] |= of_check(data, metric, measured_base[name], measured_final[name], both)
     return {"checks": found}

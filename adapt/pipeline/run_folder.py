@@ -8,7 +8,7 @@ from pathlib import Path
 from adapt import files
 from adapt.errors import UserError
 from adapt.models import lookup
-from adapt.pipeline.plan import Planned
+from adapt.pipeline.plan import PlannedArtifact
 from adapt.recipe import Recipe
 from adapt.storage import digests, disk_errors
 from adapt.storage.digests import RECEIPT
@@ -49,30 +49,29 @@ def is_run(out: Path) -> bool:
     return any(out.glob(f"*-{KEY}/{RECEIPT}"))
 
 
-def needed(recipe: Recipe, model: Path, lines: Sequence[Planned], out: Path) -> tuple[int, int]:
-    """(bytes that the lines of a plan leave in a run's folder, bytes that they need besides while they are made), about.
+def needed(recipe: Recipe, model: Path, artifacts: Sequence[PlannedArtifact], out: Path) -> tuple[int, int]:
+    """(bytes that the artifacts of a plan add to a run's folder, further bytes that they need while they are computed), about.
 
     A trained model is as large as the base in `model`, and encodes all data and what the checks search; a row of data is
     `ROW` bytes. What is there already counts nothing.
     """
-    due = [line for line in lines if not line.cached]
+    due = [artifact for artifact in artifacts if not artifact.cached]
     if not due:
         return 0, 0
     weights, width = lookup.weight_bytes(model), lookup.embedding_dimension(model)
-    made = [line for line in due if line.step and line.kind in ("encoder", "cross-encoder")]
-    encoders = 1 + sum(line.kind == "encoder" for line in due if line.step)
-    sources = {
-        str(source) for spec in recipe.checks.values() for source in (spec.dev, spec.test) if isinstance(source, (str, Path))
-    }
-    texts = sum(line.rows or 0 for line in lines if line.step is None) + sum(files.count_rows(source) or 0 for source in sources)
-    rows = sum(line.rows or 0 for line in due if line not in made)
+    made = [artifact for artifact in due if artifact.work == "stage" and artifact.is_model]
+    encoders = 1 + sum(artifact.kind == "encoder" for artifact in made)
+    sources = {source for spec in recipe.checks.values() for source in spec.sources().values() if isinstance(source, str)}
+    rows_of_data = sum(artifact.rows or 0 for artifact in artifacts if artifact.work == "data")
+    texts = rows_of_data + sum(files.count_rows(source) or 0 for source in sources)
+    rows = sum(artifact.rows or 0 for artifact in due if artifact not in made)
     kept = weights * (1 + len(made)) + ROW * rows + 4 * width * texts * encoders + SLACK
     return kept, max(CHECKPOINT * weights if made else 0, weights)
 
 
-def require_room(recipe: Recipe, model: Path, lines: Sequence[Planned], out: Path) -> str:
+def require_room(recipe: Recipe, model: Path, artifacts: Sequence[PlannedArtifact], out: Path) -> str:
     """What a run needs and what is free, in words. Raises UserError where it can't fit."""
-    kept, besides = needed(recipe, model, lines, out)
+    kept, besides = needed(recipe, model, artifacts, out)
     disk_errors.require_space(out, kept, "the run", f" (and up to {disk_errors.format_bytes(besides)} more while a step trains)")
     free = disk_errors.free_bytes(out)
     if free is None:

@@ -31,6 +31,10 @@ class CheckSpec(BaseModel):
     test: Source | None = None
     role: Literal["target", "guard", "golden"] = "target"
 
+    def sources(self) -> dict[str, Source]:
+        """{split: source of its data} of the splits that have data."""
+        return {split: source for split, source in (("dev", self.dev), ("test", self.test)) if source is not None}
+
 
 class GateSpec(BaseModel):
     """The dev metrics that a step must not harm, and the action when it does.

@@ -12,6 +12,8 @@ from typing import Any
 from adapt import files
 from adapt.errors import UserError
 from adapt.escaping import unescape_cell
+from adapt.report.bridge import dictionaries
+from adapt.results import RunResult
 from adapt.storage import digests
 
 TABLE_ROWS = 10  # shown of a table of texts
@@ -47,6 +49,8 @@ def read(run: Path) -> Found:
     results = _json(run / "results.json", sealed=True)
     if results is None:
         raise UserError(f"{run}: holds no results.json; give the folder of a finished run, for example runs/medical-recipe")
+    if isinstance(results, dict) and "schema_version" in results:
+        results = dictionaries(RunResult.load(run))
     return Found(run, results, _json(run / "evidence.json", sealed=True) or {}, _json(run / "seeds.json") or [])
 
 

@@ -14,6 +14,7 @@ from adapt.results.values import (
     GateDecision,
     GateTrial,
     InputReport,
+    LeakAction,
     LeakCounts,
     Lock,
     LockedData,
@@ -31,7 +32,8 @@ from adapt.results.values import (
 
 __all__ = [
     "FILE", "SCHEMA_VERSION", "Ablation", "AblationRow", "CheckInfo", "Comparison", "Contribution", "DeferredDecision",
-    "DevMeasurement", "Difference", "GateDecision", "GateTrial", "InputReport", "LeakCounts", "Lock", "LockedData", "LockedStep",
+    "DevMeasurement", "Difference", "GateDecision", "GateTrial", "InputReport", "LeakAction", "LeakCounts", "Lock", "LockedData",
+    "LockedStep",
     "Metrics", "Outcome", "Promotion", "Role", "RunResult", "SeedSpread", "Speed", "StepResult", "SweepTrial", "TopicComparison",
     "Verdict",
 ]  # fmt: skip

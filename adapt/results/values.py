@@ -11,10 +11,12 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, PlainSerializer
 
+from adapt.models.coverage import Coverage
 from adapt.recipe import GateSpec
 
 Role = Literal["target", "guard", "golden", ""]  # "" where models are compared without a recipe
 Outcome = Literal["better", "same", "worse", "forgetting", "unmeasured"]
+LeakAction = Literal["removed", "allowed", "transductive"]  # transductive: texts without labels were trained on
 Fraction = Annotated[
     float,
     BeforeValidator(lambda value: math.nan if value is None else value),
@@ -70,7 +72,7 @@ class TopicComparison(Difference):
 class LeakCounts(Value):
     """Rows of a step that share something with dev or test data: what was done with them, and how many of each kind."""
 
-    action: Literal["removed", "allowed", "transductive"]
+    action: LeakAction
     counts: dict[str, int]
 
     @property
@@ -109,6 +111,11 @@ class GateTrial(Value):
     gain: float  # of the target over the previous model, plus weighted transfer metrics
     guard_loss: float  # how far guards lie below the base model, summed
     p: PValue = None
+
+    @property
+    def net_gain(self) -> float:
+        """What blends are chosen by: a point lost on a guard costs a point of the target."""
+        return self.gain - self.guard_loss
 
 
 class GateDecision(Value):
@@ -178,18 +185,13 @@ class SeedSpread(Value):
 
 
 class InputReport(Value):
-    """What reading one source of data noted, and how the base model's tokenizer covers its texts (shares, 0 to 1)."""
+    """What reading one source of data noted, and how the base model's tokenizer covers its texts (None without a tokenizer)."""
 
     source: str
     notes: tuple[str, ...] = ()
     skipped: int = 0  # bad rows
     rejected: str = ""  # the file inside the run's folder that holds the skipped rows of a check's data
-    texts: int | None = None  # None where the model has no tokenizer to count with, as all below
-    sampled: int | None = None
-    unknown: float | None = None  # share of tokens that are unknown
-    truncated: float | None = None  # share of texts longer than `max_length` tokens
-    empty: float | None = None  # share of texts without a known token
-    max_length: int | None = None
+    coverage: Coverage | None = None
 
 
 class Speed(Value):

@@ -24,7 +24,7 @@ from adapt.files import read, rows
 from adapt.job import Job
 from adapt.models import lookup
 from adapt.pipeline import plan
-from adapt.pipeline.measurements import Measures
+from adapt.pipeline.measurements import Measurements
 from adapt.records import Encoder
 
 ARMS = Path(__file__).with_suffix(".yaml")
@@ -114,14 +114,15 @@ def run_arm(study: str, arm: str | None, seed: int, folder: Path) -> dict[str, M
     recipe = adapt.load_recipe(str(file))
     out = folder / f"seed-{seed}"
     began = time.monotonic()
-    results = adapt.run(recipe, out)
+    result = adapt.run(recipe, out)
     print(f"{study} / {arm or 'base'} / seed {seed}: {time.monotonic() - began:.0f} s", flush=True)
-    measures = Measures(Job(seed, embedding_cache=out / "vectors"), out / "measurements")
+    measures = Measurements(Job(seed, embedding_cache=out / "vectors"), out / "measurements")
     digests = plan.check_digests(recipe)
     model = Encoder(lookup.find_model(spec["base"]["model"]) if arm is None else out / "model")
-    assert results["test"]
+    assert result.test
     return {
-        name: measures.of(model, check.kind, check.test, "test", digests[name]["test"]) for name, check in recipe.checks.items()
+        name: measures.measure(model, check.kind, check.test, "test", digests[name]["test"])
+        for name, check in recipe.checks.items()
     }
 
 

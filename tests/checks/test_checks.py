@@ -70,7 +70,7 @@ def test_triplet_accuracy_agrees_with_sentence_transformers(embedder, monkeypatc
     from sentence_transformers.sentence_transformer.evaluation import TripletEvaluator
 
     from adapt.job import Job
-    from adapt.pipeline.measurements import OnDisk
+    from adapt.pipeline.measurements import BiEncoderModel
 
     rng = random.Random(9)
     rows = [Triplet(sentence(rng, 4), sentence(rng, 6), (sentence(rng, 6),)) for _ in range(40)]
@@ -81,7 +81,7 @@ def test_triplet_accuracy_agrees_with_sentence_transformers(embedder, monkeypatc
     monkeypatch.setattr("adapt.checks.kinds.triplets.MARGIN", 0.02)  # random weights set nothing far apart
     model = SentenceTransformer(str(embedder), device="cpu")
     theirs = {**plain(model), "margin": apart(model)["t_cosine_accuracy"]}
-    found = checks.find("triplets").measure(rows, OnDisk(embedder, Job())).metrics
+    found = checks.find("triplets").measure(rows, BiEncoderModel(embedder, Job())).metrics
     for name in names:
         assert found[f"{name}_accuracy"] == pytest.approx(theirs[f"t_{name}_accuracy"], abs=1e-7)  # theirs is a float32 mean
     assert found["margin_satisfied"] == pytest.approx(theirs["margin"], abs=1e-7) and 0 < theirs["margin"] < 1

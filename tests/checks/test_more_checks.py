@@ -18,7 +18,7 @@ def test_reranking_agrees_with_sentence_transformers(embedder):
     from sentence_transformers.sentence_transformer.evaluation import RerankingEvaluator
 
     from adapt.job import Job
-    from adapt.pipeline.measurements import OnDisk
+    from adapt.pipeline.measurements import BiEncoderModel
 
     words = ("pain", "rash", "fever", "dose", "left", "mild", "severe", "clinic")
     rows = [
@@ -29,7 +29,7 @@ def test_reranking_agrees_with_sentence_transformers(embedder):
     ]
     samples = [{"query": r.query, "positive": list(r.positives), "negative": list(r.negatives)} for r in rows]
     theirs = RerankingEvaluator(samples, at_k=10, name="t")(SentenceTransformer(str(embedder), device="cpu"))
-    found = checks.find("reranking").measure(rows, OnDisk(embedder, Job()))
+    found = checks.find("reranking").measure(rows, BiEncoderModel(embedder, Job()))
     wanted = {"map": "t_map", "mrr@10": "t_mrr@10", "ndcg@10": "t_ndcg@10"}
     for metric, name in wanted.items():
         assert found.metrics[metric] == pytest.approx(theirs[name], abs=1e-9), metric

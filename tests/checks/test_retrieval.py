@@ -116,7 +116,7 @@ def test_retrieval_agrees_with_sentence_transformers(embedder):
     from sentence_transformers.sentence_transformer.evaluation import InformationRetrievalEvaluator
 
     from adapt.job import Job
-    from adapt.pipeline.measurements import OnDisk
+    from adapt.pipeline.measurements import BiEncoderModel
 
     rng = random.Random(4)
     corpus = [Text(f"d{i}", sentence(rng, 12)) for i in range(60)]
@@ -126,7 +126,9 @@ def test_retrieval_agrees_with_sentence_transformers(embedder):
         {q.id: q.text for q in queries}, {t.id: t.text for t in corpus}, {q: set(grades) for q, grades in relevant.items()},
         map_at_k=[60], name="t", accuracy_at_k=[10], precision_recall_at_k=[5, 10],
     )(SentenceTransformer(str(embedder), device="cpu"))  # fmt: skip
-    found = checks.find("retrieval").measure(RetrievalData(queries, corpus, relevant, at=(5,)), OnDisk(embedder, Job())).metrics
+    found = (
+        checks.find("retrieval").measure(RetrievalData(queries, corpus, relevant, at=(5,)), BiEncoderModel(embedder, Job())).metrics
+    )
     for ours, name in [
         ("ndcg@10", "ndcg@10"), ("mrr@10", "mrr@10"), ("map", "map@60"), ("precision@10", "precision@10"), ("recall@5", "recall@5")
     ]:  # fmt: skip

@@ -44,7 +44,9 @@ def test_counters_are_no_parameters_and_pickles_beside_safetensors_no_weights(tm
 
 def test_a_model_on_disk_is_measured(embedder):
     from adapt.job import Job
-    from adapt.pipeline.measurements import OnDisk
+    from adapt.pipeline.measurements import BiEncoderModel
 
-    found = speed.measure(OnDisk(embedder, Job()).embed, ["heart pain", "skin rash"], ["kidney dose", "liver tablet", "cough"])
+    found = speed.measure(
+        BiEncoderModel(embedder, Job()).embed, ["heart pain", "skin rash"], ["kidney dose", "liver tablet", "cough"]
+    )
     assert found["dimensions"] == 32 and 0 < found["latency_ms_p50"] <= found["latency_ms_p95"] and found["texts_per_second"] > 0

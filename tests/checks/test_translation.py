@@ -6,7 +6,7 @@ import pytest
 from adapt import checks
 from adapt.checks.statistics import compare
 from adapt.job import Job
-from adapt.pipeline.measurements import OnDisk
+from adapt.pipeline.measurements import BiEncoderModel
 from adapt.records import Parallel
 
 from ..conftest import SAMPLES, WORDS
@@ -45,7 +45,7 @@ def test_translation_agrees_with_sentence_transformers(embedder, seed):
     rows += rows[:4]
     theirs = TranslationEvaluator([r.source for r in rows], [r.target for r in rows], name="t", write_csv=False)
     wanted = theirs(SentenceTransformer(str(embedder), device="cpu"))
-    found = checks.find("translation").measure(rows, OnDisk(embedder, Job())).metrics
+    found = checks.find("translation").measure(rows, BiEncoderModel(embedder, Job())).metrics
     assert found["accuracy_source_to_target"] == pytest.approx(wanted["t_src2trg_accuracy"])
     assert found["accuracy_target_to_source"] == pytest.approx(wanted["t_trg2src_accuracy"])
     assert found["accuracy"] == pytest.approx(wanted["t_mean_accuracy"])

@@ -10,7 +10,7 @@ from adapt.inference.scoring import Truncation, predict
 from adapt.job import Job, ignore_events
 from adapt.models.cross_encoder import CrossEncoderModel
 from adapt.pipeline import plan
-from adapt.pipeline.measurements import Measures
+from adapt.pipeline.measurements import Measurements
 from adapt.pipeline.single_stage import run_stage
 from adapt.recipe import loading
 from adapt.records import CrossEncoder, Encoder, Pair, ScoredPair, Text
@@ -114,7 +114,7 @@ def test_a_check_reports_them(labeller, tmp_path):
         "sentence1,sentence2,score\n" + "".join(f"{'fever ' * (i * 9)}x,cough,{i / 10}\n" for i in range(11))
     )
     job, notes = heard()
-    Measures(job).of(CrossEncoder(labeller), "sts", str(tmp_path / "sts.csv"), "test")
+    Measurements(job).measure(CrossEncoder(labeller), "sts", str(tmp_path / "sts.csv"), "test")
     assert [note for note in notes if note.startswith("WARNING: scoring for checks: 4 of 11 pairs (36.4%)")]
 
 

@@ -12,7 +12,7 @@ from adapt.job import Job
 from adapt.models import lookup
 from adapt.models.bi_encoder import load_encoder, token_ids
 from adapt.pipeline.inference import embed_file, search_file
-from adapt.pipeline.measurements import OnDisk
+from adapt.pipeline.measurements import BiEncoderModel
 from adapt.records import Encoder, Pair
 from adapt.stages.finetune import Finetune
 
@@ -64,7 +64,7 @@ def test_kept_vectors_of_the_whole_model_are_not_taken_for_truncated_ones(embedd
     assert (
         embed(folder, TEXTS, Job(embedding_cache=kept)).shape[1]
         == 8
-        == OnDisk(folder, Job(embedding_cache=kept)).embed(TEXTS).shape[1]
+        == BiEncoderModel(folder, Job(embedding_cache=kept)).embed(TEXTS).shape[1]
     )
     assert lookup.weights_digest(folder) != lookup.weights_digest(shortened(embedder, tmp_path / "other", 9))
     assert lookup.embedding_dimension(folder) == 8 and lookup.embedding_dimension(embedder) == 32

@@ -133,16 +133,16 @@ def test_passage_and_corpus_are_prompts_for_documents():
 
 
 def test_a_dot_product_model_is_measured_by_the_dot_product(language_model, tmp_path):
-    from adapt.pipeline.measurements import OnDisk
+    from adapt.pipeline.measurements import BiEncoderModel
 
     folder = tiny.embedder(language_model, tmp_path / "dot", unit=False, similarity_fn_name="dot")
     damages.settings("config_sentence_transformers.json", similarity_fn_name="dot")(folder)
     theirs = SentenceTransformer(str(folder), device="cpu").encode(TEXTS)
     pairs = [(TEXTS[0], TEXTS[1]), (TEXTS[1], TEXTS[2])]
     wanted = [theirs[0] @ theirs[1], theirs[1] @ theirs[2]]
-    np.testing.assert_allclose(OnDisk(folder, Job(embedding_cache=tmp_path / "kept")).score(pairs), wanted, rtol=0.02)
+    np.testing.assert_allclose(BiEncoderModel(folder, Job(embedding_cache=tmp_path / "kept")).score(pairs), wanted, rtol=0.02)
     assert abs(wanted[0]) > 1.5  # no cosine
-    assert np.abs(OnDisk(folder, Job(embedding_cache=tmp_path / "kept"), "cosine").score(pairs)).max() <= 1 + 1e-5
+    assert np.abs(BiEncoderModel(folder, Job(embedding_cache=tmp_path / "kept"), "cosine").score(pairs)).max() <= 1 + 1e-5
     assert model_folder.similarity(save_encoder(load_encoder(folder), tmp_path / "saved")) == "cosine"
 
 

@@ -29,7 +29,7 @@ def base_of(domain, embedder):
 
 
 def planned(recipe_file, tmp_path, *changes):
-    return plan.all_lines(loading.load(str(recipe_file), changes), Store(tmp_path / "run"))
+    return plan.all_artifacts(loading.load(str(recipe_file), changes), Store(tmp_path / "run"))
 
 
 @pytest.mark.parametrize(

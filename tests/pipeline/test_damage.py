@@ -56,7 +56,7 @@ def ground(tmp_path_factory, embedder):
 
 def carry_out(file, out, stages=STAGES):
     said = []
-    run(loading.load(str(file), [stages]), out, listener=lambda e: said.append(f"{e.text} {e.data.get('why', '')}"))
+    run(loading.load(str(file), [stages]), out, listener=lambda e: said.append(f"{e.text} {e.data.get('reason', '')}"))
     return "\n".join(said)
 
 
@@ -168,7 +168,7 @@ def test_a_base_in_a_pickle_is_handed_over_with_its_weights(ground, tmp_path, em
     (base / "model.safetensors").unlink()
     back = ["gate.action=revert", "gate.guard={sts.spearman: 2.0}", f"model={base}", STAGES]
     results = run(loading.load(str(file), back), tmp_path / "run")
-    assert not results["changed"] and not list((tmp_path / "run" / "model").rglob("*.bin"))
+    assert not results.changed and not list((tmp_path / "run" / "model").rglob("*.bin"))
     handed = load_file(tmp_path / "run" / "model" / "model.safetensors")
     assert handed.keys() >= held.keys() and all(torch.equal(handed[name], held[name]) for name in held)
 
@@ -213,7 +213,7 @@ def test_a_run_that_cannot_fit_is_refused_before_any_work(ground, tmp_path, monk
         run(loaded, tmp_path / "run")
     assert not [p for p in (tmp_path / "run").iterdir() if p.name != ".lock"]
     model = lookup.find_model(loaded.model, loaded.file.parent)
-    lines = planning.all_lines(loaded, Store(tmp_path / "run"), None, ())
+    lines = planning.all_artifacts(loaded, Store(tmp_path / "run"), None, ())
     kept, besides = run_folder.needed(loaded, model, lines, tmp_path / "run")
     assert besides == 8 * lookup.weight_bytes(model)  # two checkpoints: weights, two moments of AdamW, best weights so far
     for free["bytes"] in (kept + besides - 1, kept + besides):

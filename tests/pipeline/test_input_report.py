@@ -9,8 +9,9 @@ import pytest
 import adapt
 from adapt.errors import UserError
 from adapt.models.coverage import MAX_TRUNCATED, tokenizer_coverage, warnings
-from adapt.pipeline.input_report import decided_and_judged, kept, preview
+from adapt.pipeline.input_report import cached, preview, same_data_warnings
 from adapt.report import write_report
+from adapt.results import InputReport
 
 
 def test_shares_of_unknown_cut_and_empty_texts_are_counted(embedder):
@@ -18,14 +19,14 @@ def test_shares_of_unknown_cut_and_empty_texts_are_counted(embedder):
     found = tokenizer_coverage(embedder, [known, strange, known + " pain" * 80, "😀"])
     assert found.sampled == found.texts == 4 and found.max_length == 64
     tokens, unknown = 3 + 4 + 83 + 1, 4 + 1
-    assert found.unknown == pytest.approx(unknown / tokens) and found.cut == 1 / 4 and found.empty == 2 / 4
-    assert MAX_TRUNCATED >= 0.25 and len(warnings("texts", found.as_row())) == 2
+    assert found.unknown == pytest.approx(unknown / tokens) and found.truncated == 1 / 4 and found.empty == 2 / 4
+    assert MAX_TRUNCATED >= 0.25 and len(warnings("texts", found)) == 2
 
 
 def test_a_large_source_is_judged_by_a_draw_and_that_is_said(embedder):
     found = tokenizer_coverage(embedder, ["租房合同"] * 5_000)
     assert (found.texts, found.sampled, found.unknown) == (5_000, 2_000, 1.0)
-    assert "100% of the tokens are unknown to the model (of 2,000 texts drawn from 5,000)" in warnings("texts", found.as_row())[0]
+    assert "100% of the tokens are unknown to the model (of 2,000 texts drawn from 5,000)" in warnings("texts", found)[0]
 
 
 def test_a_model_without_a_tokenizer_is_not_judged(tmp_path):
@@ -51,7 +52,8 @@ def test_a_dry_run_reads_small_data_and_warns(strange):
 
 def test_a_run_skips_counts_keeps_and_warns_and_does_so_again_from_its_cache(strange, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "adapt.checks.speed.measure", lambda *_: {"latency_ms_p50": 1.0, "latency_ms_p95": 1.0, "texts_per_second": 1.0}
+        "adapt.checks.speed.measure",
+        lambda *_: {"latency_ms_p50": 1.0, "latency_ms_p95": 1.0, "texts_per_second": 1.0, "dimensions": 32.0},
     )
     text = strange.read_text()
     strange.write_text(text[: text.index("stages:")] + "stages:\n  - tsdae: {max_steps: 1, batch_size: 4}\n")
@@ -61,12 +63,12 @@ def test_a_run_skips_counts_keeps_and_warns_and_does_so_again_from_its_cache(str
     assert any(text.startswith("WARNING: texts: ") for text in told)
     again = adapt.run(recipe, tmp_path / "out")
     for found in (first, again):
-        row = next(row for row in found["inputs"] if row["source"] == "texts")
-        assert row["skipped"] == 2 and row["unknown"] > 0.3 and row["cut"] == 0
-        assert {row["source"] for row in found["inputs"]} >= {"pairs", "gold", "retrieval dev", "sts test"}
-        assert any("2 bad rows were skipped" in text for text in found["warnings"])
-        assert any("are unknown to the model" in text for text in found["warnings"])
-        assert next(step for step in found["steps"] if step["step"] == "data-texts")["counts"]["bad_rows_skipped"] == 2
+        row = next(row for row in found.inputs if row.source == "texts")
+        assert row.skipped == 2 and row.coverage.unknown > 0.3 and row.coverage.truncated == 0
+        assert {row.source for row in found.inputs} >= {"pairs", "gold", "retrieval dev", "sts test"}
+        assert any("2 bad rows were skipped" in text for text in found.warnings)
+        assert any("are unknown to the model" in text for text in found.warnings)
+        assert next(step for step in found.steps if step.id == "texts").counts["bad_rows_skipped"] == 2
     file = next((tmp_path / "out").glob("data-texts-*/rejected.jsonl"))
     assert [json.loads(line)["where"].rpartition(" ")[2] for line in file.read_text().splitlines()] == ["4", "32"]
 
@@ -82,7 +84,7 @@ def test_how_data_are_read_is_checked_and_is_part_of_their_key(recipe_file, doma
     for words in ("on_bad_row can't be 'maybe'", "max_line_mb: ", "the recipe has no data 'pears'", "score_range: "):
         assert words in said
     keys = [
-        {line.name: line.key for line in plan.make(adapt.load_recipe(str(recipe_file), changes), Store(tmp_path)).lines}
+        {line.name: line.key for line in plan.make(adapt.load_recipe(str(recipe_file), changes), Store(tmp_path)).artifacts}
         for changes in ((), ["data.columns={pairs: {anchor: anchor}}"], ["data.on_bad_row=error"])
     ]
     assert keys[0]["data-pairs"] != keys[1]["data-pairs"] and keys[0]["data-texts"] == keys[1]["data-texts"] and keys[0] == keys[2]
@@ -102,11 +104,11 @@ def test_unreadable_data_of_a_recipe_are_told_together_when_it_is_planned(recipe
 
 def test_a_check_that_is_measured_on_its_dev_data_at_the_end_is_told(recipe_file, domain):
     recipe = adapt.load_recipe(str(recipe_file))
-    assert decided_and_judged(recipe) == []
+    assert same_data_warnings(recipe) == []
     (domain / "copy.csv").write_bytes(Path(recipe.checks["sts"].dev).read_bytes())
     for test in (recipe.checks["sts"].dev, str(domain / "copy.csv")):
         same = replace(recipe, checks={**recipe.checks, "sts": recipe.checks["sts"].model_copy(update={"test": test})})
-        said = decided_and_judged(same)
+        said = same_data_warnings(same)
         assert len(said) == 1 and said[0].startswith("Check 'sts' has the same data for dev and test")
         assert said[0] in preview(same)
 
@@ -115,13 +117,13 @@ def test_what_is_kept_of_a_survey_counts_as_absent_where_it_was_changed(tmp_path
     told = []
 
     def row(again=False):
-        return kept(tmp_path, "texts", embedder, "key", lambda: {"skipped": 2 + again}, told.append)
+        return cached(tmp_path, "texts", embedder, "key", lambda: InputReport(source="texts", skipped=2 + again), told.append)
 
-    assert row() == row(again=True) == {"skipped": 2}
+    assert row().skipped == row(again=True).skipped == 2
     file = next(tmp_path.glob("inputs-*.json"))
     for damaged in ("", "{}", "[]", file.read_text().replace("2", "7", 1)):
         file.write_text(damaged)
-        assert row(again=True) == {"skipped": 3} and told.pop() == f"{file}: is damaged; looked at again"
+        assert row(again=True).skipped == 3 and told.pop() == f"{file}: is damaged; texts is read again"
 
 
 KINDS_OF_CHECKS = {  # a good row and a bad one of each kind of check's data
@@ -138,7 +140,7 @@ KINDS_OF_CHECKS = {  # a good row and a bad one of each kind of check's data
 @pytest.mark.parametrize("kind", KINDS_OF_CHECKS)
 def test_bad_rows_of_every_kind_of_check_are_skipped_counted_and_kept_where_the_recipe_says_so(recipe_file, domain, tmp_path, kind):
     from adapt.job import Job
-    from adapt.pipeline.measurements import Measures
+    from adapt.pipeline.measurements import Measurements
     from adapt.pipeline.plan import check_digests
 
     good, bad = KINDS_OF_CHECKS[kind]
@@ -152,7 +154,7 @@ def test_bad_rows_of_every_kind_of_check_are_skipped_counted_and_kept_where_the_
     recipe = adapt.load_recipe(str(recipe_file), [change, "data.on_bad_row=skip"])
     assert any(text.startswith(f"own-{kind} dev: 2 bad rows were skipped") for text in preview(recipe))
     spec = recipe.checks[f"own-{kind}"]
-    measures = Measures(Job(), tmp_path / "measurements", options=recipe.read_options())
+    measures = Measurements(Job(), tmp_path / "measurements", options=recipe.read_options())
     measures.read(spec.kind, spec.dev, "dev")
     count, file = measures.skipped_of(spec.kind, spec.dev, "dev")
     kept_rows = [json.loads(line) for line in (tmp_path / file).read_text().splitlines()]
@@ -164,7 +166,8 @@ def test_a_run_skips_bad_rows_of_its_checks_and_says_so_and_without_the_setting_
     recipe_file, domain, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(
-        "adapt.checks.speed.measure", lambda *_: {"latency_ms_p50": 1.0, "latency_ms_p95": 1.0, "texts_per_second": 1.0}
+        "adapt.checks.speed.measure",
+        lambda *_: {"latency_ms_p50": 1.0, "latency_ms_p95": 1.0, "texts_per_second": 1.0, "dimensions": 32.0},
     )
     with open(domain / "sts-test.csv", "a") as file:
         file.write("a fever,a cough,very\n")
@@ -175,10 +178,10 @@ def test_a_run_skips_bad_rows_of_its_checks_and_says_so_and_without_the_setting_
     recipe = adapt.load_recipe(str(recipe_file), ["data.on_bad_row=skip"])
     for _ in range(2):  # the second run takes everything from the cache
         found = adapt.run(recipe, tmp_path / "out")
-        skipped = {row["source"]: (row["skipped"], row["rejected"]) for row in found["inputs"] if row["skipped"]}
+        skipped = {row.source: (row.skipped, row.rejected) for row in found.inputs if row.skipped}
         assert skipped.keys() == {"sts test", "retrieval dev"} and {count for count, _ in skipped.values()} == {1}
         for source, (_, rejected) in skipped.items():
-            assert any(warning.startswith(f"{source}: 1 bad rows were skipped") for warning in found["warnings"])
+            assert any(warning.startswith(f"{source}: 1 bad rows were skipped") for warning in found.warnings)
             assert json.loads((tmp_path / "out" / rejected).read_text())["where"].rpartition(" ")[2] in ("22", "6")
     files = sorted((tmp_path / "out" / "measurements").glob("rejected-*.jsonl"))
     assert len(files) == 2

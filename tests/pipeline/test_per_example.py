@@ -138,7 +138,7 @@ def test_long_texts_are_cut_to_one_line(judged):
 def test_a_whole_runs_evidence_agrees_with_its_measurements(recipe_file, embedder, tmp_path):
     from adapt.job import Job
     from adapt.pipeline import plan
-    from adapt.pipeline.measurements import Measures
+    from adapt.pipeline.measurements import Measurements
     from adapt.recipe import loading
     from adapt.records import Encoder
     from adapt.report import html
@@ -146,10 +146,10 @@ def test_a_whole_runs_evidence_agrees_with_its_measurements(recipe_file, embedde
     from tests.report.conftest import results
 
     recipe = loading.load(str(recipe_file))
-    measures = Measures(Job(recipe.seed, embedding_cache=tmp_path / "vectors"))
+    measures = Measurements(Job(recipe.seed, embedding_cache=tmp_path / "vectors"))
     model, digests = Encoder(embedder), plan.check_digests(recipe)
     measured = {
-        name: measures.of(model, spec.kind, spec.test, "test", digests[name]["test"]) for name, spec in recipe.checks.items()
+        name: measures.measure(model, spec.kind, spec.test, "test", digests[name]["test"]) for name, spec in recipe.checks.items()
     }
     found = per_example.gather(recipe, measures, model, model, measured, measured)
     assert json.loads(json.dumps(found)) == found

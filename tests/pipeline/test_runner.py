@@ -9,6 +9,7 @@ from adapt.pipeline import plan
 from adapt.pipeline.runner import run
 from adapt.recipe import loading
 from adapt.report import write_report
+from adapt.results import LeakCounts, RunResult
 from adapt.storage.store import Store
 
 
@@ -17,8 +18,8 @@ def weights(folder):
 
 
 def states(file, out, *overrides, **options):
-    lines = plan.make(loading.load(str(file), overrides), Store(out), **options).lines
-    return {line.name: "cached" if line.cached else line.why for line in lines}
+    lines = plan.make(loading.load(str(file), overrides), Store(out), **options).artifacts
+    return {line.name: "cached" if line.cached else line.reason for line in lines}
 
 
 def test_a_run_from_end_to_end(recipe_file, tmp_path):
@@ -30,11 +31,15 @@ def test_a_run_from_end_to_end(recipe_file, tmp_path):
     # The folder holds what is promised.
     for name in ("model", "results.json", "recipe.lock.yaml"):
         assert (out / name).exists()
-    assert json.loads((out / "results.json").read_text()) == json.loads(json.dumps(results))
-    assert [row["after"] for row in results["dev"]] == [
-        "base", "tsdae", "gate-tsdae", "cross-encoder", "augment", "gate-augment", "finetune", "gate-finetune",
+    assert RunResult.load(out) == results == RunResult.load(out / "results.json")
+    assert [(row.after, row.gated) for row in results.dev] == [
+        (None, False), ("tsdae", False), ("tsdae", True), ("cross-encoder", False), ("augment", False), ("augment", True),
+        ("finetune", False), ("finetune", True),
     ]  # fmt: skip
-    assert {row["metric"] for row in results["test"]} >= {"retrieval.ndcg@10", "sts.spearman"}
+    assert {row.metric for row in results.test} >= {"retrieval.ndcg@10", "sts.spearman"}
+    assert results.target is not None and results.target.metric == "retrieval.ndcg@10"
+    assert list(results.to_pandas().metric) == [row.metric for row in results.test]
+    assert results.model_folder == out / "model" and "retrieval.ndcg@10" in repr(results)
     assert {e.kind for e in events} >= {"plan", "step", "progress", "note", "check", "verdict", "done"}
 
     # The model is an ordinary one.
@@ -74,7 +79,8 @@ def test_a_run_from_end_to_end(recipe_file, tmp_path):
     # Only the step that was asked for is done again, and the same recipe in another folder gives the same bits.
     before = weights(out)
     again = run(loading.load(str(recipe_file)), out, fresh=["finetune"])
-    assert {s["step"] for s in again["steps"] if s["status"] == "done"} == {"finetune", "gate-finetune"}
+    assert [step.id for step in again.steps if not step.cached] == ["finetune"]
+    assert [gate.step for gate in again.gates if not gate.cached] == ["finetune"]
     run(loading.load(str(recipe_file)), tmp_path / "other")
     assert weights(out) == before == weights(tmp_path / "other")
 
@@ -87,8 +93,9 @@ def test_a_gate_that_stops_ends_the_run(recipe_file, tmp_path):
 def test_a_gate_goes_back_where_a_guard_falls(recipe_file, tmp_path, embedder):
     overrides = ["gate.action=blend", "gate.guard={sts.spearman: 2.0}"]  # a budget that nothing can keep
     results = run(loading.load(str(recipe_file), overrides), tmp_path / "run", until="tsdae")
-    gate = next(s for s in results["steps"] if s["stage"] == "gate")
-    assert gate["share"] == 0.0 and gate["word"] == "forgetting" and [t["share"] for t in gate["tried"]] == [1.0, 0.75, 0.5, 0.25]
+    (gate,) = results.gates
+    assert gate.action == "reverted" and gate.trial.outcome == "forgetting"
+    assert [trial.alpha for trial in gate.trials] == [1.0, 0.75, 0.5, 0.25]
     assert (tmp_path / "run" / "model" / "model.safetensors").read_bytes() == (embedder / "model.safetensors").read_bytes()
 
 
@@ -97,8 +104,9 @@ def test_held_out_rows_are_removed_from_training(recipe_file, tmp_path, domain):
     with open(domain / "texts.jsonl", "a") as file:
         file.write(json.dumps({"text": leaked.upper()}) + "\n" + json.dumps({"text": leaked + " And more."}) + "\n")
     results = run(loading.load(str(recipe_file)), tmp_path / "run", until="tsdae")
-    counts = next(s["counts"] for s in results["steps"] if s["step"] == "data-texts")
-    assert (counts["read"], counts["held_out_exact"], counts["held_out_nearly"], counts["rows"]) == (32, 1, 1, 30)
+    texts = next(step for step in results.steps if step.id == "texts")
+    assert (texts.counts["read"], texts.rows) == (32, 30)
+    assert texts.leaks == LeakCounts(action="removed", counts={"exact": 1, "nearly": 1}) and results.leaks_removed == 2
 
 
 def test_leaks_stop_the_run_or_are_declared_where_asked(recipe_file, tmp_path, domain):
@@ -109,9 +117,9 @@ def test_leaks_stop_the_run_or_are_declared_where_asked(recipe_file, tmp_path, d
         run(loading.load(str(recipe_file), ["data.leaks=stop"]), tmp_path / "run", until="tsdae")
     assert "1 of 31 rows" in caught.value.problems[0] and "row 31 → retrieval dev" in caught.value.problems[1]
     results = run(loading.load(str(recipe_file), ["data.leaks=allow"]), tmp_path / "run", until="tsdae")
-    assert results["leaks"] == [{"step": "data-texts", "mode": "transductive", "exact": 1}]
-    assert next(s["counts"]["rows"] for s in results["steps"] if s["step"] == "data-texts") == 31
-    assert results["verdict"]["leaks"] == 0 and results["verdict"]["allowed_leaks"] == 1
+    texts = next(step for step in results.steps if step.id == "texts")
+    assert texts.rows == 31 and texts.leaks == LeakCounts(action="transductive", counts={"exact": 1})
+    assert results.leaks_removed == 0 and results.leaks_allowed == 1
 
 
 def test_a_killed_training_goes_on_to_the_same_weights(recipe_file, tmp_path, monkeypatch):
@@ -136,7 +144,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(recipe_file, tmp_path, mo
     again = run(loading.load(str(recipe_file), overrides), tmp_path / "cut", until="tsdae", listener=lambda e: notes.append(e.text))
     assert any("resuming at step 3 of 6" in note for note in notes)
     assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
-    assert again["dev"][1]["metrics"] == whole["dev"][1]["metrics"]
+    assert again.dev[1].metrics == whole.dev[1].metrics
 
 
 def test_the_problems_of_all_files_are_told_before_any_work(recipe_file, tmp_path, domain):
@@ -152,7 +160,7 @@ def test_the_problems_of_all_files_are_told_before_any_work(recipe_file, tmp_pat
 
 def test_a_run_that_ends_early_does_not_touch_test_data(recipe_file, tmp_path):
     results = run(loading.load(str(recipe_file)), tmp_path / "run", until="tsdae")
-    assert results["test"] == [] and results["verdict"]["word"] == "unmeasured"
+    assert results.test == () and results.verdict.outcome == "unmeasured"
     assert not list((tmp_path / "run" / "measurements").glob("*-test-*"))
 
 
@@ -168,7 +176,7 @@ def test_text_with_markup_does_not_break_the_report(recipe_file, tmp_path, domai
 def test_the_smoke_recipe_carries_out_every_stage(embedder, tmp_path):
     assert loading.load("smoke").model == "all-MiniLM-L6-v2"  # thirty times the work of the small one, for the same flow
     results = run(loading.load("smoke", [f"model={embedder}"]), tmp_path / "run")
-    assert [s["stage"] for s in results["steps"] if s["stage"] not in ("data", "gate")] == [
+    assert [step.stage for step in results.steps if step.stage] == [
         "tsdae",
         "cross-encoder",
         "silver",
@@ -176,7 +184,7 @@ def test_the_smoke_recipe_carries_out_every_stage(embedder, tmp_path):
         "mine",
         "finetune",
     ]
-    assert results["test"] and results["speed"]["texts_per_second"] > 0
+    assert results.test and results.speed.texts_per_second > 0
 
 
 def test_shares_of_several_sources_come_from_the_recipe(recipe_file):
@@ -217,14 +225,14 @@ def test_a_recipe_that_harms_ends_in_worse_and_hands_the_base_over(recipe_file, 
     (domain / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in shuffled))
     harm = ["stages=[{finetune: {examples: pairs, learning_rate: 1e-2, max_steps: 4}}]", "gate.guard={sts.spearman: 0.5}"]
     results = run(loading.load(str(recipe_file), [*harm, "gate.action=blend"]), tmp_path / "run")
-    assert results["verdict"]["word"] == "worse" and not results["changed"]
-    assert "set back" in results["verdict"]["sentence"] and "sts.spearman fell" in results["verdict"]["sentence"]
+    assert results.verdict.outcome == "worse" and not results.changed
+    assert "reverted" in results.verdict.sentence and "sts.spearman fell" in results.verdict.sentence
     base = (embedder / "model.safetensors").read_bytes()
     assert (tmp_path / "run" / "model" / "model.safetensors").read_bytes() == base
     with pytest.raises(WorkFailed, match="forgetting"):
         run(loading.load(str(recipe_file), [*harm, "gate.action=stop"]), tmp_path / "stop")
-    stopped = json.loads((tmp_path / "stop" / "results.json").read_text())
-    assert stopped["verdict"]["word"] == "worse" and stopped["test"] == []
+    stopped = RunResult.load(tmp_path / "stop")
+    assert stopped.verdict.outcome == "worse" and stopped.test == ()
     assert (tmp_path / "stop" / "model" / "model.safetensors").read_bytes() == base
 
 

@@ -109,7 +109,8 @@ def test_the_loss_after_the_last_update_and_held_out_losses_must_be_finite():
 def test_undefined_figures_are_unmeasured_for_gate_and_promotion(tmp_path):
     from adapt import checks
     from adapt.checks.statistics import compare
-    from adapt.pipeline import gate, results
+    from adapt.pipeline import gate, verdict
+    from adapt.pipeline.comparison import compare_models
     from adapt.recipe import GateSpec
     from adapt.records import ScoredPair
 
@@ -129,12 +130,12 @@ def test_undefined_figures_are_unmeasured_for_gate_and_promotion(tmp_path):
     for other in (flat, broken):
         assert all(np.isnan(other.metrics[name]) for name in ("spearman", "pearson"))
         assert compare("spearman", good, other).verdict() == "unmeasured"
-        shown = results.compared({"sts": good}, {"sts": other}, {})
-        assert not results.promotion(shown, {"sts": "spearman"})["promote"]
-        assert "unmeasured: sts.spearman" in results.promotion(shown, {"sts": "spearman"})["sentence"]
+        shown = compare_models({"sts": good}, {"sts": other}, {})
+        assert not verdict.promotion(shown, {"sts": "spearman"}).promote
+        assert "unmeasured: sts.spearman" in verdict.promotion(shown, {"sts": "spearman"}).sentence
         spec = GateSpec(target="sts.spearman", action="revert")
         found = gate.judge(spec, {"sts": good}, {"sts": good}, {"sts": other})
-        assert found.word == "unmeasured" and not found.passes
+        assert found.outcome == "unmeasured" and not found.passes
         assert gate.choose(spec, lambda share, found=found: found)[0] == 0.0
     constant = sts.measure([ScoredPair(f"a {i}", f"b {i}", 0.5) for i in range(20)], Scores(np.arange(20) / 20))
     assert np.isnan(constant.metrics["spearman"]) and json.dumps(constant.metrics)

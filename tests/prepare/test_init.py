@@ -43,7 +43,7 @@ def test_the_recipe_suits_what_is_there_and_runs(domain, request, given, base):
     assert [step.id for step in loaded.steps] == STEPS[given]
     assert "general-sts" in loading.load(str(domain / "mine")).checks
     results = run(loaded, domain / "run")
-    assert results["test"] and (domain / "run" / "model" / "model.safetensors").is_file()
+    assert results.test and (domain / "run" / "model" / "model.safetensors").is_file()
 
 
 def test_held_out_rows_share_no_text_with_training(domain):

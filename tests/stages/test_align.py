@@ -12,7 +12,7 @@ from adapt.inference.encoding import embed
 from adapt.job import Job
 from adapt.losses.alignment import to_teacher
 from adapt.models.bi_encoder import load_encoder, save_encoder
-from adapt.pipeline.measurements import OnDisk
+from adapt.pipeline.measurements import BiEncoderModel
 from adapt.records import Encoder, Parallel
 
 from ..conftest import WORDS, sentence
@@ -51,7 +51,7 @@ def test_alignment_teaches_which_sentence_is_whose_translation(embedder, paralle
     check, job = checks.find("translation"), Job(1)
     stage = stages.find("align")(mse=mse, contrastive=contrastive, epochs=15, batch_size=16, learning_rate=2e-3)
     made = stage.run(Encoder(embedder), parallel, job)
-    before, after = (check.measure(parallel, OnDisk(folder, Job())).metrics["accuracy"] for folder in (embedder, made.path))
+    before, after = (check.measure(parallel, BiEncoderModel(folder, Job())).metrics["accuracy"] for folder in (embedder, made.path))
     assert after > before + 0.1 and job.counts["last_loss"] < job.counts["first_loss"]
 
 
