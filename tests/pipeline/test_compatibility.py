@@ -99,7 +99,7 @@ def test_a_further_model_that_is_missing_or_of_the_wrong_kind_is_refused(recipe_
 def test_a_run_with_a_further_model_mines_with_it(recipe_file, tmp_path, base_of):
     other = base_of()
     found = run(loading.load(str(recipe_file), [f"stages=[{{mine: {{miner: {other}}}}}]"]), tmp_path / "run", until="mine")
-    assert next(step for step in found["steps"] if step["step"] == "mine")["counts"]["rows"] > 0
+    assert found.step("mine").rows > 0
 
 
 def test_bad_rows_of_every_file_are_told_without_a_run(recipe_file, domain):

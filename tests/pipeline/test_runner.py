@@ -239,9 +239,9 @@ def test_a_recipe_that_harms_ends_in_worse_and_hands_the_base_over(recipe_file, 
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("gate.later={tsdae: tsdae}", "stands behind it"),
+        ("gate.later={tsdae: tsdae}", "must come before"),
         ("gate.later={silver: finetune}", "must both make an encoder"),
-        ("gate.later={nothing: finetune}", "is no step"),
+        ("gate.later={nothing: finetune}", "has no step"),
         ("gate.transfer={elsewhere.ndcg: 1}", "names no check"),
         ("gate.grid=[0, 1]", "greater than 0"),
         ("checks.retrieval.role=golden", "is golden"),
