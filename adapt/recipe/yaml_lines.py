@@ -1,8 +1,8 @@
-"""Read YAML as people expect it, remembering the line of every key: for messages that say where.
+"""Parse YAML with the line number of every key.
 
-PyYAML's own loader reads `1e-5` as a string and `no` as False, lets a repeated key win silently, and expands nested aliases
-without bound. Here numbers and words are those of YAML 1.2; repeated keys, aliases, tags, numbers that no computer number holds,
-control characters and deep nesting are problems.
+PyYAML's own loader parses `1e-5` as a string and `no` as False, silently overwrites duplicate keys, and expands nested aliases
+without limit. Here scalars follow YAML 1.2; duplicate keys, aliases, tags, numbers out of range, control characters and deep
+nesting are errors, reported together.
 """
 
 from __future__ import annotations
@@ -10,42 +10,41 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from adapt.errors import UserError, limit_problems
 from adapt.files.paths import describe_read_error
+from adapt.recipe.problems import KeyPath
 
-Path_ = tuple[Any, ...]
-LARGEST = 256 * 1024  # bytes of a recipe; those that ship have two thousand
-DEEPEST = 20  # levels of mappings and lists in each other
+MAX_BYTES = 256 * 1024  # of a recipe; the shipped ones have about two thousand
+MAX_DEPTH = 20  # nested mappings and lists
 _INT = re.compile(r"[-+]?[0-9][0-9_]*$")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$")
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
-_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+_BYTE_ORDER_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
 
-def load(file: Path) -> tuple[Any, dict[Path_, int]]:
-    """(value, {path of keys and indices: line}) of a YAML file; raises UserError with every problem of its syntax."""
-    return _Document(str(file)).read(_text(file))
+def load(file: Path) -> tuple[object, dict[KeyPath, int]]:
+    """(value, {key path: line number}) of a YAML file; raises UserError with every problem of its syntax."""
+    return _Document(str(file)).parse(_read(file))
 
 
-def parse(text: str) -> Any:
-    """A value as it may stand on a command line: `3e-5`, `[bm25, dense]`, `{dev: a, test: b}`; what is no YAML is a text.
+def parse(text: str) -> object:
+    """The value of a command-line argument: `3e-5`, `[bm25, dense]`, `{dev: a, test: b}`; text that is not YAML is a string.
 
-    Raises UserError for what YAML allows and a recipe does not (repeated keys, aliases ...).
+    Raises UserError for YAML that a recipe may not contain (duplicate keys, aliases ...).
     """
     try:
-        return _Document("").read(text)[0]
-    except _NoYaml:
+        return _Document("").parse(text)[0]
+    except _NotYaml:
         if _CONTROLS.search(text):
-            raise UserError("holds a control character or half of a surrogate pair") from None
+            raise UserError("contains a control character or half of a surrogate pair") from None
         return text
 
 
-def scalar(text: str) -> Any:
-    """A plain word as YAML 1.2 reads it: null, true, false, a number, or itself; raises ValueError for a number out of range."""
+def scalar(text: str) -> bool | int | float | str | None:
+    """An unquoted scalar by the rules of YAML 1.2: null, a boolean, a number or a string; raises ValueError for a huge number."""
     if text in ("", "~", "null", "Null", "NULL"):
         return None
     if text.lower() in ("true", "false") and text in (text.lower(), text.upper(), text.capitalize()):
@@ -62,20 +61,20 @@ def scalar(text: str) -> Any:
     return text
 
 
-class _NoYaml(UserError):
+class _NotYaml(UserError):
     """The text is not YAML at all."""
 
 
-def _text(file: Path) -> str:
+def _read(file: Path) -> str:
     """The text of a recipe; raises UserError where it can't be read, is too large or is not UTF-8."""
     try:
         with open(file, "rb") as opened:
-            found = opened.read(LARGEST + 1)
+            found = opened.read(MAX_BYTES + 1)
     except OSError as error:
         raise UserError(describe_read_error(file, error)) from None
-    if len(found) > LARGEST:
-        raise UserError(f"{file}: is larger than {LARGEST // 1024} KB, which no recipe is")
-    for mark, name in _MARKS.items():
+    if len(found) > MAX_BYTES:
+        raise UserError(f"{file}: is larger than {MAX_BYTES // 1024} KB, the maximum for a recipe")
+    for mark, name in _BYTE_ORDER_MARKS.items():
         if found.startswith(mark):
             raise UserError(f"{file}: is {name} text; save it as UTF-8")
     try:
@@ -86,83 +85,98 @@ def _text(file: Path) -> str:
 
 
 class _Document:
-    """One reading of one YAML text: gathers problems as it goes. `file` is named in messages; "" stands for a command line."""
+    """One YAML text: its problems and the lines of its keys. `file` is named in messages; "" stands for a command line."""
 
     def __init__(self, file: str):
         self.file = file
-        self.lines: dict[Path_, int] = {}
+        self.lines: dict[KeyPath, int] = {}
         self.problems: list[str] = []
 
-    def read(self, text: str) -> tuple[Any, dict[Path_, int]]:
+    def parse(self, text: str) -> tuple[object, dict[KeyPath, int]]:
         if found := _CONTROLS.search(text):
             line = text.count("\n", 0, found.start()) + 1
-            raise UserError(self._at(line, f"holds a control character (code {ord(found[0]):#x}); save it as plain UTF-8 text"))
+            raise UserError(self._at(line, f"contains a control character (code {ord(found[0]):#x}); save it as plain UTF-8 text"))
         try:
-            self._events(text)
-            node = yaml.compose(text, Loader=yaml.SafeLoader) if not self.problems else None
-        except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
+            node = _Composer(text, self).get_single_node()
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark
             where = f" line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-            raise _NoYaml(f"{self.file}{where}: is not YAML: {getattr(error, 'problem', error)}") from None
-        except (ValueError, OverflowError) as error:  # an escape such as "\UFFFFFFFF" names no character
-            raise _NoYaml(f"{self.file}: is not YAML: {error}") from None
+            raise _NotYaml(f"{self.file}{where}: is not YAML: {error.problem}") from None
+        except (yaml.YAMLError, ValueError, OverflowError) as error:  # an escape such as "\UFFFFFFFF" is not a character
+            raise _NotYaml(f"{self.file}: is not YAML: {error}") from None
+        except _TooDeep:
+            node = None
         value = self._value(node, ()) if node is not None else None
         if self.problems:
             raise UserError(limit_problems(self.problems))
         return value, self.lines
 
+    def add(self, mark: yaml.Mark, text: str) -> None:
+        """Add a problem at a position of the text."""
+        self.problems.append(self._at(mark.line + 1, text))
+
     def _at(self, line: int, text: str) -> str:
         return f"{self.file} line {line}: {text}" if self.file else text
 
-    def _say(self, mark: Any, text: str) -> None:
-        self.problems.append(self._at(mark.line + 1, text))
-
-    def _events(self, text: str) -> None:
-        """Refuse, before anything is built, what a recipe has no use for and a parser can be drowned in."""
-        depth = 0
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            if isinstance(event, yaml.AliasEvent):
-                self._say(event.start_mark, "aliases (*name) are not supported; write it out")
-            elif tag := getattr(event, "tag", None):
-                self._say(event.start_mark, f"tags ({tag}) are not supported; leave it out")
-            if isinstance(event, yaml.CollectionStartEvent):
-                depth += 1
-                if depth > DEEPEST:
-                    self._say(event.start_mark, f"is nested deeper than {DEEPEST} levels")
-                    return
-            elif isinstance(event, yaml.CollectionEndEvent):
-                depth -= 1
-
-    def _value(self, node: yaml.Node, path: Path_) -> Any:
+    def _value(self, node: yaml.Node, path: KeyPath) -> object:
         self.lines.setdefault(path, node.start_mark.line + 1)
         if isinstance(node, yaml.MappingNode):
-            found: dict[str, Any] = {}
+            found: dict[str, object] = {}
             for key_node, value_node in node.value:
                 if not isinstance(key_node, yaml.ScalarNode):
-                    self._say(key_node.start_mark, "a key must be a word, not a list or mapping")
+                    self.add(key_node.start_mark, "a key must be a string, not a list or mapping")
                     continue
-                key = self._checked(key_node)
+                key = self._text(key_node)
                 if key in found:
-                    self._say(key_node.start_mark, f"duplicate key '{key[:80]}'")
+                    self.add(key_node.start_mark, f"duplicate key '{key[:80]}'")
                 self.lines[(*path, key)] = key_node.start_mark.line + 1
                 found[key] = self._value(value_node, (*path, key))
             return found
         if isinstance(node, yaml.SequenceNode):
             return [self._value(item, (*path, number)) for number, item in enumerate(node.value)]
         assert isinstance(node, yaml.ScalarNode)
-        text = self._checked(node)
+        text = self._text(node)
         if node.style is not None:
             return text
         try:
             return scalar(text)
         except ValueError as error:
             key = next((part for part in reversed(path) if isinstance(part, str)), "")
-            self._say(node.start_mark, f"{key}: {error}" if key else str(error))
+            self.add(node.start_mark, f"{key}: {error}" if key else str(error))
             return None
 
-    def _checked(self, node: yaml.ScalarNode) -> str:
-        """The scalar's text; an escape such as "\\0" or "\\ud800" in it is a problem."""
+    def _text(self, node: yaml.ScalarNode) -> str:
+        """The text of a scalar; an escape such as "\\0" or "\\ud800" in it is a problem."""
         if found := _CONTROLS.search(node.value):
-            self._say(node.start_mark, f"holds a control character or half of a surrogate pair (code {ord(found[0]):#x})")
+            self.add(node.start_mark, f"contains a control character or half of a surrogate pair (code {ord(found[0]):#x})")
             return _CONTROLS.sub("", node.value)
         return str(node.value)
+
+
+class _TooDeep(Exception):
+    """The text is nested deeper than `MAX_DEPTH`."""
+
+
+class _Composer(yaml.SafeLoader):
+    """Composes the nodes of a text, and refuses aliases, tags and deep nesting before anything is built from them."""
+
+    def __init__(self, text: str, document: _Document):
+        super().__init__(text)
+        self.document, self.depth = document, 0
+
+    def compose_node(self, parent: yaml.Node | None, index: object) -> yaml.Node | None:
+        event = self.peek_event()
+        if isinstance(event, yaml.AliasEvent):
+            self.get_event()
+            self.document.add(event.start_mark, "aliases (*name) are not supported; write the value out")
+            return yaml.ScalarNode("", "", event.start_mark, event.end_mark, style="'")
+        if event.tag is not None:
+            self.document.add(event.start_mark, f"tags ({event.tag}) are not supported; remove it")
+        is_collection = isinstance(event, yaml.CollectionStartEvent)
+        self.depth += is_collection
+        if self.depth > MAX_DEPTH:
+            self.document.add(event.start_mark, f"is nested deeper than {MAX_DEPTH} levels")
+            raise _TooDeep
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self.depth -= is_collection
+        return node
