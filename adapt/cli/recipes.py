@@ -196,11 +196,10 @@ def recipes_command() -> None:
     \b
     adapt recipes
     """
-    from adapt import recipe
-    from adapt.recipe import yaml_lines
+    from adapt.recipe.catalog import descriptions
 
-    for name, file in recipe.shipped().items():
-        say(f"{name:<18} {yaml_lines.load(file)[0].get('description', '')}")
+    for name, description in descriptions().items():
+        say(f"{name:<18} {description}")
 
 
 @click.command("init")

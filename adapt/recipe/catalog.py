@@ -6,6 +6,7 @@ from pathlib import Path
 
 from adapt.errors import UserError, did_you_mean, shorten_path
 from adapt.files.paths import resolve_path
+from adapt.recipe import yaml_lines
 
 PACKAGE = Path(__file__).parent.parent
 
@@ -18,6 +19,12 @@ def shipped_root() -> Path:
 def shipped() -> dict[str, Path]:
     """Name → file of every recipe that comes with the package."""
     return {file.stem: file for file in sorted((shipped_root() / "recipes").glob("*.yaml"))}
+
+
+def descriptions() -> dict[str, str]:
+    """Name → description of every recipe that comes with the package."""
+    parsed = {name: yaml_lines.load(file)[0] for name, file in shipped().items()}
+    return {name: str(raw.get("description", "")) for name, raw in parsed.items() if isinstance(raw, dict)}
 
 
 def find(name: str) -> Path:

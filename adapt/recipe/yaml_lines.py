@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
+from typing import cast
 
 import yaml
 
@@ -164,19 +165,20 @@ class _Composer(yaml.SafeLoader):
         super().__init__(text)
         self.document, self.depth = document, 0
 
-    def compose_node(self, parent: yaml.Node | None, index: object) -> yaml.Node | None:
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event = self.peek_event()
+        mark = cast("yaml.Mark", event.start_mark)
         if isinstance(event, yaml.AliasEvent):
             self.get_event()
-            self.document.add(event.start_mark, "aliases (*name) are not supported; write the value out")
-            return yaml.ScalarNode("", "", event.start_mark, event.end_mark, style="'")
-        if event.tag is not None:
-            self.document.add(event.start_mark, f"tags ({event.tag}) are not supported; remove it")
+            self.document.add(mark, "aliases (*name) are not supported; write the value out")
+            return yaml.ScalarNode("", "", mark, mark, style="'")
+        if tag := getattr(event, "tag", None):
+            self.document.add(mark, f"tags ({tag}) are not supported; remove it")
         is_collection = isinstance(event, yaml.CollectionStartEvent)
         self.depth += is_collection
         if self.depth > MAX_DEPTH:
-            self.document.add(event.start_mark, f"is nested deeper than {MAX_DEPTH} levels")
+            self.document.add(mark, f"is nested deeper than {MAX_DEPTH} levels")
             raise _TooDeep
-        node: yaml.Node | None = super().compose_node(parent, index)
+        node = super().compose_node(parent, index)
         self.depth -= is_collection
         return node
