@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 
 from adapt.errors import UserError
+from adapt.metrics import PAIR_METRICS, bootstrap_counts
 from adapt.storage import atomic, digests
 
 FILE = "calibration.json"
 MIN_ROWS = 10  # rows below which neither a correlation nor a curve means anything
 MIN_ROWS_ISOTONIC = 1_000  # rows; isotonic steps tie many scores on fewer (Niculescu-Mizil & Caruana 2005, section 5)
-RESAMPLES, BLOCK = 1_000, 50  # of the bootstrap, in all and at a time
+RESAMPLES = 1_000  # of the bootstrap
 
 
 @dataclass(frozen=True)
@@ -102,40 +103,16 @@ def agreement(scores: Sequence[float] | np.ndarray, gold: Sequence[float] | np.n
     if len(found) < MIN_ROWS:
         return {}
     report: dict[str, Any] = {"rows": len(found)}
-    for name, truth, measure in (("spearman", wanted, spearman), ("ap", (wanted >= 0.5).astype(float), average_precision)):
+    for name, truth in (("spearman", wanted), ("ap", (wanted >= 0.5).astype(float))):
         if np.ptp(truth) == 0:
             continue
-        rng, resampled = np.random.default_rng([seed, len(found)]), []
-        for _ in range(0, RESAMPLES, BLOCK):
-            rows = rng.integers(0, len(found), (BLOCK, len(found)))
-            rows = rows[np.ptp(truth[rows], axis=1) > 0]
-            resampled.append(measure(found[rows], truth[rows]))
-        report[name] = float(measure(found[None], truth[None])[0])
+        resampled = []
+        for counts in bootstrap_counts(np.arange(len(found)), RESAMPLES, np.random.default_rng([seed, len(found)])):
+            counts = counts[[np.ptp(truth[row > 0]) > 0 for row in counts]]
+            resampled.append(np.nan_to_num(PAIR_METRICS[name](truth, found, counts)))  # a constant score ranks nothing: 0
+        report[name] = float(np.nan_to_num(PAIR_METRICS[name](truth, found))[0])
         report[f"{name}_interval"] = np.quantile(np.concatenate(resampled), [0.025, 0.975]).tolist()
     return report
-
-
-def spearman(scores: np.ndarray, gold: np.ndarray) -> np.ndarray:
-    """Spearman's correlation of each row of two tables [r, n], ties at their mean rank; 0 where all scores are alike."""
-    from scipy.stats import rankdata
-
-    left, right = (ranks - ranks.mean(1, keepdims=True) for ranks in (rankdata(scores, axis=1), rankdata(gold, axis=1)))
-    below = np.sqrt((left**2).sum(1) * (right**2).sum(1))
-    return np.divide((left * right).sum(1), below, out=np.zeros(len(left)), where=below > 0)
-
-
-def average_precision(scores: np.ndarray, match: np.ndarray) -> np.ndarray:
-    """Average precision of each row of two tables [r, n], `match` 0 or 1: the mean, over matches, of the precision down to them.
-
-    Equal scores have no order: each counts with the precision at the end of its tie.
-    """
-    order = np.argsort(-scores, axis=1, kind="stable")
-    falling, hit = np.take_along_axis(scores, order, 1), np.take_along_axis(match, order, 1)
-    places = np.arange(scores.shape[1])
-    precision = np.cumsum(hit, axis=1) / (places + 1)
-    ends = np.where(np.diff(falling, axis=1, append=-np.inf) < 0, places, len(places))
-    end = np.minimum.accumulate(ends[:, ::-1], axis=1)[:, ::-1]
-    return (hit * np.take_along_axis(precision, end, 1)).sum(1) / hit.sum(1)
 
 
 # ---------------------------------------------------------------------------------------------- beside the weights

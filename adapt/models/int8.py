@@ -114,8 +114,8 @@ def quantize(
     (`what`: "cosines"), by int8 or (None) by fp32, whose ranks must agree. Raises UserError where the backend is not installed.
     """
     import numpy as np
-    from scipy.stats import spearmanr
 
+    from adapt.metrics import spearman
     from adapt.runtime.device import device
 
     if missing_packages():
@@ -133,7 +133,7 @@ def quantize(
         why = (str(error).strip() or type(error).__name__).splitlines()[-1]
         job.note(f"int8: this model can't be converted ({why}): reading in fp32")
         return None
-    agreed, apart = float(spearmanr(small, whole).statistic), float(np.abs(small - whole).mean())
+    agreed, apart = float(spearman(whole, small)[0]), float(np.abs(small - whole).mean())
     if not agreed >= MIN_SPEARMAN:  # nor where it is not a number
         job.note(f"int8: Spearman of {what} with fp32 is {agreed:.4f}, below {MIN_SPEARMAN:g}: reading in fp32")
         return None

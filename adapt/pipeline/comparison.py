@@ -9,7 +9,8 @@ from typing import cast
 
 from adapt import checks
 from adapt.checks import Measurement
-from adapt.checks.statistics import LEVEL, STATISTICS, Delta, compare, compare_all, holm, of_topic
+from adapt.checks.statistics import LEVEL, Delta, compare, compare_all, holm, of_topic
+from adapt.metrics import PAIR_METRICS
 from adapt.recipe import Recipe
 from adapt.results import Comparison, Difference, Outcome, Role, SeedSpread, TopicComparison
 
@@ -55,7 +56,7 @@ def _select(measured: Measured, metric: str) -> tuple[Measurement, str]:
 
 def as_difference(delta: Delta) -> Difference:
     """A difference as results hold it."""
-    outcome = cast("Outcome", delta.verdict())
+    outcome = cast("Outcome", delta.outcome())
     return Difference(delta=delta.value, low=delta.low, high=delta.high, p=delta.p, outcome=outcome)
 
 
@@ -67,7 +68,7 @@ def differences(
     for check in after:
         if check in before:
             metrics = after[check].metrics
-            wanted = [m for m in metrics if only(f"{check}.{m}") and (m in after[check].items or m in STATISTICS)]
+            wanted = [m for m in metrics if only(f"{check}.{m}") and (m in after[check].items or m in PAIR_METRICS)]
             deltas = compare_all(wanted, before[check], after[check], seed)
             found |= {f"{check}.{metric}": as_difference(delta) for metric, delta in deltas.items()}
     return found

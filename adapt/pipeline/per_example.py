@@ -15,7 +15,7 @@ from adapt import checks
 from adapt.checks import Measurement
 from adapt.checks.kinds.reranking import RerankingQuery
 from adapt.checks.kinds.retrieval import DEPTH, RetrievalData
-from adapt.checks.statistics import CORRELATIONS
+from adapt.metrics import CORRELATIONS
 from adapt.pipeline.measurements import BiEncoderModel, Measurements
 from adapt.recipe import Recipe
 from adapt.records import Encoder, ScoredPair, Triplet

@@ -160,7 +160,7 @@ def test_two_models_are_compared_from_python(domain, embedder):
     import adapt as package
 
     found = package.compare(str(embedder), str(embedder), "sts", str(domain / "sts-test.csv"))
-    assert found["spearman"].value == 0 and found["spearman"].verdict() == "same"
+    assert found["spearman"].value == 0 and found["spearman"].outcome() == "same"
 
 
 def test_the_public_names_are_what_they_say_and_stay_so():

@@ -104,18 +104,6 @@ def test_agreement_is_scipys_and_sklearns_and_its_interval_holds_the_truth():
     assert found == agreement(scores, gold, seed=1)
 
 
-def test_agreement_row_by_row_is_theirs_with_ties_too():
-    from scipy.stats import spearmanr
-    from sklearn.metrics import average_precision_score
-
-    rng = np.random.default_rng(4)
-    scores, gold = rng.integers(0, 6, (40, 25)) / 5, rng.integers(0, 2, (40, 25)).astype(float)
-    theirs = [spearmanr(s, g).statistic for s, g in zip(scores, gold, strict=True)]
-    np.testing.assert_allclose(calibration.spearman(scores, gold), theirs, atol=1e-12)
-    theirs = [average_precision_score(g, s) for s, g in zip(scores, gold, strict=True)]
-    np.testing.assert_allclose(calibration.average_precision(scores, gold), theirs, atol=1e-12)
-
-
 def test_agreement_leaves_out_what_the_rows_do_not_allow():
     scores, gold = rows(30)
     assert agreement(scores[:9], gold[:9], 1) == {}

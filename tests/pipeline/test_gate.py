@@ -89,6 +89,6 @@ def test_a_cohort_is_a_metric_of_its_own():
     after["home"].items["ndcg@10"][:10] = [0.3] * 10
     assert value(after, "home.ndcg@10[heart [left]]") == pytest.approx(0.3)
     delta = difference(before, after, "home.ndcg@10[heart [left]]")
-    assert delta.value == pytest.approx(-0.2) and delta.verdict() == "worse"
+    assert delta.value == pytest.approx(-0.2) and delta.outcome() == "worse"
     spec = GateSpec(target="home.ndcg@10", guard={"home.ndcg@10[heart [left]]": -0.1})
     assert "home.ndcg@10[heart [left]] fell by 20.0 points" in judge(spec, before, before, after).explanation

@@ -129,7 +129,7 @@ def test_undefined_figures_are_unmeasured_for_gate_and_promotion(tmp_path):
     assert good.metrics["spearman"] == pytest.approx(1)
     for other in (flat, broken):
         assert all(np.isnan(other.metrics[name]) for name in ("spearman", "pearson"))
-        assert compare("spearman", good, other).verdict() == "unmeasured"
+        assert compare("spearman", good, other).outcome() == "unmeasured"
         shown = compare_models({"sts": good}, {"sts": other}, {})
         assert not verdict.promotion(shown, {"sts": "spearman"}).promote
         assert "unmeasured: sts.spearman" in verdict.promotion(shown, {"sts": "spearman"}).sentence

@@ -6,10 +6,11 @@ import numpy as np
 
 from adapt.checks import Check, Measurement, Model, Source, file_of
 from adapt.checks.health import HealthData, from_scored_pairs
-from adapt.checks.statistics import STATISTICS, settled
+from adapt.checks.statistics import without_rounding_noise
 from adapt.checks.topics import topics_of
 from adapt.errors import UserError
 from adapt.files import read
+from adapt.metrics import PAIR_METRICS
 from adapt.records import ScoredPair
 
 
@@ -36,8 +37,8 @@ class Pairs(Check[list[ScoredPair]]):
 
     def measure(self, data: list[ScoredPair], model: Model) -> Measurement:
         gold = np.array([pair.score >= 0.5 for pair in data])
-        predicted = settled(np.asarray(model.score([(p.sentence1, p.sentence2) for p in data]), dtype=np.float64))
-        metrics = {name: float(STATISTICS[name](gold, predicted, None)[0]) for name in ("ap", "auc", "f1")}
+        predicted = without_rounding_noise(np.asarray(model.score([(p.sentence1, p.sentence2) for p in data]), dtype=np.float64))
+        metrics = {name: float(PAIR_METRICS[name](gold, predicted, None)[0]) for name in ("ap", "auc", "f1")}
         metrics["f1_threshold"] = best_threshold(gold, predicted)
         items = {"gold": gold.astype(float).tolist(), "predicted": predicted.tolist()}
         return Measurement(metrics, items, len(data), topics=topics_of(data))

@@ -6,9 +6,10 @@ import numpy as np
 
 from adapt.checks import Check, Measurement, Model, Source, file_of
 from adapt.checks.health import HealthData, from_scored_pairs
-from adapt.checks.statistics import pearson, settled, spearman
+from adapt.checks.statistics import without_rounding_noise
 from adapt.checks.topics import topics_of
 from adapt.files import read
+from adapt.metrics import pearson, spearman
 from adapt.records import ScoredPair
 
 BANDS = ("low", "middle", "high")
@@ -37,7 +38,7 @@ class Sts(Check[list[ScoredPair]]):
 
     def measure(self, data: list[ScoredPair], model: Model) -> Measurement:
         gold = np.array([pair.score for pair in data])
-        predicted = settled(np.asarray(model.score([(p.sentence1, p.sentence2) for p in data]), dtype=np.float64))
+        predicted = without_rounding_noise(np.asarray(model.score([(p.sentence1, p.sentence2) for p in data]), dtype=np.float64))
         metrics = {"spearman": float(spearman(gold, predicted)[0]), "pearson": float(pearson(gold, predicted)[0])}
         metrics |= _by_band(gold, predicted)
         items = {"gold": gold.tolist(), "predicted": predicted.tolist()}
