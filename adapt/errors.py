@@ -1,15 +1,16 @@
-"""What went wrong, where, and what to try: the errors that reach a user without a traceback."""
+"""Errors that reach the user without a traceback, and helpers for their messages: what is wrong, where, and what to try."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-MAX_PATH_CHARACTERS = 300  # characters of a path that a message shows
+MAX_PATH_CHARACTERS = 300  # of a path in a message
+SIMILARITY_CUTOFF = 0.6  # of difflib: from it on a known word is suggested
 
 
 class UserError(Exception):
-    """The user's input is wrong: one or more problems, each a sentence that says where and what to try (exit code 2)."""
+    """The user's input is wrong (exit code 2). `problems`: one or more sentences, each with the place and what to try."""
 
     def __init__(self, problems: str | Iterable[str]):
         self.problems = [problems] if isinstance(problems, str) else list(problems)
@@ -17,32 +18,34 @@ class UserError(Exception):
 
 
 class WorkFailed(Exception):
-    """The input was fine but the work was not: a check stopped it, or training diverged (exit code 1)."""
+    """The input is right but the work failed (exit code 1): a check stopped the run, or training diverged."""
 
 
 def closest(word: str, options: Iterable[str]) -> str | None:
-    """The known word that is most like this one; None where none is near."""
+    """The known word that is most similar; None where none is similar."""
     known = sorted(set(options))
-    found = get_close_matches(word, known, n=1, cutoff=0.6) or get_close_matches(word.lower(), known, n=1, cutoff=0.6)
-    return found[0] if found else None
+    for candidate in (word, word.lower()):
+        if found := get_close_matches(candidate, known, n=1, cutoff=SIMILARITY_CUTOFF):
+            return found[0]
+    return None
 
 
-def did_you_mean(word: str, options: Iterable[str], *, tell_all: bool = True) -> str:
-    """A hint to append to a message: the nearest known word; when none is near, all of them (or nothing)."""
+def did_you_mean(word: str, options: Iterable[str], *, list_all: bool = True) -> str:
+    """A hint to append to a message: the most similar known word; where none is similar, all known words (or "")."""
     known = sorted(set(options))
-    if near := closest(word, known):
-        return f" Did you mean '{near}'?"
-    return f" Known: {', '.join(known)}." if known and tell_all else ""
+    if similar := closest(word, known):
+        return f" Did you mean '{similar}'?"
+    return f" Known: {', '.join(known)}." if known and list_all else ""
 
 
 def shorten_path(path: object) -> str:
-    """A path for a message: a very long one is shortened."""
+    """A path for a message; one of more than MAX_PATH_CHARACTERS is cut."""
     text = str(path).replace("\0", "\\0")
     return text if len(text) <= MAX_PATH_CHARACTERS else f"{text[:200]}… ({len(text):,} characters)"
 
 
 def limit_problems(problems: list[str], most: int = 20) -> list[str]:
-    """The first `most` problems and a count of the rest, so that a broken file does not flood the screen."""
+    """The first `most` problems, and a line with the number of the rest."""
     if len(problems) <= most:
         return problems
     return [*problems[:most], f"... and {len(problems) - most} more problems of this kind"]

@@ -61,4 +61,4 @@ def similar_name_hint(path: Path) -> str:
         names = [other.name for _, other in zip(range(1_000), path.parent.iterdir(), strict=False)]
     except OSError:
         return ""
-    return did_you_mean(path.name, names, tell_all=False)
+    return did_you_mean(path.name, names, list_all=False)

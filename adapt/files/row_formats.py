@@ -57,7 +57,7 @@ class RowFormat:
         """The column that may be a missing one, misspelt."""
         for names in self.columns:
             if not any(name in row for name in names):
-                near = (did_you_mean(name, [str(column) for column in row if column], tell_all=False) for name in names)
+                near = (did_you_mean(name, [str(column) for column in row if column], list_all=False) for name in names)
                 if found := next((hint for hint in near if hint), ""):
                     return f" No column '{names[0]}'.{found}"
         return ""

@@ -40,7 +40,7 @@ def text_in(row: Row, names: Sequence[str]) -> str:
         if null := next((name for name in names if name in row), None):
             raise RowError(f"column '{null}' is null")
         columns = [str(column) for column in row if column]
-        near = next((hint for wanted in names if (hint := did_you_mean(wanted, columns, tell_all=False))), "")
+        near = next((hint for wanted in names if (hint := did_you_mean(wanted, columns, list_all=False))), "")
         raise RowError(f"no column '{names[0]}'.{near or did_you_mean(names[0], columns)}")
     return require_text(row[name], name)
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 
-from adapt.inference import open_models, parallel, token_budget
+from adapt.inference import model_cache, parallel, token_budget
 from adapt.inference.batching import length_groups
 from adapt.inference.embedding_cache import UNNORMALIZED, EmbeddingCache, prepend_prompt, require_finite
 from adapt.job import Job
@@ -64,7 +64,7 @@ def embed(
         store = apart if small or not apart.missing(given) else store
     missing = store.missing(given)
     if missing:
-        model = open_models.encoder(folder, resolved)
+        model = model_cache.encoder(folder, resolved)
         progress = job.progress(label, len(missing), "texts")
 
         def encode(texts: Sequence[str]) -> None:

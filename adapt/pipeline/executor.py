@@ -122,7 +122,7 @@ class Executor:
         """Compute data or a step's output unless it is cached, and measure it where it is a model."""
         started = time.monotonic()
         compute = partial(self._compute, artifact)
-        receipt = StepReceipt.model_validate(self.store.make(artifact.name, artifact.entry, compute, artifact.forced))
+        receipt = StepReceipt.model_validate(self.store.get_or_make(artifact.name, artifact.entry, compute, artifact.forced))
         folder = self.store.folder(artifact.name, artifact.entry)
         if artifact.is_model:
             model = folder / "model"
@@ -239,7 +239,7 @@ class Executor:
                 shutil.move(work / f"blend-{alpha:g}", out / "model")
             return GateReceipt(alpha=alpha, trials=tuple(trials)).model_dump(mode="json")
 
-        receipt = GateReceipt.model_validate(self.store.make(artifact.name, artifact.entry, decide, artifact.forced))
+        receipt = GateReceipt.model_validate(self.store.get_or_make(artifact.name, artifact.entry, decide, artifact.forced))
         if 0 < receipt.alpha < 1:
             model = Encoder(self.store.folder(artifact.name, artifact.entry) / "model")
             self.outputs[artifact.key], self.measured[artifact.key] = model, self.evaluator.measure(model, "dev")

@@ -99,5 +99,5 @@ def _problem(check: str, task: str, kind: str) -> str | None:
         return f"task {check}={task}: a task's name has letters, digits, '.', '-' and '_' only"
     if task in known:
         return None if known[task] == kind else f"task {check}={task}: is a task of kind {known[task]}, the check is of kind {kind}"
-    near = did_you_mean(task, known, tell_all=False)
+    near = did_you_mean(task, known, list_all=False)
     return f"task {check}={task}: is no known task.{near}" if near else None

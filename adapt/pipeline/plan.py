@@ -139,7 +139,7 @@ class _Planner:
         if receipt := self.store.receipt(planned.name, entry):
             return replace(planned, cached=True, rows=receipt.get("counts", {}).get("rows", rows), reason="cached")
         damage = self.store.damage(planned.name, entry)
-        return replace(planned, reason=f"damaged: {damage}" if damage else _reason(entry, self.store.earlier(planned.name)))
+        return replace(planned, reason=f"damaged: {damage}" if damage else _reason(entry, self.store.latest_entry(planned.name)))
 
     def _count(self, name: str) -> int | None:
         """Rows of a data file, where they are known without reading all of it."""

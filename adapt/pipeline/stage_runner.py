@@ -46,9 +46,9 @@ def run(stage: Stage, inputs: Mapping[str, Any], job: Job, name: str) -> Any:
 
 def base(folder: Path, recipe: Recipe, job: Job) -> None:
     """Open a recipe's base before anything else is done, and say what was chosen for it. Raises UserError where it is unsound."""
-    from adapt.inference import open_models
+    from adapt.inference import model_cache
 
-    open_models.encoder(folder)
+    model_cache.encoder(folder)
     remarks = model_folder.similarity_notes(
         folder, recipe.model, "it is measured by it, and steps train by cosine", "it is measured and trained by cosine"
     )

@@ -1,4 +1,4 @@
-"""Which device to compute on, with how many threads, and how to make a run repeatable."""
+"""The device to compute on, its number of threads, and torch's seed."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def device() -> torch.device:
 
 
 def _limit_threads() -> None:
-    """No more threads than the cores of a container's CPU quota; torch itself counts the cores that the process may run on."""
-    from joblib import cpu_count  # of affinity and cgroups, both versions
+    """Limit torch's threads to a container's CPU quota; torch itself considers only the process's CPU affinity."""
+    from joblib import cpu_count  # considers affinity and cgroups v1 and v2
 
     if "OMP_NUM_THREADS" not in os.environ and cpu_count() < torch.get_num_threads():
         torch.set_num_threads(cpu_count())
 
 
 def seed_all(seed: int) -> None:
-    """Seed torch's generators: for the initialisation of new layers and for dropout."""
+    """Seed torch's global generators, which initialise new layers and draw dropout."""
     torch.manual_seed(seed)

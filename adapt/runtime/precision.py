@@ -1,6 +1,6 @@
-"""The names of precisions, and which one `auto` stands for: `--precision`, else ADAPT_PRECISION, else what the hardware has.
+"""Names of precisions, and how `auto` is resolved: by `--precision`, ADAPT_PRECISION, or the hardware, in this order.
 
-What runs in which precision: see `adapt.models.mixed_precision`.
+For what is computed in which precision see `adapt.models.mixed_precision`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ VARIABLE = "ADAPT_PRECISION"
 
 
 def default() -> str:
-    """What `auto` stands for in this process: auto (the hardware decides), fp32, bf16 or fp16. Raises UserError."""
+    """The precision in ADAPT_PRECISION: auto (the hardware decides, also where unset), fp32, bf16 or fp16. Raises UserError."""
     named = os.environ.get(VARIABLE, "").strip().lower() or "auto"
     if named not in PRECISIONS:
         raise UserError(f"{VARIABLE} is '{named}'; it must be one of {', '.join(PRECISIONS)}")
@@ -29,7 +29,7 @@ def default() -> str:
 
 
 def set_default(precision: str | None) -> None:
-    """Have `auto` stand for `precision` in this process and in those that it starts; None and int8 change nothing."""
+    """Set ADAPT_PRECISION for this process and its children; None and int8 change nothing."""
     if precision in PRECISIONS:
         os.environ[VARIABLE] = precision
 
@@ -48,27 +48,26 @@ def default_precision(precision: str | None) -> Iterator[None]:
 
 
 def resolve(precision: str = "auto") -> str:
-    """The precision in which transformer layers compute, fp32, bf16 or fp16, when a setting says `precision`.
+    """The precision of transformer layers, fp32, bf16 or fp16, for a `precision` setting.
 
-    A setting other than auto goes first, then `ADAPT_PRECISION`; auto in both is bf16 where the hardware has it and fp32
-    elsewhere. What stays in fp32 all the same: see `adapt.models.mixed_precision`. Raises UserError for fp16 without a GPU, which
-    needs loss scaling and is slower than fp32 on a CPU.
+    A setting other than auto takes precedence, then `ADAPT_PRECISION`; auto in both is bf16 where the hardware multiplies bf16,
+    and fp32 elsewhere. Raises UserError for fp16 without a GPU, where it is slower than fp32 and needs loss scaling.
     """
-    asked = precision if precision != "auto" else default()
-    if asked == "fp16" and (kind := hardware.device_type()) != "cuda":
+    requested = precision if precision != "auto" else default()
+    if requested == "fp16" and (kind := hardware.device_type()) != "cuda":
         raise UserError(f"precision fp16 needs a GPU (the device is {kind}); use auto, bf16 or fp32")
-    if asked == "auto":
+    if requested == "auto":
         return "bf16" if fast_bfloat16() else "fp32"
-    return asked
+    return requested
 
 
 @lru_cache
 def fast_bfloat16() -> bool:
-    """Whether the processor or GPU multiplies in bf16 itself; where it does not, bf16 is emulated, several times slower."""
+    """Whether the processor or GPU has bf16 multiplication; without it bf16 is emulated, several times slower."""
     kind = hardware.device_type()
     if kind == "cuda":
         import torch
 
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    # On Apple's GPUs bf16 is not measured: fp32 unless asked for.
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    # bf16 is not benchmarked on Apple's GPUs: fp32 is their default.
     return kind == "cpu" and hardware.cpu_multiplies_bf16()

@@ -1,1 +1,1 @@
-"""What is on disk: written whole or not at all, with a digest by which damage is noticed, and faults of the disk in words."""
+"""Files on disk: atomic writes, digests that reveal damage, the artifact store, and disk errors in plain words."""

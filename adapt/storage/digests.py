@@ -1,10 +1,10 @@
-"""Digests by which damage is noticed: of a file, of all files of a folder, and of a JSON file's own content."""
+"""Digests that reveal damage: of a file, of all files of a folder, and of a JSON file's own content."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,14 @@ import xxhash
 from adapt.storage import atomic
 
 RECEIPT = "receipt.json"
-DIGEST_KEY = "digest"  # the key of a sealed JSON object's digest
-Files = Mapping[str, Any]  # {path inside the folder: [bytes, digest]}
+DIGEST_KEY = "digest"  # of a JSON object that holds its own digest
+Manifest = dict[str, list[Any]]  # {path inside the folder: [bytes, digest]}, as JSON has it
 
 _known: dict[tuple[str, int, int, int], str] = {}
 
 
 def file_digest(path: Path) -> str:
-    """XXH3-128 of a file, as hex; one that has not changed since (size, time, inode) is read once in a process."""
+    """XXH3-128 of a file, in hex; cached in the process by path, size, modification time and inode. Raises OSError."""
     stat = path.stat()
     stamp = (str(path.absolute()), stat.st_size, stat.st_mtime_ns, stat.st_ino)
     if stamp in _known:
@@ -29,40 +29,43 @@ def file_digest(path: Path) -> str:
     with open(path, "rb") as opened:
         while block := opened.read(1 << 22):
             digest.update(block)
-    # A file written in this very second may change again without a change of its time.
+    # A file written within the last second may change again without a change of its modification time.
     if time.time_ns() - stat.st_mtime_ns > 1_000_000_000:
         _known[stamp] = digest.hexdigest()
     return digest.hexdigest()
 
 
 def text_digest(text: str) -> str:
-    """XXH3-128 of a text, as hex."""
+    """XXH3-128 of a text, in hex."""
     return xxhash.xxh3_128_hexdigest(text.encode())
 
 
 def files_digest(files: Iterable[Path], root: Path) -> str:
-    """One digest of several files: of their paths inside `root` and their content."""
+    """One digest of several files, in hex: of their paths relative to `root` and their content. Raises OSError."""
     digest = xxhash.xxh3_128()
     for file in files:
         digest.update(f"{file.relative_to(root).as_posix()}\n{file_digest(file)}\n".encode())
     return digest.hexdigest()
 
 
-def manifest(folder: Path) -> dict[str, list[Any]]:
-    """{path: [bytes, digest]} of every file in a folder but its receipt and files whose names begin with a dot."""
+def size_and_digest(file: Path) -> list[int | str]:
+    """[bytes, digest] of a file, an entry of a `Manifest`."""
+    return [file.stat().st_size, file_digest(file)]
+
+
+def manifest(folder: Path) -> Manifest:
+    """{path: [bytes, digest]} of every file in a folder, without its receipt and hidden files."""
     files = sorted(file for file in folder.rglob("*") if file.is_file() and not is_hidden(file, folder))
-    return {
-        file.relative_to(folder).as_posix(): [file.stat().st_size, file_digest(file)] for file in files if file != folder / RECEIPT
-    }
+    return {file.relative_to(folder).as_posix(): size_and_digest(file) for file in files if file != folder / RECEIPT}
 
 
 def is_hidden(file: Path, root: Path) -> bool:
-    """Whether a file, or a folder above it inside `root`, is somebody's unfinished or private one: a name with a dot in front."""
+    """Whether the name of a file, or of a folder between it and `root`, begins with a dot: unfinished and private files."""
     return any(part.startswith(".") for part in file.relative_to(root).parts)
 
 
-def find_damage(folder: Path, files: Files, full: bool = True) -> list[str]:
-    """What is wrong with the files of a folder, a phrase each: missing, of another size or (with `full`) of another digest."""
+def find_damage(folder: Path, files: Mapping[str, Sequence[Any]], full: bool = True) -> list[str]:
+    """What differs from a manifest, a phrase each: files that are missing, of another size or, with `full`, another digest."""
     found = []
     for name, (size, digest) in files.items():
         file = folder / name
@@ -79,28 +82,29 @@ def find_damage(folder: Path, files: Files, full: bool = True) -> list[str]:
 
 
 def find_model_damage(folder: Path) -> list[str]:
-    """What is wrong with a model folder that has a receipt, its own or that of the step it belongs to; [] without one."""
+    """`find_damage` of a model folder by its own receipt or that of the step it belongs to; [] where there is no receipt."""
     own = read_verified(folder / RECEIPT)
     if own is not None:
-        return find_damage(folder, {name: held for name, held in own["files"].items() if not name.endswith(".md")})
+        return find_damage(folder, {name: entry for name, entry in own["files"].items() if not name.endswith(".md")})
     step = read_verified(folder.parent / RECEIPT)
-    inside = f"{folder.name}/"
-    return find_damage(folder.parent, {n: held for n, held in step["files"].items() if n.startswith(inside)}) if step else []
+    prefix = f"{folder.name}/"
+    files = {name: entry for name, entry in step["files"].items() if name.startswith(prefix)} if step else {}
+    return find_damage(folder.parent, files)
 
 
 def add_digest(value: Mapping[str, Any]) -> dict[str, Any]:
     """A JSON object with a digest of its own content."""
-    held = {name: part for name, part in value.items() if name != DIGEST_KEY}
-    return {**held, DIGEST_KEY: _of_value(held)}
+    content = {name: part for name, part in value.items() if name != DIGEST_KEY}
+    return {**content, DIGEST_KEY: _value_digest(content)}
 
 
 def write_verified(path: Path, value: Mapping[str, Any], durable: bool = True) -> None:
-    """Write a JSON object that `read_verified` reads back."""
+    """Write a JSON object with its own digest, atomically; see `read_verified`. Raises OSError."""
     atomic.write_text(path, json.dumps(add_digest(value), indent=2, ensure_ascii=False) + "\n", durable)
 
 
 def read_json(path: Path) -> Any:
-    """What a JSON file holds; None where it is missing, cut or empty."""
+    """The value of a JSON file; None where the file is missing or is not JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -108,15 +112,14 @@ def read_json(path: Path) -> Any:
 
 
 def read_verified(path: Path) -> dict[str, Any] | None:
-    """A sealed JSON object without its digest; None where it is missing, cut, empty, changed, or was never sealed."""
+    """A JSON object written by `write_verified`, without its digest; None where it is missing or the digest differs."""
     value = read_json(path)
     if not isinstance(value, dict) or DIGEST_KEY not in value:
         return None
     digest = value.pop(DIGEST_KEY)
-    return value if digest == _of_value(value) else None
+    return value if digest == _value_digest(value) else None
 
 
-def _of_value(value: Any) -> str:
-    """A digest of what JSON makes of a value: tuples are lists there, and all keys text."""
-    plain = json.loads(json.dumps(value))
-    return text_digest(json.dumps(plain, sort_keys=True))
+def _value_digest(value: Mapping[str, Any]) -> str:
+    """A digest of a value after a round trip through JSON, which turns tuples into lists and keys into strings."""
+    return text_digest(json.dumps(json.loads(json.dumps(value)), sort_keys=True))

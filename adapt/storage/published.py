@@ -1,4 +1,4 @@
-"""Which files a run published, with size and digest: one that was damaged or edited since is named before it is written again."""
+"""Digests of the files that a run published, so that one damaged or edited since is reported before it is overwritten."""
 
 from __future__ import annotations
 
@@ -13,15 +13,13 @@ PUBLISHED_FILES = (
 
 
 def record(folder: Path) -> None:
-    """Remember the published files of a run's folder as they are now."""
-    there = [folder / name for name in PUBLISHED_FILES if (folder / name).is_file()]
-    digests.write_verified(
-        folder / RECORD_FILE, {"files": {file.name: [file.stat().st_size, digests.file_digest(file)] for file in there}}
-    )
+    """Store size and digest of a run folder's published files."""
+    files = [folder / name for name in PUBLISHED_FILES if (folder / name).is_file()]
+    digests.write_verified(folder / RECORD_FILE, {"files": {file.name: digests.size_and_digest(file) for file in files}})
 
 
 def changes(folder: Path) -> list[str]:
-    """What has become of these files since, a phrase each; [] where nothing was published."""
+    """What is missing, damaged or edited since `record`, a phrase each; [] where nothing was published."""
     found = digests.read_verified(folder / RECORD_FILE)
     if found is None:
         if (folder / RECORD_FILE).exists():

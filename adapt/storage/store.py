@@ -1,4 +1,4 @@
-"""Artifacts by key: written aside, committed by one rename, each with a receipt; one run at a time in a folder."""
+"""The artifact store of a run folder: each artifact has a key, is committed by one rename, and has a receipt; one run at a time."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ from adapt.storage.disk_errors import attach_path, describe
 
 
 def cache_key(entry: Mapping[str, Any]) -> str:
-    """The key of what goes into a piece of work: a hash of its canonical JSON, 16 hex digits."""
+    """The key of an artifact: a hash of the canonical JSON of everything that it depends on, 16 hex digits."""
     return hashlib.sha256(json.dumps(entry, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:16]
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON so that a reader sees the old file or the new one, never half of it."""
+    """Write indented JSON atomically. Raises OSError."""
     atomic.write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 class Store:
-    """The artifacts of one run folder: `<step>-<key>/`, each with a receipt: what went in, and a digest of every file."""
+    """The artifacts `<step>-<key>/` of one run folder, each with a receipt: its inputs, and a digest of every file."""
 
     def __init__(self, root: Path, process_group: ProcessGroup = SINGLE_PROCESS, full: bool = True):
-        """`full`: read every byte of an artifact before it counts as there; else look at presence and sizes only."""
+        """`full`: verify the digests of an artifact's files, which reads every byte; otherwise only their presence and sizes."""
         self.root, self.process_group, self.full = root, process_group, full
 
     def folder(self, name: str, entry: Mapping[str, Any]) -> Path:
-        """Where the artifact of this name and entry stands, or would stand."""
+        """The folder of the artifact with this name and entry, which need not exist."""
         return self.root / f"{name}-{cache_key(entry)}"
 
     def receipt(self, name: str, entry: Mapping[str, Any]) -> dict[str, Any] | None:
-        """The artifact's receipt; None where the work is still to do, or its files are no longer what the receipt says."""
+        """The artifact's receipt; None where there is no artifact or it is damaged."""
         folder = self.folder(name, entry)
         found = digests.read_verified(folder / RECEIPT)
         return None if found is None or digests.find_damage(folder, found["files"], self.full) else found
 
     def damage(self, name: str, entry: Mapping[str, Any]) -> str:
-        """What is wrong with an artifact that is there, in words; empty where nothing is, or where there is none."""
+        """What is damaged in an existing artifact, in words; "" where it is intact or does not exist."""
         folder = self.folder(name, entry)
         if not folder.exists():
             return ""
@@ -56,36 +56,38 @@ class Store:
             return f"{RECEIPT} is missing, cut or changed"
         return "; ".join(digests.find_damage(folder, found["files"], self.full))
 
-    def earlier(self, name: str) -> Mapping[str, Any] | None:
-        """What went into the newest artifact of this name, whatever its key."""
+    def latest_entry(self, name: str) -> Mapping[str, Any] | None:
+        """The entry of the newest artifact of this name, whatever its key; None where there is none."""
         parent = self.root / name
         files = [f for f in parent.parent.glob(f"{parent.name}-*/{RECEIPT}") if len(f.parent.name) == len(parent.name) + 17]
         for file in sorted(files, key=lambda file: file.stat().st_mtime_ns, reverse=True):
             if found := digests.read_verified(file):
-                return found["entry"]
+                entry: Mapping[str, Any] = found["entry"]
+                return entry
         return None
 
-    def make(
+    def get_or_make(
         self, name: str, entry: Mapping[str, Any], work: Callable[[Path, Path], Mapping[str, Any]], fresh: bool = False
     ) -> dict[str, Any]:
-        """The receipt of an artifact, made by `work(out, scratch)` unless it is there; `work` returns what the receipt adds.
+        """The receipt of an artifact, which `work(out, scratch)` makes where it is missing or `fresh` is set.
 
-        `scratch` survives a killed run, so that the next one can go on from its checkpoints; `out` does not.
+        `work` returns what to add to the receipt. `scratch` survives a killed run, so that the next run can resume from its
+        checkpoints; `out` does not. All processes of the group take part; the main process commits. Raises OSError.
         """
         folder = self.folder(name, entry)
         done = None if fresh else self.receipt(name, entry)
-        self.process_group.barrier()  # all have seen the same state before anyone changes it
+        self.process_group.barrier()  # every process has read the same state before one changes it
         out, scratch = folder.with_name(f".{folder.name}.making"), folder.with_name(f".{folder.name}.work")
         if done:
-            if self.process_group.is_main_process:  # a process killed just after it had committed leaves these
+            if self.process_group.is_main_process:  # left by a process that was killed right after the commit
                 atomic.remove(out)
                 atomic.remove(scratch)
             return done
         if not self.process_group.is_main_process:
-            return self._follow(name, entry, work, fresh)
+            return self._take_part(name, entry, work, fresh)
         with attach_path(folder):
             if folder.exists() and not folder.is_dir():
-                raise NotADirectoryError(errno.ENOTDIR, "a file is where a folder should be; move it away", str(folder))
+                raise NotADirectoryError(errno.ENOTDIR, "a file exists where a folder is needed; move it away", str(folder))
             atomic.remove(out)
             if fresh or (scratch.exists() and not scratch.is_dir()):
                 atomic.remove(scratch)
@@ -99,20 +101,20 @@ class Store:
             except BaseException:
                 atomic.remove(out)
                 with contextlib.suppress(OSError):
-                    scratch.rmdir()  # unless there is something to go on from
+                    scratch.rmdir()  # fails where it holds checkpoints, which stay
                 raise
             atomic.remove(scratch)
         self.process_group.barrier()
         return receipt
 
-    def _follow(
+    def _take_part(
         self, name: str, entry: Mapping[str, Any], work: Callable[[Path, Path], Mapping[str, Any]], fresh: bool
     ) -> dict[str, Any]:
-        """Take part in the work of an artifact that the main process commits: what this process writes is thrown away."""
+        """Take part in work whose result the main process commits; what this process writes is deleted."""
         folder = self.folder(name, entry)
         scratch = folder.with_name(f".{folder.name}.work")
-        with tempfile.TemporaryDirectory(prefix="adapt-") as aside:
-            out, own = Path(aside) / "out", Path(aside) / "work"
+        with tempfile.TemporaryDirectory(prefix="adapt-") as temporary:
+            out, own = Path(temporary) / "out", Path(temporary) / "work"
             out.mkdir()
             if scratch.is_dir() and not fresh:
                 shutil.copytree(scratch, own)  # the same checkpoint as the main process's
@@ -125,7 +127,7 @@ class Store:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep a second run out of the folder; raises UserError where one is at work."""
+        """Hold the folder's lock inside the block. Raises UserError where another run holds it or it can't be created."""
         from filelock import FileLock, Timeout
 
         if not self.process_group.is_main_process:
@@ -136,9 +138,9 @@ class Store:
             lock = FileLock(self.root / ".lock")
             lock.acquire(timeout=0)
         except Timeout:
-            raise UserError(f"{self.root}: another run is at work in this folder; wait for it, or give another --out") from None
+            raise UserError(f"{self.root}: another run is using this folder; wait for it, or choose another --out") from None
         except OSError as error:
-            raise UserError(f"{describe(error)}, or give another --out") from None
+            raise UserError(f"{describe(error)}, or choose another --out") from None
         try:
             yield
         finally:

@@ -72,11 +72,11 @@ def _vectors(folder: Path, before: Path | None, texts: Sequence[str]) -> list[st
 @torch.inference_mode()
 def _read(folder: Path, texts: Sequence[str]) -> torch.Tensor:
     """Vectors [texts, d] in fp32, by the model as it is loaded from its folder."""
-    from adapt.inference import open_models
+    from adapt.inference import model_cache
     from adapt.inference.encoding import forward
     from adapt.models.bi_encoder import token_ids
 
-    model = open_models.encoder(folder)
+    model = model_cache.encoder(folder)
     return forward(model, token_ids(model, texts)) if texts else torch.zeros(0, 1)
 
 
@@ -89,11 +89,11 @@ def _mean_distance(vectors: torch.Tensor) -> float:
 
 @torch.inference_mode()
 def _scores(folder: Path, texts: Sequence[str]) -> list[str]:
-    from adapt.inference import open_models
+    from adapt.inference import model_cache
     from adapt.inference.scoring import logits
     from adapt.models import validation
 
-    reader, given = open_models.cross_encoder(folder), list(dict.fromkeys(texts))[:PROBED]
+    reader, given = model_cache.cross_encoder(folder), list(dict.fromkeys(texts))[:PROBED]
     if len(given) < 3:
         return []
     found = logits(reader, reader.ids(given, given[1:] + given[:1], 256))

@@ -20,7 +20,7 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture
 def on():
     """`on("cuda", "bf16")`: from here to the test's end, models compute there in that precision."""
-    from adapt.inference import open_models, token_budget
+    from adapt.inference import model_cache, token_budget
     from adapt.runtime import device
     from adapt.runtime.precision import fast_bfloat16
 
@@ -30,7 +30,7 @@ def on():
         os.environ.update(ADAPT_DEVICE=where, ADAPT_PRECISION=precision)
         device.device.cache_clear()
         fast_bfloat16.cache_clear()
-        open_models.clear()
+        model_cache.clear()
         token_budget._limit.tokens = None
 
     yield move

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from adapt import stages
-from adapt.inference import encoding, open_models, scoring
+from adapt.inference import encoding, model_cache, scoring
 from adapt.job import Job
 from adapt.models.bi_encoder import load_encoder
 from adapt.models.cross_encoder import CrossEncoderModel
@@ -125,7 +125,7 @@ def test_the_same_seed_makes_the_same_weights_on_one_gpu(on, bundled):
 def test_too_little_memory_is_met_with_smaller_groups_and_the_same_mathematics(on, bundled):
     on("cuda")
     whole = trained("finetune", {"batch_size": 48}, bundled)
-    open_models.clear()
+    model_cache.clear()
     _, total = torch.cuda.mem_get_info()
     torch.cuda.set_per_process_memory_fraction(min(1.0, (torch.cuda.memory_allocated() + 900 * 2**20) / total))
     try:

@@ -21,11 +21,11 @@ def test_work_is_done_once_and_leaves_a_receipt(tmp_path):
         (out / "made.txt").write_text("made")
         return {"counts": {"rows": 3}}
 
-    first = store.make("step", {"a": 1}, work)
-    assert store.make("step", {"a": 1}, work) == first and len(calls) == 1
+    first = store.get_or_make("step", {"a": 1}, work)
+    assert store.get_or_make("step", {"a": 1}, work) == first and len(calls) == 1
     assert first["counts"] == {"rows": 3} and (store.folder("step", {"a": 1}) / "made.txt").read_text() == "made"
-    store.make("step", {"a": 2}, work)
-    store.make("step", {"a": 1}, work, fresh=True)
+    store.get_or_make("step", {"a": 2}, work)
+    store.get_or_make("step", {"a": 1}, work, fresh=True)
     assert len(calls) == 3
 
 
@@ -38,14 +38,14 @@ def test_failed_work_leaves_no_artifact_but_keeps_its_scratch(tmp_path):
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        store.make("step", {}, fail)
+        store.get_or_make("step", {}, fail)
     assert store.receipt("step", {}) is None and not store.folder("step", {}).exists()
 
     def resume(out, scratch):
         assert (scratch / "checkpoint").read_text() == "half way" and list(out.iterdir()) == []
         return {}
 
-    store.make("step", {}, resume)
+    store.get_or_make("step", {}, resume)
     assert [p.name for p in tmp_path.iterdir()] == [store.folder("step", {}).name]
 
 
@@ -64,7 +64,7 @@ def test_a_second_run_in_the_same_folder_is_refused(tmp_path):
     other = multiprocessing.Process(target=_hold, args=(tmp_path, held, done))
     other.start()
     assert held.wait(20)
-    with pytest.raises(UserError, match="another run is at work"), Store(tmp_path).locked():
+    with pytest.raises(UserError, match="another run is using this folder"), Store(tmp_path).locked():
         pass
     done.set()
     other.join()
@@ -96,15 +96,15 @@ def test_a_process_killed_before_any_operation_leaves_a_folder_that_goes_on(tmp_
         place = tmp_path / str(number)
         place.mkdir()
         if there == "damaged":
-            Store(place).make("step", {}, _work)
+            Store(place).get_or_make("step", {}, _work)
             (Store(place).folder("step", {}) / "model" / "weights").write_text("rotten")
         child = os.fork()
         if child == 0:
             with before(place, number, lambda: os.kill(os.getpid(), signal.SIGKILL)):
-                Store(place).make("step", {}, _work)
+                Store(place).get_or_make("step", {}, _work)
             os._exit(0)
         _, status = os.waitpid(child, 0)
-        receipt = Store(place).make("step", {}, _work)
+        receipt = Store(place).get_or_make("step", {}, _work)
         folder = Store(place).folder("step", {})
         assert (folder / "model" / "weights").read_text() == "made from h" and Store(place).receipt("step", {}) == receipt
         assert [p.name for p in place.iterdir()] == [folder.name]
@@ -126,11 +126,11 @@ def test_a_fault_of_the_disk_at_any_operation_is_named_and_leaves_a_folder_that_
         place.mkdir()
         with before(place, place_of_fault, fail) as _:
             try:
-                Store(place).make("step", {}, _work)
+                Store(place).get_or_make("step", {}, _work)
             except OSError as error:
                 failed += 1
                 assert error.filename.startswith(str(place)) and Store(place).receipt("step", {}) is None
-        Store(place).make("step", {}, _work)
+        Store(place).get_or_make("step", {}, _work)
         assert Store(place).receipt("step", {}) and len([p for p in place.iterdir() if p.name.endswith("making")]) == 0
     assert failed >= 6
 
@@ -145,7 +145,7 @@ def test_an_artifact_that_is_damaged_is_said_and_made_again(tmp_path, name, way)
         (out / "notes.txt").write_text("notes")
         return _work(out, scratch)
 
-    whole = store.make("step", {}, work)
+    whole = store.get_or_make("step", {}, work)
     file = store.folder("step", {}) / name
     content = file.read_bytes()
     flipped = bytes([*content[:2], content[2] ^ 1, *content[3:]])
@@ -156,23 +156,23 @@ def test_an_artifact_that_is_damaged_is_said_and_made_again(tmp_path, name, way)
     assert store.receipt("step", {}) is None and name in store.damage("step", {})
     cheap = Store(tmp_path, full=False)
     assert (cheap.receipt("step", {}) is None) == (way != "flip" or name == "receipt.json")
-    assert store.make("step", {}, work) == whole and len(calls) == 2 and store.damage("step", {}) == ""
+    assert store.get_or_make("step", {}, work) == whole and len(calls) == 2 and store.damage("step", {}) == ""
     assert file.read_bytes() == content
 
 
 def test_why_an_artifact_is_missing_is_known_beside_damaged_receipts(tmp_path):
     store = Store(tmp_path)
     for number in (1, 2):
-        store.make("step", {"a": number}, _work)
+        store.get_or_make("step", {"a": number}, _work)
     (store.folder("step", {"a": 2}) / "receipt.json").write_text("")
-    assert store.earlier("step") == {"a": 1} and store.damage("step", {"a": 3}) == ""
+    assert store.latest_entry("step") == {"a": 1} and store.damage("step", {"a": 3}) == ""
 
 
 def test_a_file_where_a_folder_should_be_is_named_before_any_work(tmp_path):
     store = Store(tmp_path)
     store.folder("step", {}).write_text("")
-    with pytest.raises(NotADirectoryError, match="a file is where a folder should be"):
-        store.make("step", {}, pytest.fail)
+    with pytest.raises(NotADirectoryError, match="a file exists where a folder is needed"):
+        store.get_or_make("step", {}, pytest.fail)
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="file"), Store(tmp_path / "file" / "run").locked():
         pass
