@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -14,6 +14,9 @@ from adapt.job import Job
 from adapt.records import CrossEncoder, CrossEncoderFolder, EncoderFolder, Scored, ScoredPair
 from adapt.stages import PairLength, PositiveFloat, PositiveInt, Share, TrainingStage, too_long
 from adapt.storage import atomic, digests
+
+if TYPE_CHECKING:
+    from adapt.models.calibration import Agreement
 
 FITTED = "fitted.json"  # beside a labeller that is done
 
@@ -186,10 +189,10 @@ def _split(pairs: Sequence[ScoredPair], share: float, seed: int) -> tuple[list[S
     return [p for i in order[aside:] for p in groups[i]], [p for i in order[:aside] for p in groups[i]]
 
 
-def _sentence(agreed: dict[str, Any]) -> str:
-    names = {"spearman": "Spearman", "ap": "average precision"}
-    return ", ".join(
-        f"{words} {agreed[name]:.3f} ({agreed[name + '_interval'][0]:.3f} to {agreed[name + '_interval'][1]:.3f})"
-        for name, words in names.items()
-        if name in agreed
-    )
+def _sentence(agreed: Agreement) -> str:
+    measured = []
+    if "spearman" in agreed:
+        measured.append(("Spearman", agreed["spearman"], agreed["spearman_interval"]))
+    if "ap" in agreed:
+        measured.append(("average precision", agreed["ap"], agreed["ap_interval"]))
+    return ", ".join(f"{name} {value:.3f} ({low:.3f} to {high:.3f})" for name, value, (low, high) in measured)

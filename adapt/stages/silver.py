@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -17,6 +17,9 @@ from adapt.runtime.precision import InferencePrecision
 from adapt.stages import PairLength, PositiveFloat, PositiveInt, Share, Stage, too_long
 from adapt.storage import arrays
 from adapt.text.stems import Language
+
+if TYPE_CHECKING:
+    from adapt.models.calibration import Agreement, Calibration
 
 Sampler = Literal["bm25", "dense", "kde", "random"]
 Correlation = Annotated[float, Field(ge=-1, le=1)]
@@ -144,7 +147,7 @@ class Silver(Stage):
 
     # ------------------------------------------------------------------------------------------ the labeller
 
-    def _labeller(self, folder: Path, gold: Scored, job: Job) -> tuple[Any, dict[str, Any]]:
+    def _labeller(self, folder: Path, gold: Scored, job: Job) -> tuple[Calibration, Agreement]:
         """(its calibration, its agreement with gold): as training here saved them, or measured on gold that it never saw."""
         from adapt.errors import UserError, WorkFailed
         from adapt.inference.scoring import predict
