@@ -270,6 +270,7 @@ def file_of(block: Block) -> str | None:
 @pytest.mark.parametrize("page", sorted({block.page for block in blocks("python")}))
 def test_the_python_of_a_page_runs(page, workplace_with_run):
     """Snippets of a page run in order, in one namespace; whole files have tests of their own."""
+    pytest.importorskip("adapt.api")
     namespace: dict[str, object] = {"__name__": "docs"}
     for block in blocks("python", page):
         if file_of(block) is None:
@@ -338,6 +339,22 @@ def test_the_readme_names_the_two_commands_that_ci_runs():
 def test_no_page_or_recipe_names_a_path_of_a_machine():
     for file in [*(ROOT / page for page in PAGES), *sorted((ROOT / "recipes").glob("*.yaml"))]:
         assert not re.search(r"/(home|root|work|tmp|Users)/", file.read_text(encoding="utf-8")), file
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_file_that_a_page_names_exists(page):
+    """Names in backquotes that end in .py or lie below a folder of the repository: relative to it, to `adapt` or to the page."""
+    text = FENCE.sub("", (ROOT / page).read_text(encoding="utf-8"))
+    named = set(re.findall(r"`((?:adapt|corpora|recipes|scripts|tests)/[\w./-]+|[\w./-]+/[\w-]+\.py|\w+\.py)`", text))
+    places = (ROOT, ROOT / "adapt", (ROOT / page).parent, ROOT / "tests", ROOT / "scripts" / "bench")
+    missing = sorted(name for name in named if not any((place / name).exists() for place in places))
+    assert set(missing) <= {"shuffle.py"}, missing
+
+
+def test_the_plug_in_of_the_page_is_the_one_that_is_tested():
+    shown = {block.text for language in ("python", "toml") for block in blocks(language, "adapt/README.md")}
+    files = [file for file in (ROOT / "tests" / "api" / "plugin").iterdir() if file.suffix in (".py", ".toml")]
+    assert len(files) == 2 and all(file.read_text(encoding="utf-8") in shown for file in files)
 
 
 def test_every_test_that_a_page_names_exists():
