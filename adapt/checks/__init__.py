@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -60,6 +60,14 @@ class Measurement:
     topics: Sequence[str] = ()
 
 
+@dataclass(frozen=True)
+class ProtectedItem:
+    """Texts that must not occur in training, the first two of which form a pair, and the group that they belong to."""
+
+    texts: tuple[str, ...]
+    group: str = ""
+
+
 class Check(ABC, Generic[Data]):
     """A kind of check, without state; `Data` is what `read` returns and the other methods take."""
 
@@ -72,8 +80,12 @@ class Check(ABC, Generic[Data]):
         """The data of `source`; raises UserError with every problem at once."""
 
     @abstractmethod
+    def protected_items(self, data: Data) -> Iterator[ProtectedItem]:
+        """The items that must not occur in training."""
+
     def protected_texts(self, data: Data) -> list[str]:
-        """The texts that must not occur in training."""
+        """The texts of all protected items, each once."""
+        return list(dict.fromkeys(text for item in self.protected_items(data) for text in item.texts))
 
     @abstractmethod
     def health_data(self, data: Data) -> HealthData:

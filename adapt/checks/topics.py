@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from adapt.checks import Source, file_of
+from adapt.checks import ProtectedItem, Source, file_of
 from adapt.errors import UserError
 from adapt.files import read
 from adapt.records import Text
@@ -23,6 +23,11 @@ def read_topics(source: Source, at_least: int) -> list[Text]:
             f"{source}: needs texts of two topics or more, {at_least} texts of each, in columns text and topic (or group)"
         )
     return kept
+
+
+def protected_topics(data: Iterable[Text]) -> Iterator[ProtectedItem]:
+    """The texts, with their groups; where the group is the topic that a classifier predicts, training data may share it."""
+    return (ProtectedItem((text.text,), "" if text.group == text.topic else text.group) for text in data)
 
 
 def topics_of(items: Iterable[object]) -> Sequence[str]:

@@ -56,4 +56,5 @@ class Evaluator:
     @cached_property
     def protected_texts(self) -> leakage.ProtectedTexts:
         """The texts of dev and test data of every check; raises UserError with the problems of every file."""
-        return leakage.gather(self.measurements.read_all(self.recipe.checks))
+        self.measurements.read_all(self.recipe.checks)  # raises the problems of every file
+        return leakage.of_checks(self.recipe.checks, self.measurements.read)

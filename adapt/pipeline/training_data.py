@@ -64,10 +64,10 @@ def without_leaks(
     job: Job,
     numbers: Sequence[int] | None = None,
 ) -> tuple[Sequence[object], LeakCounts | None]:
-    """(the records that may be trained on, the counts of those that leaked); see `leakage.clean`."""
-    clean = leakage.clean(records, protected, mode, source, numbers, job)
-    if not clean.found.total():
+    """(the records that may be trained on, the counts of those that leaked); see `leakage.filter_leaks`."""
+    filtered = leakage.filter_leaks(records, protected, mode, source, numbers, job)
+    if not filtered.counts.total():
         return records, None  # as they are: made on demand, they need not be held in memory
-    job.note(f"{source}: {clean.said()}")
-    action: LeakAction = "removed" if mode != "allow" else "transductive" if clean.unlabelled else "allowed"
-    return clean.kept, LeakCounts(action=action, counts={kind: count for kind, count in clean.found.items() if count})
+    job.note(f"{source}: {filtered.summary()}")
+    action: LeakAction = "removed" if mode != "allow" else "transductive" if filtered.unlabelled else "allowed"
+    return filtered.kept, LeakCounts(action=action, counts={kind: count for kind, count in filtered.counts.items() if count})

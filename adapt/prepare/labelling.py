@@ -86,7 +86,7 @@ def _units(texts: Sequence[Text], held: ProtectedTexts | None, rng: np.random.Ge
     units = [*short, *cut]
     units = [units[i] for i in rng.permutation(len(units))[:UNITS]]
     units = [units[i] for i in deduplicate(units)]
-    barred = held.found_in(units) if held and held.texts else {}
+    barred = held.matches(units) if held and held.texts else {}
     return [text for text in units if text not in barred]
 
 

@@ -98,12 +98,12 @@ def after_steps(found: Found) -> list[dict[str, Any]]:
 
 
 def leaks(found: Found) -> dict[str, Any]:
-    """What stood in dev or test data too: `kinds` (exact, nearly ...), and `rows` of step, mode and a count of each kind."""
+    """Rows that overlap with dev or test data: `kinds` (exact, near_duplicate ...), `rows` of step, mode and a count of each kind."""
     known = found.results.get("leaks")
     if known is None:  # of a run that kept no table of its own
         counted = [(step["step"], step.get("counts", {})) for step in found.results["steps"]]
         known = [
-            {"step": name, "mode": "left out", "exact": c["held_out_exact"], "nearly": c.get("held_out_nearly", 0)}
+            {"step": name, "mode": "left out", "exact": c["held_out_exact"], "near_duplicate": c.get("held_out_near_duplicate", 0)}
             for name, c in counted
             if "held_out_exact" in c
         ]

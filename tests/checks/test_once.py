@@ -30,7 +30,8 @@ def encoded(monkeypatch):
 
 def test_a_run_encodes_each_text_once_for_checks_mining_gate_and_report(recipe_file, domain, tmp_path, encoded, monkeypatch):
     monkeypatch.setattr(
-        "adapt.checks.speed.measure", lambda *_: {"latency_ms_p50": 1.0, "latency_ms_p95": 1.0, "texts_per_second": 1.0}
+        "adapt.checks.speed.measure",
+        lambda *_: {"latency_ms_p50": 1.0, "latency_ms_p95": 1.0, "texts_per_second": 1.0, "dimensions": 8.0},
     )
     (domain / "test" / "qrels" / "dev.tsv").write_text((domain / "test" / "qrels" / "test.tsv").read_text())
     recipe = adapt.load_recipe(str(recipe_file), ["checks.transfer-retrieval={dev: test, test: test, role: guard}"])

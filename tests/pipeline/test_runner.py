@@ -106,7 +106,7 @@ def test_held_out_rows_are_removed_from_training(recipe_file, tmp_path, domain):
     results = run(loading.load(str(recipe_file)), tmp_path / "run", until="tsdae")
     texts = next(step for step in results.steps if step.id == "texts")
     assert (texts.counts["read"], texts.rows) == (32, 30)
-    assert texts.leaks == LeakCounts(action="removed", counts={"exact": 1, "nearly": 1}) and results.leaks_removed == 2
+    assert texts.leaks == LeakCounts(action="removed", counts={"exact": 1, "near_duplicate": 1}) and results.leaks_removed == 2
 
 
 def test_leaks_stop_the_run_or_are_declared_where_asked(recipe_file, tmp_path, domain):

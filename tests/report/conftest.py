@@ -41,7 +41,7 @@ def results(say) -> dict:
         for name, (own, sts) in values.items()
     ]
     dev.append({"after": "labeller", "kind": "cross-encoder", "deltas": {}, "metrics": {"sts": {"spearman": 0.8}}})
-    counts = {"read": 20, "repeats": 1, "held_out_exact": 2, "held_out_nearly": 3, "rows": 14}
+    counts = {"read": 20, "repeats": 1, "held_out_exact": 2, "held_out_near_duplicate": 3, "rows": 14}
     tried = [{"share": s, "word": "forgetting", "sentence": say(1), "passes": False} for s in (1.0, 0.5)]
     return {
         "recipe": say(2), "description": say(3), "model": "all-MiniLM-L6-v2", "seed": 13, "final": "0" * 16,
@@ -68,7 +68,7 @@ def results(say) -> dict:
         "sweep": [{"settings": {"finetune.loss": say(9)}, "metric": "retrieval.ndcg@10", "value": 0.6, "chosen": True, **DELTA}],
         "cohorts": [{"metric": "retrieval.ndcg@10", "topic": say(n), "items": 30, **row} for n, row in ((10, DELTA), (11, LOST))],
         "smallest_gain": {"retrieval.ndcg@10": 0.031},
-        "leaks": [{"step": "data-texts", "mode": say(12), "exact": 2, "nearly": 3}],
+        "leaks": [{"step": "data-texts", "mode": say(12), "exact": 2, "near_duplicate": 3}],
         "health": {"base": {"effective_rank": 80.0, "cosines": {"random": 0.1}}, "finetune": {"effective_rank": 95.5}},
         "warnings": [say(13)], "synthetic": ["sts"],
         "branches": [{"step": "silver", "after": "finetune", "word": "same", "p": 0.4, "sentence": say(14), "action": "left out"}],

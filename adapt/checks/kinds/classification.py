@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
-from adapt.checks import Check, Measurement, Model, Source
+from adapt.checks import Check, Measurement, Model, ProtectedItem, Source
 from adapt.checks.health import HealthData
-from adapt.checks.topics import read_topics
+from adapt.checks.topics import protected_topics, read_topics
 from adapt.records import Text
 
 FOLDS = 5
@@ -23,8 +25,8 @@ class Classification(Check[list[Text]]):
     def read(self, source: Source, split: str = "test") -> list[Text]:
         return read_topics(source, at_least=FOLDS)
 
-    def protected_texts(self, data: list[Text]) -> list[str]:
-        return [text.text for text in data]
+    def protected_items(self, data: list[Text]) -> Iterator[ProtectedItem]:
+        return protected_topics(data)
 
     def health_data(self, data: list[Text]) -> HealthData:
         topics = {text.text: text.topic for text in data}

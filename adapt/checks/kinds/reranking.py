@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from adapt.checks import Check, Measurement, Model, Source, file_of
+from adapt.checks import Check, Measurement, Model, ProtectedItem, Source, file_of
 from adapt.checks.groups import clusters
 from adapt.checks.health import HealthData
 from adapt.checks.ranking import average_precision, ndcg, reciprocal_rank
@@ -49,8 +50,10 @@ class Reranking(Check[list[RerankingQuery]]):
             raise UserError(f"{source}: holds no rows; expected query, positive, negative")
         return found
 
-    def protected_texts(self, data: list[RerankingQuery]) -> list[str]:
-        return [text for row in data for text in (row.query, *row.positives)]
+    def protected_items(self, data: list[RerankingQuery]) -> Iterator[ProtectedItem]:
+        for row in data:
+            yield ProtectedItem((row.query,))
+            yield from (ProtectedItem((row.query, positive)) for positive in row.positives)
 
     def health_data(self, data: list[RerankingQuery]) -> HealthData:
         place = {text: i for i, text in enumerate(dict.fromkeys(t for row in data for t in (*row.positives, *row.negatives)))}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from adapt.checks import Check, Measurement, Model, Source
+from adapt.checks import Check, Measurement, Model, ProtectedItem, Source
 from adapt.checks.groups import clusters
 from adapt.checks.health import HealthData
 from adapt.checks.ranking import average_precision, ndcg, precision, ranks, recall, reciprocal_rank
@@ -68,9 +68,14 @@ class Retrieval(Check[RetrievalData]):
         judged = replace(_judged({part: str(spec[part]) for part in _PARTS}), at=at)
         return judged if pool is None else _smaller(judged, int(str(pool)))
 
-    def protected_texts(self, data: RetrievalData) -> list[str]:
-        relevant = {name for grades in data.relevant.values() for name in grades}
-        return [q.text for q in data.queries] + [t.text for t in data.corpus if t.id in relevant]
+    def protected_items(self, data: RetrievalData) -> Iterator[ProtectedItem]:
+        passages = {text.id: text for text in data.corpus}
+        for query in data.queries:
+            yield ProtectedItem((query.text,), query.group)
+            for passage in (passages[name] for name in data.relevant.get(query.id, ()) if name in passages):
+                # Where the corpus names titles, training may contain the body alone.
+                texts = (query.text, passage.text, *([passage.body] if passage.title else []))
+                yield ProtectedItem(texts, passage.group)
 
     def health_data(self, data: RetrievalData) -> HealthData:
         place = {text: i for i, text in enumerate(dict.fromkeys(t.text for t in data.corpus))}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
-from adapt.checks import Check, Measurement, Model, Source, file_of
+from adapt.checks import Check, Measurement, Model, ProtectedItem, Source, file_of
 from adapt.checks.health import HealthData, from_scored_pairs
 from adapt.checks.statistics import without_rounding_noise
 from adapt.checks.topics import topics_of
@@ -30,8 +32,8 @@ class Sts(Check[list[ScoredPair]]):
     def read(self, source: Source, split: str = "test") -> list[ScoredPair]:
         return read(file_of(source), "scored")
 
-    def protected_texts(self, data: list[ScoredPair]) -> list[str]:
-        return [side for pair in data for side in (pair.sentence1, pair.sentence2)]
+    def protected_items(self, data: list[ScoredPair]) -> Iterator[ProtectedItem]:
+        return (ProtectedItem((pair.sentence1, pair.sentence2)) for pair in data)
 
     def health_data(self, data: list[ScoredPair]) -> HealthData:
         return from_scored_pairs(data)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
-from adapt.checks import Check, Measurement, Model, Source, file_of
+from adapt.checks import Check, Measurement, Model, ProtectedItem, Source, file_of
 from adapt.checks.health import HealthData
 from adapt.files import read
 from adapt.records import Parallel
@@ -23,8 +25,8 @@ class Translation(Check[list[Parallel]]):
     def read(self, source: Source, split: str = "test") -> list[Parallel]:
         return read(file_of(source), "parallel")
 
-    def protected_texts(self, data: list[Parallel]) -> list[str]:
-        return [side for row in data for side in (row.source, row.target)]
+    def protected_items(self, data: list[Parallel]) -> Iterator[ProtectedItem]:
+        return (ProtectedItem((row.source, row.target)) for row in data)
 
     def health_data(self, data: list[Parallel]) -> HealthData:
         place = {text: i for i, text in enumerate(dict.fromkeys(row.target for row in data))}

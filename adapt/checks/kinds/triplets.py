@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
-from adapt.checks import Check, Measurement, Model, Source, file_of
+from adapt.checks import Check, Measurement, Model, ProtectedItem, Source, file_of
 from adapt.checks.health import HealthData
 from adapt.checks.topics import topics_of
 from adapt.files import read
@@ -28,8 +30,8 @@ class Triplets(Check[list[Triplet]]):
     def read(self, source: Source, split: str = "test") -> list[Triplet]:
         return read(file_of(source), "triplets")
 
-    def protected_texts(self, data: list[Triplet]) -> list[str]:
-        return [triplet.anchor for triplet in data]
+    def protected_items(self, data: list[Triplet]) -> Iterator[ProtectedItem]:
+        return (ProtectedItem((triplet.anchor, triplet.positive)) for triplet in data)
 
     def health_data(self, data: list[Triplet]) -> HealthData:
         place = {text: i for i, text in enumerate(dict.fromkeys(side for t in data for side in (t.positive, *t.negatives)))}
