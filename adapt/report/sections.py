@@ -98,7 +98,7 @@ def after_steps(found: Found) -> list[dict[str, Any]]:
 
 
 def leaks(found: Found) -> dict[str, Any]:
-    """Rows that overlap with dev or test data: `kinds` (exact, near_duplicate ...), `rows` of step, mode and a count of each kind."""
+    """Rows that overlap with dev or test data: `kinds` (exact, near_duplicate ...), `rows` of step, mode and counts by kind."""
     known = found.results.get("leaks")
     if known is None:  # of a run that kept no table of its own
         counted = [(step["step"], step.get("counts", {})) for step in found.results["steps"]]
