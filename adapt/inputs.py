@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Protocol, TypeAlias, runtime_checkable
 
-from adapt.errors import UserError
+from adapt.checks import Source as CheckSource
+from adapt.errors import UserError, did_you_mean
 from adapt.files import BadRow, MemoryRows, Source, to_row
 from adapt.files.memory import Place
 from adapt.records import KINDS
@@ -33,6 +35,11 @@ COLUMNS = {
     "topics": ("text", "topic"),  # texts, in checks that need a topic each
     "ranked": ("query", "positive", "negative"),  # rows of a reranking check: a text and two lists
 }
+# The kinds of records, as in `COLUMNS`, that each kind of check takes.
+CHECKS = {
+    "sts": ("scored",), "pairs": ("scored",), "triplets": ("triplets",), "translation": ("parallel",), "reranking": ("ranked",),
+    "classification": ("topics",), "clustering": ("topics",),
+}  # fmt: skip
 
 
 @runtime_checkable
@@ -70,7 +77,7 @@ class _HasRecords(Protocol):
     def records(self) -> Sequence[object]: ...
 
 
-def model_name(model: Model, save_to: Path) -> str:
+def model_name(model: object, save_to: Path) -> str:
     """The path or name of a model; one in memory is written to the folder `save_to` first."""
     if isinstance(model, (str, os.PathLike)):
         return os.fspath(model)
@@ -80,7 +87,7 @@ def model_name(model: Model, save_to: Path) -> str:
     return str(save_to)
 
 
-def sources(data: Data, name: str, kinds: Sequence[str]) -> list[Source]:
+def sources(data: object, name: str, kinds: Sequence[str]) -> list[Source]:
     """The data of one input as sources that `adapt.files.read` takes: one, or several that follow each other.
 
     `name`: what messages call the data; `kinds`: the kinds of records that fit, as in `adapt.files.read`. Raises UserError.
@@ -106,6 +113,39 @@ def source(data: object, name: str, kinds: Sequence[str]) -> Source:
     if not isinstance(data, Iterable):
         raise UserError(f"{name}: is {type(data).__name__}; expected a path, a list of rows, a datasets.Dataset or a data frame")
     return MemoryRows(name, lambda: ((place, _row(item, kinds)) for place, item in enumerate(_items(data))))
+
+
+def check_source(kind: str, data: object, parts: Sequence[str]) -> CheckSource:
+    """The data of a check as its `read` takes them; `parts`: the keys of data that are given as a mapping. Raises UserError."""
+    if not parts or not isinstance(data, Mapping):
+        found = sources(data, kind, CHECKS.get(kind, ()))
+        if len(found) > 1:
+            raise UserError(f"{kind}: give one source of data (got {len(found)})")
+        return found[0]
+    names = {"relevant": "qrels", "relevant_docs": "qrels"}
+    given = {names.get(key, str(key)): value for key, value in data.items()}
+    if unknown := [key for key in given if key not in parts]:
+        raise UserError(f"{kind}: unknown key '{unknown[0]}'.{did_you_mean(unknown[0], (*parts, 'relevant'))}")
+    spec: dict[str, object] = {}
+    for part, value in given.items():
+        if part in ("corpus", "queries"):
+            spec[part] = source(value, part, ("texts",))
+        elif part == "qrels" and isinstance(value, Mapping):
+            spec[part] = MemoryRows("relevant", partial(_judgements, value))
+        else:
+            spec[part] = source(value, part, ()) if part == "qrels" or isinstance(value, os.PathLike) else value
+    return spec
+
+
+def _judgements(relevant: Mapping[object, object]) -> Iterator[tuple[Place, Row]]:
+    """{query id: passage ids} or {query id: {passage id: grade}} as rows of judgements."""
+    for query, passages in relevant.items():
+        if isinstance(passages, str) or not isinstance(passages, Iterable):
+            yield str(query), BadRow("expected a set of passage ids, or {passage id: grade}", repr(passages))
+            continue
+        grades = passages if isinstance(passages, Mapping) else dict.fromkeys(passages, 1)
+        for passage, grade in grades.items():
+            yield str(query), {"query-id": str(query), "corpus-id": str(passage), "score": grade}
 
 
 def is_table(data: object) -> bool:

@@ -37,7 +37,8 @@ def _scratch() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="adapt-")  # deleted when the process ends
 
 
-def _temporary() -> Path:
+def temporary_folder() -> Path:
+    """A new empty folder, which is deleted when the process ends."""
     return Path(tempfile.mkdtemp(dir=_scratch().name))
 
 
@@ -52,8 +53,8 @@ class Job:
     """
 
     seed: int = 13
-    out: Path = field(default_factory=_temporary)
-    work: Path = field(default_factory=_temporary)
+    out: Path = field(default_factory=temporary_folder)
+    work: Path = field(default_factory=temporary_folder)
     listener: Listener = ignore_events
     counts: dict[str, Any] = field(default_factory=dict)
     embedding_cache: Path | None = None

@@ -12,10 +12,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeAlias, TypeVar, cast
 
-from adapt import plugins
+from adapt import files, plugins
 from adapt.checks import kinds
 from adapt.errors import UserError
 
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 GROUP = "adapt.checks"  # of entry points, see `adapt.plugins`
 Data = TypeVar("Data")
-Source: TypeAlias = str | Path | Mapping[str, object]  # a file or folder, or a mapping of a kind's `parts`
+Source: TypeAlias = files.Source | Mapping[str, object]  # a file, folder or rows in memory, or a mapping of a kind's `parts`
 
 
 class Model(Protocol):
@@ -96,8 +95,8 @@ class Check(ABC, Generic[Data]):
         """The metrics of a model on the data."""
 
 
-def file_of(source: Source) -> str | Path:
-    """The file that a source names; raises UserError where it is a mapping, which kinds without `parts` do not take."""
+def file_of(source: Source) -> files.Source:
+    """The file or rows that a source names; raises UserError where it is a mapping, which kinds without `parts` do not take."""
     if isinstance(source, Mapping):
         raise UserError(f"the data of this check are a file, not a mapping (got {', '.join(map(str, source)) or 'an empty one'})")
     return source

@@ -19,11 +19,26 @@ from adapt.recipe.values import format_value
 MAX_SEED = 2**32 - 1
 
 
-def load(name: str, changes: Sequence[str] = ()) -> Recipe:
-    """Parse a recipe, apply overrides (`path.to.setting=value`) and check it; raises UserError with every problem at once."""
-    file = find(name)
+def load(recipe: str | Mapping[str, object], changes: Sequence[str] = ()) -> Recipe:
+    """Parse a recipe, apply overrides (`path.to.setting=value`) and check it; raises UserError with every problem at once.
+
+    `recipe`: a path, the name of one that ships, or a mapping of the form that a file has, whose relative paths start from the
+    working directory.
+    """
+    if isinstance(recipe, Mapping):
+        return RecipeParser(Path("recipe"), _plain(recipe), {}).parse(changes)
+    file = find(recipe)
     raw, lines = yaml_lines.load(file)
     return RecipeParser(file, raw, lines).parse(changes)
+
+
+def _plain(value: object) -> object:
+    """A copy of a value with the types that YAML gives: dict, list, and paths as text."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    return str(value) if isinstance(value, Path) else value
 
 
 class RecipeParser:

@@ -14,7 +14,8 @@ from adapt.checks.groups import clusters
 from adapt.checks.health import HealthData
 from adapt.checks.ranking import average_precision, ndcg, precision, ranks, recall, reciprocal_rank
 from adapt.errors import UserError, limit_problems
-from adapt.files import beir, note, read
+from adapt.files import MemoryRows, beir, note, read
+from adapt.files import Source as FileSource
 from adapt.records import Text
 from adapt.text.clean import normalised
 
@@ -65,7 +66,7 @@ class Retrieval(Check[RetrievalData]):
         missing = [part for part in _PARTS if part not in spec]
         if missing:
             raise UserError(f"retrieval data needs {', '.join(_PARTS)} (or folder); not given: {', '.join(missing)}")
-        judged = replace(_judged({part: str(spec[part]) for part in _PARTS}), at=at)
+        judged = replace(_judged({part: _file(spec[part]) for part in _PARTS}), at=at)
         return judged if pool is None else _smaller(judged, int(str(pool)))
 
     def protected_items(self, data: RetrievalData) -> Iterator[ProtectedItem]:
@@ -169,9 +170,13 @@ def _part(folder: Path, names: tuple[str, ...], split: str) -> Path:
     raise UserError(f"{folder}: has no {wanted} (there: {there}). Expected a BEIR folder: corpus.jsonl, queries.jsonl, qrels/")
 
 
-def _judged(spec: Mapping[str, str]) -> RetrievalData:
+def _file(part: object) -> FileSource:
+    return part if isinstance(part, MemoryRows) else str(part)
+
+
+def _judged(spec: Mapping[str, FileSource]) -> RetrievalData:
     corpus, queries = read(spec["corpus"], "texts"), read(spec["queries"], "texts")
-    problems = beir.duplicate_id_problems({spec["corpus"]: corpus, spec["queries"]: queries})
+    problems = beir.duplicate_id_problems({str(spec["corpus"]): corpus, str(spec["queries"]): queries})
     try:
         relevant = beir.read_qrels(spec["qrels"], queries, corpus)
     except UserError as error:
