@@ -55,6 +55,8 @@ class ModelResult(StageResult):
     def __fspath__(self) -> str:
         return str(self.path)
 
+    __str__ = __fspath__
+
     def load(self) -> SentenceTransformer | CrossEncoder:
         """The model as sentence-transformers loads it: a SentenceTransformer or a CrossEncoder."""
         import sentence_transformers
