@@ -23,7 +23,7 @@ from functools import lru_cache
 from inspect import Parameter, Signature, cleandoc
 from pathlib import Path
 from types import UnionType
-from typing import TYPE_CHECKING, Annotated, TypeAlias, Union, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, TypeAlias, Union, get_args, get_origin
 
 from pydantic import ValidationError
 
@@ -35,7 +35,7 @@ from adapt.outputs import DataResult, Evaluation, ModelComparison, ModelResult
 from adapt.recipe import Recipe, loading
 from adapt.recipe.values import validate, validation_messages
 from adapt.records import CrossEncoder, Encoder
-from adapt.results import Comparison, RunResult
+from adapt.results import RunResult
 from adapt.runtime import process_group
 from adapt.stages import Stage
 
@@ -95,7 +95,7 @@ def run(
         raise
     if process_group.current().is_main_process:
         write_report(folder)
-    return cast("RunResult", result)
+    return result
 
 
 def run_stage(
@@ -194,18 +194,13 @@ def compare(
 
     >>> adapt.compare("all-MiniLM-L6-v2", tuned, sts="sts-test.csv").to_pandas()  # doctest: +SKIP
     """
-    from adapt.pipeline.measurements import deltas
+    from adapt.pipeline.comparison import compare_models
 
     given = {"sts": sts, "retrieval": retrieval, "pairs": pairs, "triplets": triplets, **other_checks}
     given |= {kind: data} if kind else {}
     wanted = _wanted(given, recipe, split)
     (before, after), notes = _measure([a, b], wanted, split, listener)
-    rows = []
-    for metric, delta in deltas(before, after, seed).items():
-        check, _, name = metric.partition(".")
-        values = {"base": before[check].metrics[name], "final": after[check].metrics[name]}
-        found = {"delta": delta.value, "low": delta.low, "high": delta.high, "p": delta.p, "outcome": delta.verdict()}
-        rows.append(Comparison.model_validate({"metric": metric, "role": "", **values, **found}))
+    rows = compare_models(before, after, {}, seed)
     main = {name: checks.find(of).main_metric for name, (of, _) in wanted.items()}
     return ModelComparison(_shown(a), _shown(b), rows, {name: found.rows for name, found in after.items()}, main, notes)
 

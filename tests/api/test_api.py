@@ -12,6 +12,7 @@ import adapt
 from adapt import files, stages
 from adapt.errors import UserError
 from adapt.outputs import DataResult, ModelResult
+from adapt.results import RunResult
 
 PAIRS = [("what helps a cough", "Honey helps a cough."), ("is aspirin safe", "Aspirin is safe at a low dose."), ("a", "b")]
 STS = [("mild cough", "light cough", 0.9), ("mild cough", "severe brain", 0.1), ("low dose", "high dose", 0.5)]
@@ -132,7 +133,7 @@ def test_problems_of_settings_and_inputs_are_raised_together():
         "tsdae: texts: is int; expected a path, a list of rows, a datasets.Dataset or a data frame",
         "tsdae: batch_size: expected a whole number (got '8')",
     ]
-    with pytest.raises(UserError, match="no stage 'tsda'. Did you mean 'tsdae'"):
+    with pytest.raises(UserError, match=r"no stage 'tsda'\. Did you mean 'tsdae'"):
         adapt.run_stage("tsda")
     with pytest.raises(UserError, match="seed must be a whole number"):
         adapt.pairs(texts=["a b. c d."], seed=-1)
@@ -251,7 +252,7 @@ def test_problems_of_evaluation_data_name_the_item_or_the_id(embedder):
         adapt.evaluate(embedder, retrieval={"queries": {"q": "a"}, "corpus": {"d1": ""}, "relevant": {"q": {"d1"}}})
     with pytest.raises(UserError, match=r"relevant\['q'\]: expected a set of passage ids"):
         adapt.evaluate(embedder, retrieval={"queries": {"q": "a"}, "corpus": {"d1": "b"}, "relevant": {"q": "d1"}})
-    with pytest.raises(UserError, match="no kind of check 'stss'. Did you mean 'sts'"):
+    with pytest.raises(UserError, match=r"no kind of check 'stss'\. Did you mean 'sts'"):
         adapt.evaluate(embedder, stss=STS)
     with pytest.raises(UserError, match="nothing to evaluate on"):
         adapt.evaluate(embedder)
@@ -276,9 +277,10 @@ def test_a_recipe_in_memory_is_the_recipe_of_the_file(recipe_file, domain, embed
     raw = yaml.safe_load(recipe_file.read_text())
     raw["stages"] = [{"finetune": {"max_steps": 2, "batch_size": 8}}]
     (domain / "short.yaml").write_text(yaml.safe_dump(raw))
-    adapt.run(raw, out=tmp_path / "memory")
-    model = tmp_path / "memory" / "model"
-    assert (tmp_path / "memory" / "report.html").is_file() and adapt.evaluate(model, sts=STS).n == {"sts": 3}
+    result = adapt.run(raw, out=tmp_path / "memory")
+    assert isinstance(result, RunResult) and result.folder == tmp_path / "memory"
+    model = result.model_folder
+    assert (result.folder / "report.html").is_file() and adapt.evaluate(model, sts=STS).n == {"sts": 3}
     adapt.run(domain / "short.yaml", out=tmp_path / "file")
     assert weights(tmp_path / "file" / "model") == weights(model)
     wanted = adapt.evaluate(model, recipe=raw, split="dev")
