@@ -16,7 +16,7 @@ LEVELS = {
 HEAVY = {
     "torch": {"runtime", "models", "inference", "training", "losses", "retrieval", "stages"},
     "transformers": {"models", "inference", "training", "losses"},
-    "sentence_transformers": {"models", "inference", "training", "losses"},
+    "sentence_transformers": {"models", "inference", "training", "losses", "outputs"},
     "nltk": {"text"}, "bm25s": {"retrieval"}, "jinja2": {"report"}, "rich": {"console"}, "click": {"cli"},
 }  # fmt: skip
 
