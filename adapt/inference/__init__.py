@@ -1,1 +1,1 @@
-"""Texts to embeddings and pairs to scores, in batches, cached."""
+"""Inference: batching, token budgets, parallel batches on a CPU, embedding and scoring, and the embedding cache."""

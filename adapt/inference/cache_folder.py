@@ -1,4 +1,4 @@
-"""Where vectors are kept when models are measured and searched by hand; a run keeps its own in its folder."""
+"""The user's embedding cache, for commands that evaluate or search with a model; a recipe's run caches in its own folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from adapt.runtime.precision import resolve
 
 
 def cache_root() -> Path | None:
-    """`$ADAPT_CACHE`, or `adapt` in `$XDG_CACHE_HOME` or `~/.cache`; None where ADAPT_CACHE is set to nothing."""
+    """`$ADAPT_CACHE`, or `adapt` in `$XDG_CACHE_HOME` or `~/.cache`; None where ADAPT_CACHE is empty."""
     named = os.environ.get("ADAPT_CACHE")
     if named is not None:
         return Path(named).expanduser() if named.strip() else None
@@ -21,34 +21,34 @@ def cache_root() -> Path | None:
 
 
 def embeddings_folder() -> Path | None:
-    """The folder of vectors made on this device in this precision; None where none are to be kept, or nothing can be written.
+    """The cache folder for this device and precision; None where caching is disabled or the folder can't be written.
 
-    Within it they stand by the model's weights and the text (see `embedding_cache`), so that they are never out of date.
+    Entries are keyed by the model's weights and the text (see `embedding_cache`), so that they never become stale.
     """
     root = cache_root()
     if root is None:
         return None
-    place = root / "vectors" / f"{hardware.device_type()}-{resolve()}"
+    folder = root / "vectors" / f"{hardware.device_type()}-{resolve()}"
     try:
-        place.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError:
         return None
-    return place if os.access(place, os.W_OK) else None
+    return folder if os.access(folder, os.W_OK) else None
 
 
 def report_size(job: Job, before: int) -> None:
-    """Say what came up with kept vectors, and, where the cache has grown beyond `before` bytes, where it is and how large."""
+    """Note problems of the cache and, where it is larger than `before` bytes, its location and size."""
     embedding_cache.report_problems(job)
     after = size()
     if after > before:
         job.note(
-            f"vectors are kept in {cache_root()} ({after / 1e6:,.0f} MB in all, safe to delete); "
-            "ADAPT_CACHE names another folder, or, set to nothing, none"
+            f"embeddings are cached in {cache_root()} ({after / 1e6:,.0f} MB in total, safe to delete); "
+            "ADAPT_CACHE sets another folder, an empty ADAPT_CACHE disables the cache"
         )
 
 
 def size() -> int:
-    """Bytes of all vectors that are kept."""
+    """Bytes of all cached embeddings."""
     root = cache_root()
     total = 0
     for file in (root / "vectors").rglob("*.np?") if root else ():

@@ -1,4 +1,4 @@
-"""How many tokens are computed at once, and what is done where a GPU's memory is too small for them."""
+"""The number of tokens per forward pass, which is halved where a GPU runs out of memory."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from adapt.errors import WorkFailed
 from adapt.job import Job
 from adapt.runtime.device import device
 
-# On a CPU what passes between two layers must stay in a core's cache: 1.1 to 1.3 times faster than with 4,096 tokens in fp32; in
-# bf16 512 to 4,096 are alike.
+# On a CPU the activations between two layers should fit into a core's cache: 1.1 to 1.3 times faster than 4,096 tokens in fp32.
+# In bf16, 512 to 4,096 are equally fast.
 TOKENS = {"cpu": 1_024, "cuda": 16_384, "mps": 4_096}
-MIN_TOKENS = 256  # tokens; a GPU that has no room for so few has none for the model
+MIN_TOKENS = 256  # a GPU without memory for so few has none for the model
 
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 
 @dataclass
@@ -29,37 +29,37 @@ _limit = _Limit()
 
 
 def tokens_per_pass() -> int:
-    """How many padded tokens share a forward pass."""
+    """Padded tokens of one forward pass."""
     return _limit.tokens or TOKENS.get(device().type, TOKENS["cuda"])
 
 
 def out_of_memory_before() -> bool:
-    """Whether memory ran out before: activations of a group of texts are then computed again in the backward pass."""
+    """Whether memory has run out in this process: activations are then recomputed in the backward pass."""
     return _limit.tokens is not None
 
 
-def retry_out_of_memory(work: Callable[[], Found], job: Job, label: str) -> Found:
-    """What `work` returns; where memory runs out it is done again with half as many tokens at once, and this is said.
+def retry_out_of_memory(work: Callable[[], Result], job: Job, label: str) -> Result:
+    """The result of `work`, repeated with half the tokens per pass, and a note, whenever memory runs out.
 
-    The mathematics stays the same: groups are smaller, and in training their activations are computed again in the backward pass,
-    as in gradient caching. `work` must be able to begin anew. Raises WorkFailed where LEAST tokens are too many.
+    The result is mathematically the same: groups are smaller, and training recomputes their activations in the backward pass, as
+    in gradient caching. `work` must be repeatable. Raises WorkFailed where MIN_TOKENS do not fit.
     """
     while True:
         try:
             return work()
         except torch.OutOfMemoryError as error:
-            reason = str(error).partition(". ")[0]  # the error itself holds on to the tensors of its frames
+            reason = str(error).partition(". ")[0]  # the error keeps its frames' tensors alive
         if tokens_per_pass() <= MIN_TOKENS:
             raise WorkFailed(
-                f"{label}: {reason}, for {tokens_per_pass()} tokens at once. Try a lower max_length or batch_size, precision bf16, "
-                "or ADAPT_DEVICE=cpu"
+                f"{label}: {reason}, for {tokens_per_pass()} tokens per pass. Try a lower max_length or batch_size, "
+                "precision bf16, or ADAPT_DEVICE=cpu"
             )
         _limit.tokens = tokens_per_pass() // 2
         empty_gpu_cache()
-        job.note(f"{label}: {reason}; going on with {_limit.tokens:,} tokens at once")
+        job.note(f"{label}: {reason}; continuing with {_limit.tokens:,} tokens per pass")
 
 
 def empty_gpu_cache() -> None:
-    """Give back to the GPU what no tensor uses any more."""
+    """Return cached GPU memory that no tensor uses; does nothing without a GPU."""
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -1,4 +1,4 @@
-"""Cross-encoders in memory: transformers that read two texts at once and give one score."""
+"""Cross-encoders: transformers that encode two texts together and give one score."""
 
 from __future__ import annotations
 
@@ -16,30 +16,21 @@ from adapt.models.lookup import is_cross_encoder
 from adapt.models.mixed_precision import set_precision
 from adapt.runtime.device import device, seed_all
 
-# Tells sentence-transformers' CrossEncoder to give scores in 0 to 1, as this package does.
+TokenizedPair = tuple[list[int], list[int]]  # token ids of a pair, and the token type (0: first text, 1: second) of each
+
+# Makes sentence-transformers' CrossEncoder return scores from 0 to 1, as this package does.
 SIGMOID_ACTIVATION = {"sentence_transformers": {"activation_fn": "torch.nn.modules.activation.Sigmoid"}}
-
-
-# What classifiers of pairs call the label that means "these two belong together".
+# Labels by which classifiers of pairs name a match, in lower case.
 MATCH_LABELS = {
-    "entailment",
-    "duplicate",
-    "is_duplicate",
-    "paraphrase",
-    "equivalent",
-    "relevant",
-    "match",
-    "similar",
-    "yes",
-    "label_1",
-}
+    "entailment", "duplicate", "is_duplicate", "paraphrase", "equivalent", "relevant", "match", "similar", "yes", "label_1",
+}  # fmt: skip
 
 
 def match_index(folder: Path, labels: dict[int, str]) -> int:
-    """Which output means a match: the only one, or the one whose label says so. Raises UserError where none does."""
+    """The index of the output that means a match: the only one, or the one with a match label. Raises UserError."""
     if len(labels) == 1:
         return 0
-    # LABEL_1 is what a classifier of two without names calls its second class; of three it says nothing.
+    # LABEL_1 is the default name of a binary classifier's positive class; among three it means nothing.
     known = MATCH_LABELS - ({"label_1"} if len(labels) > 2 else set())
     found = [index for index, label in labels.items() if str(label).lower().replace(" ", "_") in known]
     if len(found) != 1:
@@ -51,13 +42,13 @@ def match_index(folder: Path, labels: dict[int, str]) -> int:
 
 
 class CrossEncoderModel(torch.nn.Module):
-    """A sequence classifier and its tokenizer, read as one logit: that of a match."""
+    """A sequence classifier with its tokenizer, whose output is one logit per pair: that of a match."""
 
     def __init__(self, folder: Path, new_head_seed: int | None = None, precision: str = "auto"):
-        """Load from `folder`; with a seed, a head that the folder does not have is drawn from it.
+        """Load from `folder`; with a seed, a missing classification head is initialised from it.
 
-        The layers compute in `precision` (`set_precision`), pooler and classification head in fp32. Raises UserError with
-        everything that is wrong where the folder holds no sound model (see `adapt.models.validation`). No code from the folder
+        The transformer's layers compute in `precision` (see `set_precision`), pooler and classification head in fp32. Raises
+        UserError with all problems where the folder holds no valid model (see `adapt.models.validation`). No code from the folder
         is executed.
         """
         super().__init__()
@@ -72,8 +63,8 @@ class CrossEncoderModel(torch.nn.Module):
                     config.num_labels = 1
                     seed_all(new_head_seed)
                 self.match = match_index(Path(folder), config.id2label)
-                # Some tokenizers do not say which text a token is of, though the model has learnt it. A model trained here is told,
-                # and its tokenizer is saved so; one from elsewhere is read as its own tokenizer has it, and others do.
+                # Some tokenizers omit token types though the model has learnt them. A model trained here gets them, and its
+                # tokenizer is saved that way; a model from elsewhere gets what its own tokenizer gives, as in other libraries.
                 types = new_head_seed is not None and getattr(config, "type_vocab_size", 0) > 1
                 more = {"model_input_names": ["input_ids", "token_type_ids", "attention_mask"]} if types else {}
                 self.tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, **more)
@@ -82,35 +73,35 @@ class CrossEncoderModel(torch.nn.Module):
                 )
         except UserError:
             raise
-        except Exception as error:  # a damaged folder fails in dozens of ways
-            raise UserError(f"{folder}: holds no model that can read pairs of texts ({type(error).__name__}: {error})") from None
+        except Exception as error:  # damaged folders raise many types
+            raise UserError(
+                f"{folder}: holds no model that can classify pairs of texts ({type(error).__name__}: {error})"
+            ) from None
         rows = self.model.get_input_embeddings().weight.shape[0]
         validation.raise_problems(folder, validation.loading_problems(loaded, new_head=new_head_seed is not None))
         validation.raise_problems(
             folder, validation.tokenizer_problems(self.tokenizer, rows) or validation.weight_problems(self.model)
         )
-        self.longest = max_positions(self.model)
+        self.max_positions = max_positions(self.model)
         self.eval()
         if new_head_seed is None:
-            validation.raise_problems(folder, self._trial())
+            validation.raise_problems(folder, self._probe_problems())
         set_precision(self, precision)
         self.to(device())
 
-    def _trial(self) -> list[str]:
-        """What is wrong with the scores that the model, on the CPU and in fp32, gives for pairs that differ."""
-        ids = validation.probe_inputs(self.tokenizer, self.longest or 512)
+    def _probe_problems(self) -> list[str]:
+        """What is wrong with the scores of different pairs, on the CPU and in fp32."""
+        ids = validation.probe_inputs(self.tokenizer, self.max_positions or 512)
         pad = self.tokenizer.pad_token_id or 0
         features = pad_batch(ids, pad, torch.device("cpu"))
-        return validation.forward_problems(lambda: self._match(self.model(**features).logits.float())[:, None], "score")
+        return validation.forward_problems(lambda: self._match_logit(self.model(**features).logits.float())[:, None], "score")
 
-    def ids(self, first: Sequence[str], second: Sequence[str], max_length: int) -> list[tuple[list[int], list[int]]]:
-        """(token ids, token types) of each pair, truncated from the longer side at `limit(max_length)`."""
+    def ids(self, first: Sequence[str], second: Sequence[str], max_length: int) -> list[TokenizedPair]:
+        """Tokenised pairs, the longer text truncated until the pair has `limit(max_length)` tokens."""
         return self.ids_and_truncated(first, second, max_length)[0]
 
-    def ids_and_truncated(
-        self, first: Sequence[str], second: Sequence[str], max_length: int
-    ) -> tuple[list[tuple[list[int], list[int]]], int]:
-        """What `ids` gives, and how many of the pairs were truncated."""
+    def ids_and_truncated(self, first: Sequence[str], second: Sequence[str], max_length: int) -> tuple[list[TokenizedPair], int]:
+        """(tokenised pairs as by `ids`, number of truncated pairs)."""
         if not first:
             return [], 0
         limit = self.limit(max_length)
@@ -119,27 +110,27 @@ class CrossEncoderModel(torch.nn.Module):
         )
         found = list(zip(encoded["input_ids"], encoded["token_type_ids"], strict=True))
         full = [row for row, (ids, _) in enumerate(found) if len(ids) >= limit]
-        # A slow tokenizer keeps nothing of what it truncates: there a pair that fits exactly counts, too.
+        # A slow tokenizer does not report truncation: a pair that fits exactly is counted, too.
         truncated = sum(bool(encoded.encodings[row].overflowing) for row in full) if encoded.encodings else len(full)
         return found, truncated
 
     def limit(self, max_length: int) -> int:
-        """`max_length`, or the number of positions that the model has where that is less."""
-        return min(max_length, self.longest or max_length)
+        """The smaller of `max_length` and the model's number of positions, in tokens."""
+        return min(max_length, self.max_positions or max_length)
 
-    def features(self, pairs: Sequence[tuple[list[int], list[int]]]) -> dict[str, torch.Tensor]:
-        """What the classifier is given, [pairs, longest] each."""
+    def features(self, pairs: Sequence[TokenizedPair]) -> dict[str, torch.Tensor]:
+        """The classifier's inputs, [pairs, tokens] each."""
         features = pad_batch([ids for ids, _ in pairs], self.tokenizer.pad_token_id or 0, device())
         if "token_type_ids" in self.tokenizer.model_input_names:
             features["token_type_ids"] = pad_batch([types for _, types in pairs], 0, device())["input_ids"]
         return features
 
-    def forward(self, pairs: Sequence[tuple[list[int], list[int]]], small: int8.QuantizedTransformer | None = None) -> torch.Tensor:
-        """Logits [pairs], fp32, in one pass: log-odds of a match, where there are several outputs; by `small`, in int8."""
+    def forward(self, pairs: Sequence[TokenizedPair], quantized: int8.QuantizedTransformer | None = None) -> torch.Tensor:
+        """Logits [pairs] in fp32, in one pass: the log-odds of a match where there are several outputs."""
         features = self.features(pairs)
-        return self._match(small(features) if small else self.model(**features).logits.float())
+        return self._match_logit(quantized(features) if quantized else self.model(**features).logits.float())
 
-    def _match(self, logits: torch.Tensor) -> torch.Tensor:
+    def _match_logit(self, logits: torch.Tensor) -> torch.Tensor:
         match = logits[:, self.match]
         if logits.shape[1] == 1:
             return match
@@ -147,7 +138,7 @@ class CrossEncoderModel(torch.nn.Module):
         return match - logits[:, rest].logsumexp(1)
 
     def save(self, folder: Path) -> None:
-        """A folder that `sentence_transformers.CrossEncoder` loads, too."""
+        """Save to a folder that `sentence_transformers.CrossEncoder` loads, too. Raises OSError."""
         self.model.config.update(SIGMOID_ACTIVATION)
         with quiet_libraries():
             self.model.save_pretrained(folder)

@@ -1,7 +1,8 @@
-"""Reading in int8 on a CPU: a transformer in eight bits by OpenVINO, held against fp32 on the user's own texts before it is used.
+"""Int8 inference on a CPU: a transformer quantised by OpenVINO, used only where its results agree with fp32 on the user's texts.
 
-Weights get a scale per output, activations one per tensor, from a few texts; SmoothQuant (https://arxiv.org/abs/2211.10438) takes
-outliers out of these first. For labelling and encoding alone: checks, gates and training read the model itself.
+Weights are scaled per output channel, activations per tensor, calibrated on a few texts after SmoothQuant
+(https://arxiv.org/abs/2211.10438) has reduced their outliers. For labelling and encoding only: checks, gates and training use the
+model itself.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import logging
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from adapt.errors import UserError
@@ -21,80 +22,84 @@ from adapt.job import Job
 
 if TYPE_CHECKING:
     import numpy as np
+    import numpy.typing as npt
     import torch
+    from sentence_transformers import SentenceTransformer
 
 Features = dict[str, "torch.Tensor"]
 
-MIN_SPEARMAN = 0.99  # Spearman with fp32 from which int8 is used
-CALIBRATION_TEXTS = 64  # texts that say how large activations get
-VALIDATION_TEXTS = 200  # texts, others than these, on which int8 is held against fp32
-MIN_TEXTS = 5_000  # texts; for fewer, and short ones, quantising takes as long as it saves
+MIN_SPEARMAN = 0.99  # correlation with fp32 from which int8 is used
+CALIBRATION_TEXTS = 64  # texts that calibrate the range of activations
+VALIDATION_TEXTS = 200  # other texts, on which int8 is compared with fp32
+MIN_TEXTS = 5_000  # for fewer short texts, quantising takes as long as it saves
 
 
 def missing_packages() -> str:
-    """What is wrong and what to install where the backend is not there; "" where it is."""
-    absent = [name for name in ("openvino", "nncf") if importlib.util.find_spec(name) is None]
-    if not absent:
+    """What to install where OpenVINO or NNCF is missing, a sentence; "" where both are installed."""
+    missing = [name for name in ("openvino", "nncf") if importlib.util.find_spec(name) is None]
+    if not missing:
         return ""
-    return f"precision int8 needs {' and '.join(absent)}: pip install 'adapt-embeddings[int8]', or use precision auto"
+    return f"precision int8 needs {' and '.join(missing)}: pip install 'adapt-embeddings[int8]', or use precision auto"
 
 
 def calibration_texts(texts: Sequence[str]) -> list[str]:
-    """The texts to calibrate on, then those to hold against fp32: of the lowest hashes, so that their order does not matter."""
+    """The texts for calibration, then those for validation: those with the lowest hashes, whatever the order of `texts`."""
     import xxhash
 
     return sorted(set(texts), key=lambda text: xxhash.xxh3_128_digest(text.encode()))[: CALIBRATION_TEXTS + VALIDATION_TEXTS]
 
 
 def cache_suffix(texts: Sequence[str]) -> str:
-    """What sets vectors apart that a model calibrated on a sample of these texts gives."""
+    """A name for the embeddings of a model calibrated on these texts, which differ from those of another calibration."""
     import xxhash
 
     return "-int8-" + xxhash.xxh3_64_hexdigest("\0".join(calibration_texts(texts)).encode())
 
 
 class QuantizedTransformer:
-    """A transformer in int8: called with features [texts, longest], gives its first output, fp32."""
+    """A transformer in int8: takes features [texts, tokens], returns its first output as fp32."""
 
     def __init__(self, transformer: torch.nn.Module, streams: int, calibration: Sequence[Features]):
-        """Converted and quantised by the features of single texts; raises whatever OpenVINO does where it can't convert it."""
+        """Convert and quantise; `calibration`: features of single texts. Raises OpenVINO's errors where it can't be converted."""
         import torch
 
         openvino, nncf = _libraries()
         self.names = list(calibration[0])
-        example = tuple(torch.cat([row, row]) for row in calibration[0].values())  # one text alone would be traced as always one
+        # Two texts: a batch of one would be traced with a constant batch size.
+        example = tuple(torch.cat([row, row]) for row in calibration[0].values())
         rows = [tuple(row.numpy() for row in features.values()) for features in calibration]
-        with _silence(), torch.inference_mode(False), torch.no_grad():
-            whole = openvino.convert_model(_first_output(transformer, self.names), example_input=example)
-            # Correcting biases, too, gains nothing (Spearman 0.9975, without 0.9976) and takes a fifth of the time.
+        with _quiet(), torch.inference_mode(False), torch.no_grad():
+            converted = openvino.convert_model(_first_output(transformer, self.names), example_input=example)
+            # Bias correction gains nothing (Spearman 0.9975, without it 0.9976) and takes a fifth of the time.
             advanced = nncf.AdvancedQuantizationParameters(disable_bias_correction=True)
-            small = nncf.quantize(
-                whole, nncf.Dataset(rows, list), subset_size=len(rows), model_type=nncf.ModelType.TRANSFORMER,
+            quantized = nncf.quantize(
+                converted, nncf.Dataset(rows, list), subset_size=len(rows), model_type=nncf.ModelType.TRANSFORMER,
                 advanced_parameters=advanced,
             )  # fmt: skip
             settings = {
                 "INFERENCE_NUM_THREADS": torch.get_num_threads(), "NUM_STREAMS": streams, "ENABLE_CPU_PINNING": False
             }  # fmt: skip
-            self.compiled, self.own = openvino.Core().compile_model(small, "CPU", settings), threading.local()
+            self.compiled, self.local = openvino.Core().compile_model(quantized, "CPU", settings), threading.local()
 
     def __call__(self, features: Features) -> torch.Tensor:
         import torch
 
-        if not hasattr(self.own, "request"):
-            self.own.request = self.compiled.create_infer_request()
-        found = self.own.request.infer([features[name].numpy() for name in self.names])[0]
-        return torch.from_numpy(found.copy())  # the request writes into the same memory next time
+        if not hasattr(self.local, "request"):
+            self.local.request = self.compiled.create_infer_request()
+        output = self.local.request.infer([features[name].numpy() for name in self.names])[0]
+        return torch.from_numpy(output.copy())  # the request reuses its memory
 
 
 class QuantizedEncoder:
-    """A sentence-transformers model whose transformer reads in int8, while pooling and all that follows stay as they are."""
+    """A sentence-transformers model whose transformer is in int8; pooling and later modules stay in fp32."""
 
-    def __init__(self, model: Any, quantize: QuantizedTransformer):
-        self.tokenizer, self.rest, self.body, self.truncate_dim = model.tokenizer, list(model)[1:], quantize, model.truncate_dim
+    def __init__(self, model: SentenceTransformer, transformer: QuantizedTransformer):
+        self.tokenizer, self.truncate_dim = model.tokenizer, model.truncate_dim
+        self.transformer, self.later_modules = transformer, list(model)[1:]
 
     def __call__(self, features: Features) -> Features:
-        features = features | {"token_embeddings": self.body(features)}
-        for module in self.rest:
+        features = features | {"token_embeddings": self.transformer(features)}
+        for module in self.later_modules:
             features = module(features)
         return features
 
@@ -105,13 +110,14 @@ def quantize(
     count: int,
     job: Job,
     calibration: Callable[[], Sequence[Features]],
-    held: Callable[[QuantizedTransformer | None], np.ndarray],
+    validate: Callable[[QuantizedTransformer | None], npt.NDArray[np.floating[Any]]],
     what: str,
 ) -> QuantizedTransformer | None:
-    """The transformer in int8; None, and a note that says why, where fp32 is to be used to read `count` texts.
+    """The transformer in int8, for inference on `count` texts; None, and a note with the reason, where fp32 is to be used.
 
-    `streams`: how many threads may call it at once. `calibration` gives single texts' features; `held` numbers [n] of other texts
-    (`what`: "cosines"), by int8 or (None) by fp32, whose ranks must agree. Raises UserError where the backend is not installed.
+    `streams`: threads that call it at the same time. `calibration` returns features of single texts. `validate` returns the
+    results [n] for other texts, with the quantised model or (None) in fp32: their rank correlation must reach MIN_SPEARMAN.
+    `what` names the results in notes: "cosines". Raises UserError where a package is missing.
     """
     import numpy as np
 
@@ -121,24 +127,26 @@ def quantize(
     if missing_packages():
         raise UserError(missing_packages())
     if device().type != "cpu":
-        job.note(f"int8 is for processors: reading as ever on {device().type}")
+        job.note(f"int8 inference is for CPUs: not used on {device().type}")
         return None
     if count < MIN_TEXTS:
-        job.note(f"int8 pays from {MIN_TEXTS:,} texts on: these {count:,} are read in fp32")
+        job.note(f"int8 inference pays from {MIN_TEXTS:,} texts on: these {count:,} are computed in fp32")
         return None
     try:
-        found = QuantizedTransformer(transformer, streams, calibration())
-        small, whole = held(found), held(None)
-    except Exception as error:  # some kinds of model can't be converted, and OpenVINO says so in a dozen ways
-        why = (str(error).strip() or type(error).__name__).splitlines()[-1]
-        job.note(f"int8: this model can't be converted ({why}): reading in fp32")
+        quantized = QuantizedTransformer(transformer, streams, calibration())
+        results, expected = validate(quantized), validate(None)
+    except Exception as error:  # OpenVINO raises many types for models that it can't convert
+        reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
+        job.note(f"int8: this model can't be converted ({reason}); using fp32")
         return None
-    agreed, apart = float(spearman(whole, small)[0]), float(np.abs(small - whole).mean())
-    if not agreed >= MIN_SPEARMAN:  # nor where it is not a number
-        job.note(f"int8: Spearman of {what} with fp32 is {agreed:.4f}, below {MIN_SPEARMAN:g}: reading in fp32")
+    correlation, difference = float(spearman(expected, results)[0]), float(np.abs(results - expected).mean())
+    if not correlation >= MIN_SPEARMAN:  # also where it is NaN
+        job.note(f"int8: Spearman of {what} with fp32 is {correlation:.4f}, below {MIN_SPEARMAN:g}; using fp32")
         return None
-    job.note(f"reading in int8: Spearman of {what} with fp32 {agreed:.4f}, mean difference {apart:.4f}, on {len(whole):,}")
-    return found
+    job.note(
+        f"int8 inference: Spearman of {what} with fp32 {correlation:.4f}, mean difference {difference:.4f}, on {len(expected):,}"
+    )
+    return quantized
 
 
 def _first_output(transformer: torch.nn.Module, names: Sequence[str]) -> torch.nn.Module:
@@ -149,14 +157,16 @@ def _first_output(transformer: torch.nn.Module, names: Sequence[str]) -> torch.n
             super().__init__()
             self.transformer = transformer
 
-        def forward(self, *values):
-            return self.transformer(**dict(zip(names, values, strict=True)), return_dict=False)[0]
+        def forward(self, *values: torch.Tensor) -> torch.Tensor:
+            output: torch.Tensor = self.transformer(**dict(zip(names, values, strict=True)), return_dict=False)[0]
+            return output
 
     return FirstOutput().eval()
 
 
-def _libraries():
-    # Both send word of their use over the network as soon as they are imported, unless this module can't be.
+def _libraries() -> tuple[Any, Any]:
+    """(openvino, nncf), which have no types."""
+    # Both send telemetry on import, unless this module can't be imported.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import nncf
     import openvino
@@ -166,8 +176,8 @@ def _libraries():
 
 
 @contextlib.contextmanager
-def _silence():
-    """Keep tracer's warnings and progress bars off the screen."""
+def _quiet() -> Iterator[None]:
+    """Suppress the tracer's warnings and progress bars."""
     from adapt.models.bi_encoder import quiet_libraries
 
     with quiet_libraries(), warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):

@@ -37,7 +37,7 @@ def embed_file(model: str, texts: str, out: Path, listener: Listener, precision:
         listener(Event("note", text))
     require_space(out, 4 * lookup.embedding_dimension(folder) * len(found), f"{len(found):,} vectors")
     job = Job(listener=listener)
-    vectors = embed(folder, [t.text for t in found], job, "document", precision=precision, unit=_unit(folder, job))
+    vectors = embed(folder, [t.text for t in found], job, "document", precision=precision, normalize=_unit(folder, job))
     with atomic_file(out) as aside:
         if out.suffix == ".npy":
             with open(aside, "wb") as file:
@@ -66,10 +66,10 @@ def search_file(
     lookup.verify_weights(folder)
     job, before = Job(listener=listener, embedding_cache=cache_folder.embeddings_folder()), cache_folder.size()
     unit = _unit(folder, job)
-    passages = embed(folder, [t.text for t in found], job, "document", precision=precision, unit=unit)
+    passages = embed(folder, [t.text for t in found], job, "document", precision=precision, normalize=unit)
     cache_folder.report_size(job, before)
     indices, scores = dense.top(
-        embed(folder, [query], Job(listener=listener), "query", precision=precision, unit=unit), passages, top
+        embed(folder, [query], Job(listener=listener), "query", precision=precision, normalize=unit), passages, top
     )
     return [(float(score), found[i]) for i, score in zip(indices[0], scores[0], strict=True)]
 

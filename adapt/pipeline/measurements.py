@@ -45,7 +45,7 @@ class BiEncoderModel:
             return cached
         from adapt.inference.encoding import embed  # takes seconds to import, which a run with cached embeddings saves
 
-        return embed(self.folder, texts, self.job, role, label="encoding for checks", unit=unit)
+        return embed(self.folder, texts, self.job, role, label="encoding for checks", normalize=unit)
 
     def device(self) -> str:
         """The device that it runs on, in words."""

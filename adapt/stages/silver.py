@@ -194,8 +194,15 @@ class Silver(Stage):
                 label = "silver" if shards == 1 else f"silver, part {number} of {shards}"
                 part_of = Truncation()
                 scores = predict(
-                    folder, asked, job, self.max_length, label=label, small=small(), precision=self.precision, truncation=part_of
-                )
+                    folder,
+                    asked,
+                    job,
+                    self.max_length,
+                    label=label,
+                    quantized=small(),
+                    precision=self.precision,
+                    truncation=part_of,
+                )  # fmt: skip
                 truncated = np.array([part_of.truncated, part_of.limit])
                 arrays.save(file, scores=scores, truncated=truncated)
             parts.append(scores)

@@ -118,13 +118,13 @@ def label(size: float, precision: InferencePrecision = "auto") -> Arm:
 
     def gate() -> dict[str, tuple[float, bool]]:
         theirs = stock(32)
-        found = float(spearmanr(predict(folder, rows, job, small=small), theirs).statistic)
+        found = float(spearmanr(predict(folder, rows, job, quantized=small), theirs).statistic)
         other = float(spearmanr(stock(32, model=half), theirs).statistic) if half else 1.0
         return {"Spearman with stock": (found, found >= (0.99 if small else 0.999)), "stock's best with stock": (other, True)}
 
     orders = [[a for a, _ in pairs] for pairs in (rows, turned)], [[b for _, b in pairs] for pairs in (rows, turned)]
     lengths = [[len(ids) for ids, _ in reader.ids(first, second, 256)] for first, second in zip(*orders, strict=True)]
-    ours = lambda: timed(lambda: predict(folder, rows, job, small=small))  # noqa: E731
+    ours = lambda: timed(lambda: predict(folder, rows, job, quantized=small))  # noqa: E731
     return Arm(
         "label-int8" if small else "label", "pairs, both orders", len(rows), ours, lambda: timed(lambda: stock(32)),
         lambda: timed(lambda: stock(best, model=half or stock_model)), gate,

@@ -21,7 +21,7 @@ def encoded(monkeypatch):
     keep = EmbeddingCache.put
 
     def noted(self, texts, vectors):
-        seen.extend((self.place, text) for text in texts)
+        seen.extend((self.folder, text) for text in texts)
         keep(self, texts, vectors)
 
     monkeypatch.setattr(EmbeddingCache, "put", noted)

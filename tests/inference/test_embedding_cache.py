@@ -79,7 +79,7 @@ def test_vectors_that_cannot_be_kept_stay_in_memory_and_it_is_told(embedder, tmp
     np.testing.assert_array_equal(store.get(["a"]), rows(1, 1))
     notes = []
     embedding_cache.report_problems(Job(listener=lambda event: notes.append(event.text)))
-    assert len(notes) == 1 and "can't be kept" in notes[0] and not embedding_cache.problems
+    assert len(notes) == 1 and "can't be cached" in notes[0] and not embedding_cache.problems
 
 
 def test_another_model_and_another_way_of_making_them_have_vectors_of_their_own(embedder, language_model, tmp_path):

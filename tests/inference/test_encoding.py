@@ -26,7 +26,7 @@ def test_embed_equals_sentence_transformers(embedder):
 def test_vectors_are_kept_by_model_and_text(embedder, tmp_path, monkeypatch):
     job = Job(embedding_cache=tmp_path)
     first = embed(embedder, TEXTS[:3], job)
-    monkeypatch.setattr("adapt.inference.encoding._vectors", None)  # nothing may be encoded again
+    monkeypatch.setattr("adapt.inference.encoding._embeddings", None)  # nothing may be encoded again
     assert (embed(embedder, TEXTS[:3][::-1], job) == first[::-1]).all()
 
 

@@ -42,10 +42,10 @@ def test_vectors_and_scores_are_the_same_with_half_the_tokens_at_once(embedder, 
     vectors, scores = encoding.embed(embedder, TEXTS, Job()), scoring.predict(tmp_path / "m", pairs, Job())
     notes = []
     job = Job(listener=lambda event: notes.append(event.text) if event.kind == "note" else None)
-    monkeypatch.setattr(encoding, "_vectors", short_of_memory(2, encoding._vectors))
-    monkeypatch.setattr(scoring, "_read", short_of_memory(1, scoring._read))
+    monkeypatch.setattr(encoding, "_embeddings", short_of_memory(2, encoding._embeddings))
+    monkeypatch.setattr(scoring, "_forward", short_of_memory(1, scoring._forward))
     np.testing.assert_allclose(encoding.embed(embedder, TEXTS, job), vectors, atol=tolerance(1e-6, 5e-3))
-    assert limit.tokens == 256 and len(notes) == 2 and "going on with 512 tokens at once" in notes[0]
+    assert limit.tokens == 256 and len(notes) == 2 and "continuing with 512 tokens per pass" in notes[0]
     limit.tokens = None
     np.testing.assert_allclose(scoring.predict(tmp_path / "m", pairs, job), scores, atol=tolerance(1e-6, 5e-3))
 
@@ -74,6 +74,6 @@ def test_training_goes_on_to_the_same_weights(embedder, limit):
 
 
 def test_memory_for_less_than_the_least_is_a_failure_that_says_what_to_try(embedder, limit, monkeypatch):
-    monkeypatch.setattr(encoding, "_vectors", short_of_memory(100, encoding._vectors))
-    with pytest.raises(WorkFailed, match=r"CUDA out of memory, for 256 tokens at once\. Try a lower max_length"):
+    monkeypatch.setattr(encoding, "_embeddings", short_of_memory(100, encoding._embeddings))
+    with pytest.raises(WorkFailed, match=r"CUDA out of memory, for 256 tokens per pass\. Try a lower max_length"):
         encoding.embed(embedder, TEXTS, Job())

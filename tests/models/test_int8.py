@@ -100,7 +100,7 @@ def test_vectors_in_int8_are_near_those_in_fp32_and_their_cosines_rank_alike(emb
     assert 0.99 < (whole * small).sum(1).min() < 1 - 1e-6  # near, and not the same
     pairs = np.triu_indices(len(TEXTS), 1)
     assert spearmanr((whole @ whole.T)[pairs], (small @ small.T)[pairs]).statistic > int8.MIN_SPEARMAN
-    assert len(said) == 1 and said[0].startswith("reading in int8: Spearman of cosines with fp32 0.99")
+    assert len(said) == 1 and said[0].startswith("int8 inference: Spearman of cosines with fp32 0.99")
 
 
 @pytest.mark.slow
@@ -110,7 +110,7 @@ def test_the_bundled_model_keeps_its_cosines_in_int8(backend, job, said, monkeyp
     texts = [" ".join(row.split()[: 5 + 7 * (number % 9)]) for number, row in enumerate(rows[:90])]
     base = lookup.find_model("all-MiniLM-L6-v2")
     whole, small = embed(base, texts, Job()), embed(base, texts, job, precision="int8")
-    assert said[0].startswith("reading in int8")
+    assert said[0].startswith("int8 inference: ")
     assert (whole * small).sum(1).min() > 0.98
     pairs = np.triu_indices(len(texts), 1)
     assert spearmanr((whole @ whole.T)[pairs], (small @ small.T)[pairs]).statistic >= 0.99
@@ -120,8 +120,8 @@ def test_scores_in_int8_are_near_those_in_fp32(labeller, backend, job, said):
     rng = random.Random(4)
     pairs = [(sentence(rng, rng.randint(3, 12)), sentence(rng)) for _ in range(60)]
     small = quantize_cross_encoder(labeller, pairs[:32], len(pairs), job)
-    assert small and said[0].startswith("reading in int8: Spearman of scores with fp32 0.9")
-    whole, found = predict(labeller, pairs, job), predict(labeller, pairs, job, small=small)
+    assert small and said[0].startswith("int8 inference: Spearman of scores with fp32 0.9")
+    whole, found = predict(labeller, pairs, job), predict(labeller, pairs, job, quantized=small)
     assert spearmanr(whole, found).statistic > int8.MIN_SPEARMAN
     assert 1e-6 < np.abs(whole - found).mean() < 0.1 * np.ptp(whole)
 
@@ -129,7 +129,7 @@ def test_scores_in_int8_are_near_those_in_fp32(labeller, backend, job, said):
 def test_below_the_gate_fp32_reads_and_a_note_says_the_number(embedder, labeller, rounded, job, said, monkeypatch):
     monkeypatch.setattr(int8, "MIN_SPEARMAN", 1.1)
     np.testing.assert_array_equal(embed(embedder, TEXTS, job, precision="int8"), embed(embedder, TEXTS, Job()))
-    assert "Spearman of cosines with fp32 is " in said[0] and said[0].endswith("below 1.1: reading in fp32")
+    assert "Spearman of cosines with fp32 is " in said[0] and said[0].endswith("below 1.1; using fp32")
     assert kinds(job) == [""]
     assert quantize_cross_encoder(labeller, list(zip(TEXTS[:32], TEXTS[8:], strict=False)), 32, job) is None
 
@@ -145,7 +145,7 @@ def test_vectors_in_int8_stand_apart_and_no_check_reads_them(embedder, rounded, 
 
 def test_vectors_that_stand_are_read_back_and_nothing_is_quantised_again(embedder, rounded, job, monkeypatch):
     small = embed(embedder, TEXTS, job, precision="int8")
-    monkeypatch.setattr(encoding, "_in_int8", None)
+    monkeypatch.setattr(encoding, "_quantized", None)
     np.testing.assert_array_equal(embed(embedder, TEXTS[::-1], job, precision="int8"), small[::-1])  # the order does not matter
 
 
@@ -160,16 +160,16 @@ def test_a_sample_depends_on_the_texts_and_not_on_their_order():
 def test_few_texts_and_other_devices_are_read_as_ever(embedder, job, said, monkeypatch):
     monkeypatch.setattr(int8, "missing_packages", lambda: "")
     embed(embedder, TEXTS, job, precision="int8")
-    assert said == ["int8 pays from 5,000 texts on: these 40 are read in fp32"] and kinds(job) == [""]
+    assert said == ["int8 inference pays from 5,000 texts on: these 40 are computed in fp32"] and kinds(job) == [""]
     monkeypatch.setattr("adapt.runtime.device.device", lambda: torch.device("cuda"))
     assert int8.quantize(torch.nn.Linear(1, 1), 1, 10_000, job, list, list, "cosines") is None
-    assert said[1] == "int8 is for processors: reading as ever on cuda"
+    assert said[1] == "int8 inference is for CPUs: not used on cuda"
 
 
 def test_a_model_that_can_not_be_converted_is_read_in_fp32(backend, job, said):
     rows = [{"input_ids": torch.ones(1, 3, dtype=torch.int64)}]
     assert int8.quantize(torch.nn.Linear(1, 1), 1, 10_000, job, lambda: rows, list, "cosines") is None
-    assert said[0].startswith("int8: this model can't be converted (") and said[0].endswith("): reading in fp32")
+    assert said[0].startswith("int8: this model can't be converted (") and said[0].endswith("); using fp32")
 
 
 def test_where_the_backend_is_not_installed_every_way_to_ask_says_what_to_install(embedder, domain, job, monkeypatch):
@@ -197,8 +197,8 @@ def test_silver_and_mine_read_in_int8_where_they_are_asked(embedder, labeller, t
             folder.mkdir()
         silver = stage.run(texts, CrossEncoder(labeller), here, model=Encoder(embedder))
         made[precision] = {(row.sentence1, row.sentence2): row.score for row in silver}
-    assert [note.startswith("reading in int8: Spearman of cosines") for note in said].count(True) == 1
-    assert [note.startswith("reading in int8: Spearman of scores") for note in said].count(True) == 1
+    assert [note.startswith("int8 inference: Spearman of cosines") for note in said].count(True) == 1
+    assert [note.startswith("int8 inference: Spearman of scores") for note in said].count(True) == 1
     both = made["auto"].keys() & made["int8"].keys()
     assert len(both) > 30
     apart = [abs(made["auto"][pair] - made["int8"][pair]) for pair in both]
@@ -206,7 +206,7 @@ def test_silver_and_mine_read_in_int8_where_they_are_asked(embedder, labeller, t
     said.clear()
     pairs = [Pair(f"{text.text.split()[0]} {number}?", text.text) for number, text in enumerate(texts)]
     stages.find("mine")(precision="int8", negatives=2).run(pairs, Encoder(embedder), Job(2, listener=job.listener), texts)
-    assert sum(note.startswith("reading in int8: Spearman of cosines") for note in said) == 2  # the pool, the queries
+    assert sum(note.startswith("int8 inference: Spearman of cosines") for note in said) == 2  # the pool, the queries
 
 
 def test_a_killed_labelling_goes_on_in_int8_to_the_same_scores(labeller, rounded, monkeypatch):

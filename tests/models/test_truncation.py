@@ -51,8 +51,8 @@ def test_embeddings_are_those_of_sentence_transformers(whole, tmp_path, dim, rol
     for unit in (True, False):
         name = role if role in reference.prompts else None
         wanted = reference.encode(TEXTS, normalize_embeddings=unit, prompt_name=name)
-        found = embed(folder, TEXTS, Job(embedding_cache=tmp_path / "kept"), role, unit=unit)
-        again = embed(folder, TEXTS, Job(embedding_cache=tmp_path / "kept"), role, unit=unit)
+        found = embed(folder, TEXTS, Job(embedding_cache=tmp_path / "kept"), role, normalize=unit)
+        again = embed(folder, TEXTS, Job(embedding_cache=tmp_path / "kept"), role, normalize=unit)
         assert found.shape == wanted.shape == (5, min(dim, found.shape[1]))
         np.testing.assert_allclose(found, wanted, atol=tolerance(1e-6, 2e-2) * max(1, np.abs(wanted).max()))
         assert np.array_equal(found, again)

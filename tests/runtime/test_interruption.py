@@ -106,7 +106,7 @@ def test_of_two_checkpoints_the_last_whole_one_is_used(embedder, tmp_path, monke
 
 def test_what_was_encoded_before_a_signal_is_kept(embedder, tmp_path, monkeypatch):
     monkeypatch.setattr(encoding.token_budget, "tokens_per_pass", lambda: 40)
-    calls, real = [], encoding._vectors
+    calls, real = [], encoding._embeddings
 
     def counted(*given):
         calls.append(given)
@@ -114,7 +114,7 @@ def test_what_was_encoded_before_a_signal_is_kept(embedder, tmp_path, monkeypatc
             os.kill(os.getpid(), signal.SIGINT)
         return real(*given)
 
-    monkeypatch.setattr(encoding, "_vectors", counted)
+    monkeypatch.setattr(encoding, "_embeddings", counted)
     monkeypatch.setattr(encoding.parallel, "workers", lambda: 1)
     with interruption.handle_signals(), pytest.raises(Interrupted):
         encoding.embed(embedder, TEXTS, Job(embedding_cache=tmp_path))
@@ -144,7 +144,7 @@ def ends():
     while True:
         time.sleep(0.01)
 
-real, encoding._vectors = encoding._vectors, waits
+real, encoding._embeddings = encoding._embeddings, waits
 sys.argv[0] = "adapt"
 for case in map(str.strip, iter(sys.stdin.readline, "")):
     child = os.fork()

@@ -31,7 +31,7 @@ def labeller(tmp_path, monkeypatch):
     (folder / "config.json").write_text("{}")
     (folder / "model.safetensors").write_bytes(b"weights")
 
-    def predict(folder, pairs, job, max_length=256, label="", calibrated=False, small=None, precision="auto", **more):
+    def predict(folder, pairs, job, max_length=256, label="", calibrated=False, quantized=None, precision="auto", **more):
         assert not calibrated
         asked.append(len(pairs))
         return np.array([known(a, b) for a, b in pairs])
