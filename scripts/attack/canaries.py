@@ -1,11 +1,11 @@
-"""Put canaries wherever a user's text gets in, run everything, and look for them in all that is printed and written.
+"""Put canaries wherever user text enters, run every command, and search all output and files for them.
 
 python scripts/attack/canaries.py [--trials N] [NAME ...]    # NAME: canaries to try
 
 Each canary is tried in a run and eleven commands of its own: as texts, ids, topics, tags, names of checks, description, prompts,
 licences, names of files and folders. Beside it runs a twin with harmless words in the same places. What is looked for: markup that
 is rendered, control characters, elements or attributes that the twin has not, formulas in tables, what a template would make of it,
-paths, the user's name and a token in what is handed over, files outside the run folder, connections, code that ran.
+paths, the user's name and a token in exported files, files outside the run folder, connections, code that ran.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Outline(HTMLParser):
 
 
 def outline(file: Path) -> set[Any]:
-    """What a page or a Markdown file consists of."""
+    """The elements of a page or a Markdown file."""
     text = file.read_text(encoding="utf-8")
     if file.suffix == ".md":
         from markdown_it import MarkdownIt
@@ -89,7 +89,7 @@ def placed(canary: str, text: str, number: int) -> str:
 
 
 def prepare(root: Path, canary: str) -> Path:
-    """A folder with models, data and a recipe that hold the canary wherever a user's text gets in."""
+    """A folder with models, data and a recipe that contain the canary wherever user text enters."""
     place = root / "work"
     place.mkdir(parents=True)
     plain = tiny.language_model(place / "plain")
@@ -104,7 +104,7 @@ def prepare(root: Path, canary: str) -> Path:
     for file in (*home.glob("*.jsonl"), *home.glob("*/*.jsonl")):
         rows = [json.loads(line) for line in file.read_text().splitlines()]
         for i, row in enumerate(rows):
-            # A model of 64 tokens reads the beginning: in two of three rows that is the text.
+            # A model of 64 tokens truncates: in two of three rows that is the text.
             row |= {name: placed(canary, text, i) for name, text in row.items() if name in ("text", "anchor", "positive")}
             row |= {
                 "topic": f"{canary} {i % 2}",
@@ -144,7 +144,7 @@ def prepare(root: Path, canary: str) -> Path:
 
 
 def watched(root: Path) -> None:
-    """In the process of a command: a token, a home folder, and a note of each connection."""
+    """In the process of a command: a token, a home folder, and a record of each connection."""
     os.environ.update({"HF_TOKEN": TOKEN, "HOME": str(root / HOME_NAME), "USER": "kanari-user", "LOGNAME": "kanari-user"})
     connections = root / "connections"
 
@@ -156,7 +156,7 @@ def watched(root: Path) -> None:
     signal.alarm(120)
 
 
-def carried_out(root: Path, canary: str) -> dict[str, tuple[int, str]]:
+def run_commands(root: Path, canary: str) -> dict[str, tuple[int, str]]:
     """{what was done: (exit code, what was printed)}: a run, its plan, and commands on the same data."""
     home = prepare(root, canary)
     (root / HOME_NAME).mkdir()
@@ -188,14 +188,14 @@ def carried_out(root: Path, canary: str) -> dict[str, tuple[int, str]]:
     found = {}
     for name, words in lines.items():
         ended = command([word.encode(errors="replace").decode() for word in words], place, prepare=lambda: watched(root))
-        found[name] = (ended.code, ended.said)
+        found[name] = (ended.code, ended.output)
     return found
 
 
 def looked_at(
-    root: Path, said: dict[str, tuple[int, str]], twin: Path, twin_said: dict[str, tuple[int, str]]
+    root: Path, output: dict[str, tuple[int, str]], twin: Path, twin_output: dict[str, tuple[int, str]]
 ) -> tuple[int, list[str]]:
-    """(how many things were looked at, what was found)."""
+    """(number of searches, findings)."""
     out, looked, found = root / "work" / "out", 0, []
 
     def seen(wrong: Any, what: str) -> None:
@@ -204,9 +204,9 @@ def looked_at(
         if wrong:
             found.append(what)
 
-    for name, (code, text) in said.items():
+    for name, (code, text) in output.items():
         seen("Traceback" in text or code < 0, f"{name}: traceback {text[-300:]}")
-        seen(code != twin_said[name][0], f"{name}: exit {code}, the twin's {twin_said[name][0]}: {text[-200:]!r}")
+        seen(code != twin_output[name][0], f"{name}: exit {code}, the twin's {twin_output[name][0]}: {text[-200:]!r}")
         seen(_CONTROLS.search(text), f"{name} prints {_around(_CONTROLS, text)}")
         seen(PRODUCT in text or "<class '" in text, f"{name}: a template is filled in")
         seen(TOKEN in text or HOME_NAME in text, f"{name}: prints the token, or the home folder")
@@ -256,12 +256,12 @@ def _around(pattern: re.Pattern, text: str) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*")
-    parser.add_argument("--trials", type=int, default=0, help="so many canaries, the first ones")
+    parser.add_argument("--trials", type=int, default=0, help="only the first N canaries")
     given = parser.parse_args()
     top = Path(tempfile.mkdtemp(prefix=f"attack-{getpass.getuser()}-"))
     twin = top / "twin"
-    twin_said = carried_out(twin, HARMLESS)
-    failed = {name: text[-300:] for name, (code, text) in twin_said.items() if code != (2 if name.startswith("no such") else 0)}
+    twin_output = run_commands(twin, HARMLESS)
+    failed = {name: text[-300:] for name, (code, text) in twin_output.items() if code != (2 if name.startswith("no such") else 0)}
     assert not failed, failed
     counts: Counter[str] = Counter()
     for name, canary in CANARIES.items():
@@ -270,9 +270,9 @@ def main() -> int:
         root = top / f"trial-{counts['canaries']}"
         for front in ("", f"{MARK} "):  # first in a cell or line, and in the middle
             shutil.rmtree(root, ignore_errors=True)
-            said = carried_out(root, f"{front}{canary}" if front else f"{canary} {MARK}")
-            looked, found = looked_at(root, said, twin, twin_said)
-            counts.update(canaries=not front, commands=len(said), looked=looked, found=len(found))
+            output = run_commands(root, f"{front}{canary}" if front else f"{canary} {MARK}")
+            looked, found = looked_at(root, output, twin, twin_output)
+            counts.update(canaries=not front, commands=len(output), looked=looked, found=len(found))
             for what in found:
                 print(f"{name}{' inside' if front else ''}: {what}", flush=True)
         shutil.rmtree(root, ignore_errors=True)

@@ -1,10 +1,10 @@
-"""Damage every file of a finished run: flip a bit, cut it, empty it, delete it; then the same command, then a later step anew.
+"""Damage every file of a finished run: flip a bit, truncate it, empty it, delete it; then run the command again, then a later step.
 
     python scripts/attack/damage.py               # every file in every way
     python scripts/attack/damage.py --trials 20   # twenty of these
 
 Right is: the weights of an undisturbed run both times, never a traceback; and the very next command names the file that was
-damaged. Where there is nothing to tell the reason is counted: what was deleted is a cache, or no byte was changed.
+damaged. Where there is nothing to report the reason is counted: what was deleted is a cache, or no byte was changed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from trials import arguments, command, some, weights
 WAYS = ("flip", "cut", "empty", "delete")
 LATER = ["--set", "stages.finetune.learning_rate=2e-5"]
 WORDS = ("damaged", "is missing", "has changed since", "bytes, not", "can't be read", "missing, cut or changed")
-# Files that may be deleted without a word: what they held is computed again, and no figure depends on their being there.
+# Files that may be deleted silently: their content is computed again, and no result depends on them.
 CACHES = {
     r"run/vectors/.*\.segment\.npy": "cached embeddings, deleted: they are computed again where they are needed",
     r"run/measurements/[^/]*\.json": "cached measurements, deleted: they are made again",
@@ -40,16 +40,16 @@ def hurt(file: Path, way: str, place: float) -> bool:
 
 
 def nothing_to_tell(name: str, way: str, changed: bool) -> str:
-    """Why nobody need be told of this damage; "" where the file must be named."""
+    """Why this damage need not be reported; "" where the file must be named."""
     if not changed:
         return "no byte was changed (an empty file)"
     reasons = (reason for pattern, reason in CACHES.items() if re.fullmatch(pattern, name))
     return next(reasons, "") if way == "delete" or name == "run/.lock" else ""
 
 
-def named(name: str, said: str) -> bool:
-    """Whether a command said of this file that something is wrong with it; lines may be broken anywhere."""
-    plain = "".join(said.split())
+def named(name: str, output: str) -> bool:
+    """Whether a command reported this file as damaged; its lines may be wrapped anywhere."""
+    plain = "".join(output.split())
     return any("".join(word.split()) in plain for word in WORDS) and Path(name).name in plain
 
 
@@ -59,10 +59,10 @@ def main() -> int:
     assert command([*ground.run, *LATER], later).code == 0
     wanted = weights(later / "run")
     files = sorted(str(file.relative_to(ground.whole)) for file in (ground.whole / "run").rglob("*") if file.is_file())
-    quiet = command(ground.run, ground.fresh(ground.whole)).said
+    quiet = command(ground.run, ground.fresh(ground.whole)).output
     assert not [name for name in files if named(name, quiet)], quiet  # else every trial would pass
     trials = [f"{way} {file}" for file in files for way in WAYS]
-    tally = dict.fromkeys(("trials", "to tell", "told", "refused", "tracebacks", "other result"), 0)
+    tally = dict.fromkeys(("trials", "to report", "reported", "refused", "tracebacks", "other result"), 0)
     silent: dict[str, int] = {}
     wrong: list[str] = []
     for trial in some(trials, count, rng):
@@ -73,23 +73,23 @@ def main() -> int:
         same = weights(place / "run") == ground.wanted
         second = command([*ground.run, *LATER], place)
         same_later = weights(place / "run") == wanted
-        told = named(name, first.said)
+        reported = named(name, first.output)
         refused, trace = 2 in (first.code, second.code), first.traceback or second.traceback
         tally["trials"] += 1
-        tally["to tell"] += not reason
-        tally["told"] += told and not reason
+        tally["to report"] += not reason
+        tally["reported"] += reported and not reason
         silent |= {reason: silent.get(reason, 0) + 1} if reason else {}
         tally["refused"] += refused
         tally["tracebacks"] += trace
         tally["other result"] += not (same and same_later) and not refused
-        if trace or refused or not (same and same_later) or not (told or reason):
-            said = f"{first.said[-1500:]}{second.said[-300:] if trace else ''}"
-            wrong.append(f"{trial}: {first.code} {second.code} same {same} {same_later} told {told}: {said}")
+        if trace or refused or not (same and same_later) or not (reported or reason):
+            output = f"{first.output[-1500:]}{second.output[-300:] if trace else ''}"
+            wrong.append(f"{trial}: {first.code} {second.code} same {same} {same_later} reported {reported}: {output}")
             print(wrong[-1], flush=True)  # now: a long attack may be stopped
         ground.done(place)
-    print(f"{len(files)} files: {tally}; told {tally['told']}/{tally['to tell']}")
+    print(f"{len(files)} files: {tally}; reported {tally['reported']}/{tally['to report']}")
     for reason, number in silent.items():
-        print(f"nothing to tell: {number} × {reason}")
+        print(f"nothing to report: {number} × {reason}")
     return 1 if wrong else 0
 
 

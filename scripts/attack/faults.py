@@ -1,4 +1,4 @@
-"""Let the disk fail: ENOSPC and EIO before every kind of file operation, writes cut short at a size; then try again.
+"""Inject disk errors: ENOSPC and EIO before every kind of file operation, writes truncated at a size; then run again.
 
     python scripts/attack/faults.py               # every kind, every size, every command
     python scripts/attack/faults.py --trials 4    # four of each
@@ -32,7 +32,7 @@ def fail(number: int) -> Callable[[], None]:
 
 
 def cut_at(size: int) -> Callable[[], None]:
-    """To be called in the process: no file grows beyond so many bytes, whoever writes it, in Python or not."""
+    """To be called in the process: no file grows beyond this many bytes, whether Python or a library writes it."""
 
     def prepare() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -67,18 +67,18 @@ def main() -> int:
         damaged = published.is_dir() and bool(digests.find_model_damage(published))
         again = command(ground.run, place)
         same = again.code == 0 and weights(place / "run") == ground.wanted
-        note(name, ended.code, ended.said, damaged, same, again.said)
+        record(name, ended.code, ended.output, damaged, same, again.output)
         ground.done(place)
 
-    def note(name: str, code: int, said: str, damaged: bool, same: bool, later: str) -> None:
-        trace = "Traceback" in said or "Aborted!" in said
+    def record(name: str, code: int, output: str, damaged: bool, same: bool, later: str) -> None:
+        trace = "Traceback" in output or "Aborted!" in output
         tally["trials"] += 1
         tally["failed"] += code != 0
         tally["tracebacks"] += trace
         tally["published damaged"] += damaged
         tally["not as undisturbed afterwards"] += not same
         if trace or damaged or not same or code not in (0, 2):
-            wrong.append(f"{name}: exit {code}: {said[-700:]}\n   afterwards {same}: {later[-300:]}")
+            wrong.append(f"{name}: exit {code}: {output[-700:]}\n   afterwards {same}: {later[-300:]}")
 
     kinds = ground.every_kind()
     for number in (errno.ENOSPC, errno.EIO):
@@ -96,9 +96,9 @@ def main() -> int:
                 place = ground.fresh()
                 ended = command(words, place, at_kind(kind, fail(number)))
                 again = command(words, place)
-                # Where the fault hit what need not succeed the command has done its work, and is not to do it again.
-                done = again.code == 0 or (ended.code == 0 and "already" in again.said)
-                note(f"{name}, {errno.errorcode[number]} before {kind}", ended.code, ended.said, False, done, again.said)
+                # Where the fault hit optional work the command has succeeded, and must not repeat it.
+                done = again.code == 0 or (ended.code == 0 and "already" in again.output)
+                record(f"{name}, {errno.errorcode[number]} before {kind}", ended.code, ended.output, False, done, again.output)
                 ground.done(place)
     print(f"and other commands: {tally}")
     print("\n".join(wrong))

@@ -1,4 +1,4 @@
-"""Give every command that reads data files bad ones: it must refuse them, or say what it left out, and name file and line.
+"""Run every command that reads data files on bad ones: it must refuse them, or report what it left out, with file and line.
 
 python scripts/attack/inputs.py [--trials N] [--seed N] [NAME ...]    # NAME: parts of the trials' names; these are shown in full
 """
@@ -91,7 +91,7 @@ OUTCOMES = {"refused": 2, "unmeasured": 1, "noted": 0, "read": 0}
 
 @dataclass(frozen=True)
 class Trial:
-    """A command and a bad file; `bad` says what is right."""
+    """A command and a bad file; `bad` holds the expected outcome."""
 
     kind: str
     name: str
@@ -117,7 +117,7 @@ def trials() -> Iterator[Trial]:
 
 
 def prepare(place: Path) -> str:
-    """Sound models and data beside the files under attack; returns the sheet that a person would fill."""
+    """Valid models and data beside the bad files; returns the labelling sheet."""
     plain = tiny.language_model(place / "plain")
     tiny.embedder(plain, place / "base")
     tiny.embedder(plain, place / "other", pooling="cls")
@@ -125,7 +125,7 @@ def prepare(place: Path) -> str:
     for name, kind in (("texts", "texts"), ("pairs", "pairs"), ("gold", "scored"), ("check", "scored")):
         (place / f"{name}.csv").write_bytes(bad_inputs.as_csv(bad_inputs.good(kind, seed=4)))
     ended = command("label --model base --texts texts.csv --out sheet.csv --pairs 8".split(), place)
-    assert ended.code == 0, ended.said
+    assert ended.code == 0, ended.output
     return (place / "sheet.csv").read_bytes().decode()
 
 
@@ -139,18 +139,18 @@ def tried(trial: Trial, place: Path, file: str) -> Ended:
     else:
         words = [file if word == "FILE" else word for word in trial.line.split()]
     ended = command(words, place, prepare=lambda: signal.alarm(TIMEOUT))
-    return Ended(ended.code, " ".join(ended.said.split()), ended.seconds)
+    return Ended(ended.code, " ".join(ended.output.split()), ended.seconds)
 
 
 def judge(trial: Trial, ended: Ended, made: list[str]) -> list[str]:
-    """What is wrong with how a trial ended, a word each."""
+    """What is wrong with the outcome of a trial, one word each."""
     found = ["traceback"] if ended.traceback or ended.code < 0 else []
     outcome = trial.bad.outcome
     if ended.code != OUTCOMES[outcome]:
         found.append(
             "silently wrong" if ended.code == 0 else "refused though it may be read" if outcome != "refused" else "exit code"
         )
-    if outcome != "read" and (unsaid := trial.bad.unsaid(ended.said)):
+    if outcome != "read" and (unsaid := trial.bad.unsaid(ended.output)):
         found.append("silently wrong" if outcome == "noted" and ended.code == 0 else f"not named: {'; '.join(unsaid)[:200]}")
     if outcome == "refused" and made:
         found.append(f"left behind: {', '.join(made)}")
@@ -158,7 +158,7 @@ def judge(trial: Trial, ended: Ended, made: list[str]) -> list[str]:
 
 
 def sound(place: Path, sheet: str) -> None:
-    """Every command succeeds with sound data: what it says of bad ones is then due to them."""
+    """Every command succeeds on valid data, so that later errors are due to the bad files."""
     for kind, lines in COMMANDS.items():
         if kind == "folder":
             bad_folders.BadFolder("sound", lambda parts: None, ()).write(place)
@@ -171,7 +171,7 @@ def sound(place: Path, sheet: str) -> None:
         for name, line in lines.items():
             for each in dict.fromkeys((name, name.replace("run", "dry-run"))):
                 ended = tried(Trial(kind, each, line, bad_folders.FOLDERS[0]), place, file)
-                assert ended.code == 0, (kind, each, ended.said)
+                assert ended.code == 0, (kind, each, ended.output)
                 remove([*place.glob("made*"), *place.glob(".made*")])
 
 
@@ -203,7 +203,8 @@ def main() -> int:
         counts.update(word.partition(":")[0] for word in found)
         if found or given.names:
             print(
-                f"{trial.title}: exit {ended.code}, {ended.seconds:.1f} s: {', '.join(found) or 'right'}\n    {ended.said[-1500:]}",
+                f"{trial.title}: exit {ended.code}, {ended.seconds:.1f} s: {', '.join(found) or 'right'}\n"
+                f"    {ended.output[-1500:]}",
                 flush=True,
             )
         remove(path for path in place.iterdir() if path.name not in there)

@@ -1,4 +1,4 @@
-"""Kill a run with SIGKILL: before every kind of file operation, and at random moments; then give the same command again.
+"""Kill a run with SIGKILL: before every kind of file operation, and at random moments; then run the same command again.
 
 python scripts/attack/kills.py              # before every kind, and at 100 random moments
 python scripts/attack/kills.py --trials 4   # four of each
@@ -20,7 +20,7 @@ UNFINISHED = (".making", ".work", ".old")
 
 
 def after(seconds: float) -> Callable[[], None]:
-    """To be called in the process: it dies so many seconds later."""
+    """To be called in the process: it kills itself after this many seconds."""
 
     def prepare() -> None:
         threading.Thread(target=lambda: (time.sleep(seconds), kill()), daemon=True).start()
@@ -40,7 +40,7 @@ def main() -> int:
         left = [entry for entry in os.listdir(place / "run") if entry.endswith(UNFINISHED)]
         same = again.code == 0 and weights(place / "run") == ground.wanted and not left
         if not same:
-            wrong.append(f"{name}: exit {again.code}, left {left}: {again.said[-600:]}")
+            wrong.append(f"{name}: exit {again.code}, left {left}: {again.output[-600:]}")
         ground.done(place)
         return killed, same
 

@@ -1,4 +1,4 @@
-"""Give every command model folders that are incomplete, foreign or damaged: none may give a figure, run code or end in a traceback.
+"""Run every command on incomplete, foreign or damaged model folders: none may report a metric, run code or end in a traceback.
 
 python scripts/attack/model_folders.py [NAME ...]
 """
@@ -40,7 +40,7 @@ COMMANDS = {
 
 
 def prepare(place: Path) -> dict[str, Path]:
-    """Sound models of each kind, and small data."""
+    """Valid models of each kind, and small data."""
     small_data(place, 30)
     (place / "recipe.yaml").write_text(
         "name: attacked\nmodel: SOUND\ndata: {pairs: pairs.jsonl}\nchecks: {sts: {dev: gold.csv, role: target}}\n"
@@ -89,9 +89,9 @@ def main(wanted: list[str]) -> int:
                 others, wrong = others + 1, [f"exit {ended.code}"]
             commands += 1
             if wrong:
-                print(f"{kind} {name}: {words[0]}: {', '.join(wrong)}: {' '.join(ended.said.split())[-300:]}", flush=True)
+                print(f"{kind} {name}: {words[0]}: {', '.join(wrong)}: {' '.join(ended.output.split())[-300:]}", flush=True)
             elif wanted:
-                print(f"{kind} {name}: {words[0]}: exit {ended.code}: {' '.join(ended.said.split())[:600]}")
+                print(f"{kind} {name}: {words[0]}: exit {ended.code}: {' '.join(ended.output.split())[:600]}")
             remove([place / damages.CANARY, *place.glob("made*"), *place.glob(".made*"), *place.glob("runs")])
     shutil.rmtree(place)
     print(f"{folders} folders, {commands} commands: figures given {figures}, code executed {executed}, "

@@ -38,7 +38,7 @@ WHERE = ("loss", "gradient", "weights", "infinite weights", "label")
 
 @contextmanager
 def poisoned(where: str, at: int) -> Iterator[None]:
-    """Every training within has a NaN there, in its step number `at`."""
+    """Training inside this context has a NaN there, in step `at`."""
     fit = loop.fit
 
     def spoiled(module: Any, loss: Any, plan: Any, groups: Any, job: Any, **more: Any) -> Any:
@@ -70,7 +70,7 @@ def poisoned(where: str, at: int) -> Iterator[None]:
 
 
 def labelled(place: Path, at: int) -> Path:
-    """gold.csv with a score that is no number in a row near the beginning, the middle or the end."""
+    """gold.csv with a score of NaN in a row near the beginning, the middle or the end."""
     lines = (place / "gold.csv").read_text().splitlines()
     row = {0: 1, STEPS // 2: len(lines) // 2}.get(at, len(lines) - 1)
     lines[row] = lines[row].rpartition(",")[0] + ",nan"
@@ -96,12 +96,12 @@ def main() -> int:
                 try:
                     with poisoned("none" if where == "label" else where, at):
                         run_stage(stage, sources, out, 13, ignore_events)
-                    said = "NOTHING IS SAID"
+                    output = "NO ERROR"
                 except (WorkFailed, UserError) as error:
-                    said = type(error).__name__
+                    output = type(error).__name__
                 left = [*place.glob("made*"), *place.glob(".made*")]
-                outcome = said if not left else f"LEFT {[p.name for p in left]}"
-                outcomes["published or cached" if left or said.isupper() else said] += 1
+                outcome = output if not left else f"LEFT {[p.name for p in left]}"
+                outcomes["published or cached" if left or output.isupper() else output] += 1
                 if outcome.isupper() or left:
                     print(f"{name}, {where} at step {at + 1} of {STEPS}: {outcome}")
                 remove(left)

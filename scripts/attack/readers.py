@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Read mutated data files: every exception that is not the user's error is a failure, and so is a record that can't be right.
+"""Parse mutated data files: every exception other than UserError is a failure, and so is an invalid record.
 
     python scripts/attack/readers.py --count 20000 --seed 1
 
@@ -27,7 +27,7 @@ from adapt.files import beir
 from adapt.records import ScoredPair, Text
 
 WORDS = 'fever cough what is the, of a; heart\tlung 39°C naïve 心臓 "quoted" it\'s 0.5 NA null ป้า 😀 - + #'.split(" ")
-# Pieces that break readers: structure, numbers, encodings, names.
+# Fragments that break parsers: structure, numbers, encodings, names.
 PIECES = [
     b'"', b'""', b"'", b",", b";", b"\t", b"\n", b"\r", b"\r\n", b"\0", b"\xef\xbb\xbf", b"\xff\xfe", b"\xe9", b"\xed\xa0\x80",
     b"\\", b"\\ud83d", b"\\u0000", b"NaN", b"Infinity", b"-Infinity", b"1e999", b"-1", b"9" * 50, b"9" * 5_000, b"[" * 20_000,
@@ -48,7 +48,7 @@ SUFFIXES = (".csv", ".tsv", ".jsonl", ".txt", ".csv.gz", ".jsonl.gz", ".parquet"
 
 
 def make(rng: random.Random, kind: str, suffix: str, rows: int = 8) -> bytes:
-    """A good file of that kind, as bytes."""
+    """A valid file of that kind, as bytes."""
     names = COLUMNS[kind]
     table = [{name: _value(rng, name) for name in names} for _ in range(rng.randrange(1, rows))]
     plain = suffix.removesuffix(".gz")
@@ -80,7 +80,7 @@ def _value(rng: random.Random, name: str) -> str:
 
 
 def mutate(rng: random.Random, data: bytes) -> bytes:
-    """The bytes, damaged once or up to five times."""
+    """The bytes with one to five mutations."""
     for _ in range(rng.choice((1, 1, 1, 2, 5))):
         at = rng.randrange(len(data) + 1)
         end = min(len(data), at + rng.choice((1, 1, 4, 40)))
@@ -115,7 +115,7 @@ def settings(rng: random.Random) -> files.ReadOptions:
 
 
 def read(file: Path, kind: str) -> int:
-    """Read a file as its users do, and look at what comes of it; how many records there are."""
+    """Parse a file as the commands do and validate the records; their number."""
     if kind == "qrels":
         texts = [Text(word, word) for word in WORDS]
         found = beir.read_qrels(str(file), texts, texts)
@@ -134,8 +134,8 @@ def read(file: Path, kind: str) -> int:
     return len(records)
 
 
-def attack(count: int, seed: int, only: int | None = None, tell: Callable[[str], None] = lambda text: None) -> Counter[str]:
-    """Read `count` mutated files: how many were read, refused, and failed by kind of exception (`failed: ...`)."""
+def attack(count: int, seed: int, only: int | None = None, report: Callable[[str], None] = lambda text: None) -> Counter[str]:
+    """Read `count` mutated files: how many were parsed, refused, and failed by kind of exception (`failed: ...`)."""
     found: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
         for number in range(count) if only is None else [only]:
@@ -152,10 +152,10 @@ def attack(count: int, seed: int, only: int | None = None, tell: Callable[[str],
                 found["refused"] += 1
                 if "data" not in str(error):
                     found["failed: the error names no file"] += 1
-                    tell(f"{number}: {kind} {suffix}: {error}")
+                    report(f"{number}: {kind} {suffix}: {error}")
             except Exception as error:
                 found[f"failed: {type(error).__name__}"] += 1
-                tell(f"{number}: {kind} {suffix}: {''.join(traceback.format_exception(error)[-3:])}")
+                report(f"{number}: {kind} {suffix}: {''.join(traceback.format_exception(error)[-3:])}")
     return found
 
 
@@ -169,8 +169,8 @@ def main() -> int:
     begun = time.monotonic()
     found = attack(given.count, given.seed, given.only, lambda text: print(text, file=sys.stderr))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    said = ", ".join(f"{name} {count:,}" for name, count in sorted(found.items()))
-    print(f"{given.count:,} inputs in {time.monotonic() - begun:.0f} s: {said}; peak memory {peak:,.0f} MB")
+    output = ", ".join(f"{name} {count:,}" for name, count in sorted(found.items()))
+    print(f"{given.count:,} inputs in {time.monotonic() - begun:.0f} s: {output}; peak memory {peak:,.0f} MB")
     return int(any(name.startswith("failed") for name in found))
 
 

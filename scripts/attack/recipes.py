@@ -1,4 +1,4 @@
-"""Attack the recipe loader and `--set`: hostile values of every setting through `adapt run --dry-run`, and drawn recipes.
+"""Fuzz the recipe loader and `--set`: hostile values of every setting through `adapt run --dry-run`, and random recipes.
 
 python scripts/attack/recipes.py commands      # every setting with values of the wrong type or range, every kind of bad file
 python scripts/attack/recipes.py drawn 10000   # recipes and overrides mutated by a seed, through the loader
@@ -85,9 +85,9 @@ def typed(*args: str) -> tuple[int, str]:
     child = os.fork()
     if child == 0:
         os.close(read)
-        said, code = io.StringIO(), 1
+        output, code = io.StringIO(), 1
         sys.argv = ["adapt", *args]
-        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stderr(output), contextlib.redirect_stdout(io.StringIO()):
             try:
                 main()
                 code = 0
@@ -97,7 +97,7 @@ def typed(*args: str) -> tuple[int, str]:
                 import traceback
 
                 traceback.print_exc()
-        os.write(write, said.getvalue()[:60_000].encode(errors="replace"))
+        os.write(write, output.getvalue()[:60_000].encode(errors="replace"))
         os._exit(code)
     os.close(write)
     with os.fdopen(read, "rb") as pipe:
@@ -132,10 +132,10 @@ def commands() -> int:
 
 
 def _judge(counts: Counter[str], title: str, named: str, *args: str) -> None:
-    code, said = typed("run", args[0], "--dry-run", *args[1:])
-    errors = [line for line in said.splitlines() if line.startswith("error: ")]
+    code, output = typed("run", args[0], "--dry-run", *args[1:])
+    errors = [line for line in output.splitlines() if line.startswith("error: ")]
     word = "refused"
-    if "Traceback" in said:
+    if "Traceback" in output:
         word = "traceback"
     elif code != 2:
         word = "silently wrong"
@@ -143,7 +143,7 @@ def _judge(counts: Counter[str], title: str, named: str, *args: str) -> None:
         word = "key or file not named"
     counts[word] += 1
     if word != "refused":
-        print(f"{word}: {title}\n    {said.strip()[-300:]}", flush=True)
+        print(f"{word}: {title}\n    {output.strip()[-300:]}", flush=True)
 
 
 def drawn(count: int, seed: int = 0) -> int:

@@ -1,4 +1,4 @@
-"""Stop a run with SIGINT or SIGTERM at random moments; then give the same command again.
+"""Stop a run with SIGINT or SIGTERM at random moments; then run the same command again.
 
 python scripts/attack/signals.py              # 50 moments, both signals in turn
 python scripts/attack/signals.py --trials 4
@@ -19,7 +19,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def sent(number: signal.Signals, seconds: float) -> Callable[[], None]:
-    """To be called in the process: it gets the signal so many seconds later."""
+    """To be called in the process: it gets the signal after this many seconds."""
 
     def prepare() -> None:
         threading.Thread(target=lambda: (time.sleep(seconds), os.kill(os.getpid(), number)), daemon=True).start()
@@ -31,7 +31,7 @@ def main() -> int:
     ground, rng, count = arguments(__doc__, 0)
     wrong: list[str] = []
     places, waits = list(ground.without().values()), [0.0]
-    stopped = coded = told = same = 0
+    stopped = coded = reported = same = 0
     for trial in range(count or 50):
         like, number = rng.choice(places), SIGNALS[trial % 2]
         place = ground.fresh(like)
@@ -43,17 +43,17 @@ def main() -> int:
             stopped += 1
             waits.append(ended.seconds - delay)
             coded += ended.code == 128 + number
-            told += "Resume with: adapt run" in ended.said
+            reported += "Resume with: adapt run" in ended.output
         again = command(ground.run, place)
         good = again.code == 0 and weights(place / "run") == ground.wanted and not ended.traceback
         same += good
         if not good or ended.code not in (0, 128 + number):
             wrong.append(
-                f"{number.name} after {delay:.2f} s: exit {ended.code}, then {again.code}: {(ended.said + again.said)[-600:]}"
+                f"{number.name} after {delay:.2f} s: exit {ended.code}, then {again.code}: {(ended.output + again.output)[-600:]}"
             )
         ground.done(place)
     print(
-        f"{count or 50} signals: stopped {stopped}, right exit code {coded}, command told {told}, longest wait {max(waits):.1f} s"
+        f"{count or 50} signals: stopped {stopped}, exit code {coded}, command printed {reported}, longest wait {max(waits):.1f} s"
     )
     print(f"the same command then ended in the same weights {same} of {count or 50} times")
     print("\n".join(wrong))

@@ -1,4 +1,4 @@
-"""Trials of the command line in forked processes: what a trial does is decided by a hook on every file operation.
+"""Trials of the command line in forked processes: a hook on every file operation injects the fault.
 
 A process that has everything imported forks for each trial, so that a whole recipe on a tiny model takes a second or two.
 """
@@ -36,7 +36,7 @@ from tests import tiny, tiny_domain
 
 torch.set_num_threads(1)  # a forked process can't take over a pool of threads
 
-# Operations that change something on disk, as the interpreter audits them, and which argument is the path.
+# Operations that change something on disk, as Python's audit hooks report them, and which argument is the path.
 CHANGES = {"os.rename": 0, "os.mkdir": 0, "os.remove": 0, "os.rmdir": 0, "shutil.rmtree": 0, "os.truncate": 0}
 Hook = Callable[[str], None]  # is given the kind of each operation, before it happens
 _hook: list[Hook] = []
@@ -73,12 +73,12 @@ class Ended:
     """How a trial ended: exit code (negative: the signal), what it printed, seconds."""
 
     code: int
-    said: str
+    output: str
     seconds: float
 
     @property
     def traceback(self) -> bool:
-        return "Traceback" in self.said or "Aborted!" in self.said
+        return "Traceback" in self.output or "Aborted!" in self.output
 
 
 def command(words: Sequence[str], place: Path, hook: Hook | None = None, prepare: Callable[[], None] | None = None) -> Ended:
@@ -111,9 +111,9 @@ def command(words: Sequence[str], place: Path, hook: Hook | None = None, prepare
             os._exit(code)
     os.close(writes)
     with os.fdopen(reads, "rb") as opened:
-        said = opened.read().decode(errors="replace")
+        output = opened.read().decode(errors="replace")
     _, status = os.waitpid(child, 0)
-    return Ended(os.waitstatus_to_exitcode(status), said, time.monotonic() - began)
+    return Ended(os.waitstatus_to_exitcode(status), output, time.monotonic() - began)
 
 
 def small_data(place: Path, count: int) -> None:
@@ -127,7 +127,7 @@ def small_data(place: Path, count: int) -> None:
 
 
 def remove(paths: Iterable[Path]) -> None:
-    """Delete what a trial has left: files and folders, where they are there."""
+    """Delete the files and folders that a trial has left."""
     for path in paths:
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
@@ -137,13 +137,13 @@ def kill() -> None:
 
 
 def weights(run: Path) -> str:
-    """A digest of the weights that a run handed over; "" where there are none."""
+    """A digest of the weights that a run exported; "" where there are none."""
     file = run / "model" / "model.safetensors"
     return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
 
 
 class Ground:
-    """A folder with a tiny model, data and a recipe, and what a run makes of it."""
+    """A folder with a tiny model, data and a recipe, and the run folder of that recipe."""
 
     def __init__(self, root: Path):
         self.root = root
@@ -156,7 +156,7 @@ class Ground:
         self.count = 0
         self.whole = self.fresh()
         ended = command(self.run, self.whole)
-        assert ended.code == 0, ended.said
+        assert ended.code == 0, ended.output
         self.wanted = weights(self.whole / "run")
 
     def fresh(self, like: Path | None = None) -> Path:
@@ -170,7 +170,7 @@ class Ground:
         return place
 
     def without(self) -> dict[str, Path]:
-        """{what is gone: a copy of the whole run that lacks it, and what is measured}: little work, of every kind."""
+        """{removed artifact: a copy of the run without it}: a little work of every kind."""
         found = {"everything": self.fresh()}
         for name in ("data-gold", "tsdae", "cross-encoder", "silver", "mine", "finetune", "gate-finetune", "model", "vectors"):
             found[name] = self.fresh(self.whole)
@@ -181,7 +181,7 @@ class Ground:
         return found
 
     def every_kind(self) -> dict[str, Path]:
-        """{kind of file operation: the folder in which the least work comes upon it}."""
+        """{kind of file operation: the folder in which the least work reaches it}."""
         found: dict[str, Path] = {}
         for place in self.without().values():
             found.update(dict.fromkeys(self.kinds(self.run, place), place))
@@ -196,13 +196,13 @@ class Ground:
         notes = place.with_name(f"{place.name}.kinds")
         notes.touch()
 
-        def note(kind: str) -> None:
+        def record(kind: str) -> None:
             descriptor = os.open(str(notes), os.O_WRONLY | os.O_APPEND)
             os.write(descriptor, f"{kind}\n".encode())
             os.close(descriptor)
 
-        ended = command(words, place, note)
-        assert ended.code == 0, ended.said
+        ended = command(words, place, record)
+        assert ended.code == 0, ended.output
         self.done(place)
         return list(dict.fromkeys(notes.read_text().splitlines()))
 
@@ -221,12 +221,12 @@ def at_kind(wanted: str, action: Callable[[], None], nth: int = 1) -> Hook:
 
 
 def arguments(doc: str | None, count: int) -> tuple[Ground, random.Random, int]:
-    """What the command line of an attack asks for: a ground, a generator, how many trials of each sort (0: all)."""
+    """The arguments of an attack: a ground, a random generator, the number of trials of each kind (0: all)."""
     parser = argparse.ArgumentParser(description=doc)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--trials", type=int, default=count, help="of each sort; 0 for all there are")
-    asked = parser.parse_args()
-    return Ground(Path(tempfile.mkdtemp(prefix="attack-"))), random.Random(asked.seed), asked.trials
+    parser.add_argument("--trials", type=int, default=count, help="of each kind; 0: all")
+    options = parser.parse_args()
+    return Ground(Path(tempfile.mkdtemp(prefix="attack-"))), random.Random(options.seed), options.trials
 
 
 def some(things: Sequence[str], count: int, rng: random.Random) -> list[str]:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What each part of a recipe is worth: every arm of ablation.yaml against the base, on test data, over several seeds.
+"""Ablation: every arm of ablation.yaml against the base, on test data, over several seeds.
 
 scripts/bench/ablation.py DATA OUT [--only medquad|ehr-rel] [--seeds 13,14,15]
 
@@ -67,7 +67,7 @@ def prepare_medquad(data: Path, folder: Path) -> None:
     drawn = [trials[i] for i in rng.permutation(len(trials))[:PAIRS]]
     answers = [train[i]["positive"] for i in rng.permutation(len(train))[:PAIRS]]
     write_jsonl(folder / "texts.jsonl", [{"text": " ".join(t.split()[:120])} for t in drawn] + [{"text": cut(t)} for t in answers])
-    # A cross-encoder that judges answers: a question's own answer against a stranger's.
+    # A cross-encoder that scores answers: a question's own answer against that of another.
     others = rng.permutation(PAIRS)
     judged = [(r["anchor"], cut(r["positive"]), 1) for r in chosen[:500]]
     judged += [
@@ -106,7 +106,7 @@ PREPARE = {"medquad": prepare_medquad, "ehr-rel": prepare_ehr_rel}
 
 
 def run_arm(study: str, arm: str | None, seed: int, folder: Path) -> dict[str, Measurement]:
-    """Carry an arm out (None: the base alone) and give what it measures on test data."""
+    """Run an arm (None: the base alone) and return its measurements on test data."""
     spec = yaml.safe_load(ARMS.read_text())[study]
     stages = spec["arms"][arm] if arm else [{"blend": {"share": 0.0}}]
     file = folder / f"recipe-{seed}-{list(spec['arms']).index(arm) if arm else 'base'}.yaml"
@@ -127,7 +127,7 @@ def run_arm(study: str, arm: str | None, seed: int, folder: Path) -> dict[str, M
 
 
 def mean_of(found: list[Measurement]) -> Measurement:
-    """Each item's value averaged over seeds: the interval is then over items, of the method and not of one seed."""
+    """The value of each example averaged over seeds, so that the interval is one of the method and not of one seed."""
     metrics = {name: float(np.mean([m.metrics[name] for m in found])) for name in found[0].metrics}
     items = {name: np.mean([m.items[name] for m in found], axis=0).tolist() for name in found[0].items}
     return Measurement(metrics, items, found[0].rows)
@@ -160,7 +160,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--only", choices=tuple(PREPARE))
-    parser.add_argument("--arms", help="only arms whose name holds this")
+    parser.add_argument("--arms", help="only arms whose name contains this")
     parser.add_argument("--seeds", default="13,14,15")
     given = parser.parse_args()
     seeds = [int(seed) for seed in given.seeds.split(",")]

@@ -1,4 +1,4 @@
-"""Clocks and meters: two or three ways of doing a thing in turn, each one's time, memory, and the machine's peak beside them."""
+"""Time and memory of two or three implementations, run alternately, and the machine's peak rate beside them."""
 
 import ctypes
 import gc
@@ -49,7 +49,7 @@ KIND = ["wall"]  # cpu: seconds of this process alone, for a machine that others
 
 
 def now() -> float:
-    """The clock, after all that was sent to the device is done."""
+    """The clock, after the device is synchronised."""
     if device().type == "cuda":
         torch.cuda.synchronize()
     return CLOCKS[KIND[0]]()
@@ -62,7 +62,7 @@ def timed(work: Callable[[], Any]) -> float:
 
 
 def peak(work: Callable[[], Any]) -> float:
-    """MiB that `work` holds at most beyond what was there before: of the card, or of the process (Linux)."""
+    """Peak MiB that `work` adds: of GPU memory, or of the process (Linux)."""
     gc.collect()
     if device().type == "cuda":
         torch.cuda.empty_cache()
@@ -105,7 +105,7 @@ def probe(seconds: float = 1.0) -> dict[str, float]:
 
 @dataclass
 class Result:
-    """What was measured of an arm; the ratios are stock's time over ours, pair by pair."""
+    """The measurements of an arm; the ratios are stock's time over ours, pair by pair."""
 
     name: str
     seconds: dict[str, list[float]] = field(default_factory=dict)
@@ -122,7 +122,7 @@ class Result:
 
 
 def measure(arm: Arm, pairs: int, say: Callable[[str], None]) -> Result:
-    """Warm up (and weigh) each side, then run them in turn, `pairs` times, the order turned round each time."""
+    """Warm up each side and measure its memory, then run them alternately, `pairs` times, in alternating order."""
     result = Result(arm.name)
     sides = {"ours": arm.ours, "stock": arm.stock, "best": arm.best}
     for name, side in sides.items():

@@ -1,11 +1,11 @@
-"""Floating-point operations that a job needs: on real tokens, each done once; what padding costs is nobody's use."""
+"""Floating-point operations that a job needs: on real tokens, each counted once; padding is not counted."""
 
 from collections.abc import Sequence
 from typing import Any
 
 
 def forward(config: Any, lengths: Sequence[int]) -> float:
-    """Of a BERT encoder reading texts of these many tokens: four projections, attention among a text's own tokens, two layers."""
+    """Of a BERT encoder on texts of these numbers of tokens: four projections, attention among a text's own tokens, two layers."""
     d, f = config.hidden_size, config.intermediate_size
     return config.num_hidden_layers * sum(2 * n * (4 * d * d + 2 * d * f) + 4 * n * n * d for n in lengths)
 
@@ -20,6 +20,6 @@ def denoising(config: Any, noisy: Sequence[int], clean: Sequence[int]) -> float:
     d, read = config.hidden_size, [n - 1 for n in clean]
     cross = config.num_hidden_layers * 2 * 2 * d * d * len(clean)  # V and O of one vector for each sentence and layer
     head = sum(read) * 2 * d * (config.vocab_size + d)
-    # Attention of the decoder is causal: half of it is looked at.
+    # Attention of the decoder is causal: half of it is computed.
     causal = config.num_hidden_layers * sum(2 * n * n * d for n in read)
     return 3 * (forward(config, noisy) + forward(config, read) - causal + cross + head)

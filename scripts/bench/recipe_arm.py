@@ -82,7 +82,7 @@ def stock(seed: int, limit: int, folder: Path, best: bool) -> None:
     model = stock_encoder(best)
     check(model)
 
-    # 30 batches of sentences, noise drawn as they are read; the encoder pools as it always did.
+    # 30 batches of sentences, noise drawn per batch; the encoder keeps its pooling.
     from adapt.text.sentences import sentences
 
     spoken = [sentence for _, sentence in sentences(passages, 3, 60)]
@@ -94,7 +94,7 @@ def stock(seed: int, limit: int, folder: Path, best: bool) -> None:
 
     data = Dataset.from_dict({"text": spoken})
     data.set_transform(damage, columns=["text"], output_all_columns=True)
-    # What it does to a good embedder is known (see the README), so that its weights are not handed on: the time counts alone.
+    # It harms a good embedder, so that its weights are not used afterwards: only its time counts.
     denoised = stock_encoder(best)
     set_pooling(denoised, "cls")
     with quiet_libraries():

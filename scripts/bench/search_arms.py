@@ -1,4 +1,4 @@
-"""Searching: dense and lexical mining, and a retrieval check, with vectors and texts given; against what stock does there."""
+"""Search: dense and lexical mining, and a retrieval check, on given embeddings and texts; against stock."""
 
 from types import SimpleNamespace
 
@@ -44,7 +44,7 @@ def mine(size: float) -> Arm:
 
 
 def lexical(size: float) -> Arm:
-    """Search alone, of tokens that are given, in an index that stands: bm25s with numpy, and with numba."""
+    """Search alone, of given tokens in a finished index: bm25s with numpy, and with numba."""
     import bm25s
 
     from adapt.text.stems import stems
@@ -74,17 +74,17 @@ def lexical(size: float) -> Arm:
 
 
 def check(size: float) -> Arm:
-    """nDCG, MRR, recall, MAP and precision: against InformationRetrievalEvaluator asked for the same metrics."""
+    """nDCG, MRR, recall, MAP and precision: against InformationRetrievalEvaluator with the same metrics."""
     from sentence_transformers.sentence_transformer.evaluation import InformationRetrievalEvaluator
 
-    asked, stored = round(1_000 * size), round(50_000 * size)
-    queries, corpus = vectors(asked, 6), vectors(stored, 7)
+    query_count, stored = round(1_000 * size), round(50_000 * size)
+    queries, corpus = vectors(query_count, 6), vectors(stored, 7)
     rng = np.random.default_rng(8)
-    queries = 0.5 * queries + 0.5 * corpus[rng.permutation(stored)[:asked]]  # so that there is something to find
+    queries = 0.5 * queries + 0.5 * corpus[rng.permutation(stored)[:query_count]]  # so that there is something to find
     queries /= np.linalg.norm(queries, axis=1, keepdims=True)
     right = [{int(i) for i in rng.choice(stored, 2)} | {int(np.argmax(corpus @ query))} for query in queries]
     judged = RetrievalData(
-        [Text(f"q{i}", f"q{i}") for i in range(asked)], [Text(f"p{i}", f"p{i}") for i in range(stored)],
+        [Text(f"q{i}", f"q{i}") for i in range(query_count)], [Text(f"p{i}", f"p{i}") for i in range(stored)],
         {f"q{i}": {f"p{j}": 1.0 for j in some} for i, some in enumerate(right)},
     )  # fmt: skip
     model = SimpleNamespace(embed=lambda some, role="": queries if role == "query" else corpus)
@@ -110,6 +110,6 @@ def check(size: float) -> Arm:
         return {"nDCG, MRR and MAP differ by at most": (apart, apart < 1e-6)}
 
     return Arm(
-        "check", "queries", asked, lambda: timed(lambda: Retrieval().measure(judged, model)), lambda: timed(lambda: stock(50_000)),
-        lambda: timed(lambda: stock(10_000)), gate, "corpus_chunk_size 10,000",
+        "check", "queries", query_count, lambda: timed(lambda: Retrieval().measure(judged, model)),
+        lambda: timed(lambda: stock(50_000)), lambda: timed(lambda: stock(10_000)), gate, "corpus_chunk_size 10,000",
     )  # fmt: skip

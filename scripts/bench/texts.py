@@ -1,4 +1,4 @@
-"""Texts to measure on: made from `corpora/medical`, the same each time, as many as are asked for."""
+"""Benchmark texts, made from `corpora/medical`: deterministic, in any number."""
 
 import json
 import random
@@ -20,7 +20,7 @@ def spoken() -> list[str]:
 
 
 def of_words(count: int, least: int, most: int, seed: int = 0, typical: float | None = None) -> list[str]:
-    """`count` different texts of `least` to `most` words, from sentences that stand together.
+    """`count` different texts of `least` to `most` words, from consecutive sentences.
 
     Lengths are drawn evenly, or (`typical`, a median) from a log-normal distribution, as those of real passages are.
     """

@@ -40,7 +40,7 @@ BEST = "dropout 0" + (", bf16=True" if fast_bfloat16() else "")
 
 
 class Watch(TrainerCallback):
-    """From the beginning of the first step to the end of the last."""
+    """The time from the first step to the end of the last."""
 
     began = seconds = 0.0
 
@@ -106,7 +106,7 @@ def stock_encoder(best: bool, pooling: str | None = None) -> Any:
 
 
 def each_time(side: Callable[[int], float]) -> Callable[[], float]:
-    """A side that trains with the next seed each time it is asked."""
+    """A side that trains with the next seed each time it is called."""
     calls = iter(range(10_000))
     return lambda: side(next(calls))
 
@@ -132,7 +132,7 @@ def tsdae(size: float) -> Arm:
     from adapt.text.sentences import sentences
 
     count = BATCH * max(2, round(2 * size))
-    # As the stage reads them: what a sentence splitter would part again is parted on both sides.
+    # Split by the stage's sentence splitter on both sides.
     drawn = [text.replace(".", ",") for text in texts.of_words(2 * count, 8, 60, seed=1)]
     rows = [sentence for _, sentence in sentences(drawn, 8, 60)][:count]
     stage = Tsdae(start="raw", pooling="cls", batch_size=BATCH, max_words=1_000)

@@ -1,4 +1,4 @@
-"""Reading with a trained model: encoding texts of all lengths, scoring pairs; against `encode` and `predict`.
+"""Inference with a trained model: encoding texts of all lengths, scoring pairs; against `encode` and `predict`.
 
 In int8 the model stands before the clock starts: it is quantised once for any number of texts, in 10 to 20 seconds.
 """
@@ -30,7 +30,7 @@ SIZES = (16, 32, 64, 128)
 
 
 def quickest(work: Callable[[int], object]) -> int:
-    """The batch size with which stock is quickest here, by one try of each."""
+    """The batch size with which stock is fastest here, by one run of each."""
     return min(SIZES, key=lambda size: timed(lambda: work(size)))
 
 
@@ -95,7 +95,7 @@ def label(size: float, precision: InferencePrecision = "auto") -> Arm:
     folder, small = job.out / "labeller", None
     CrossEncoderModel(BASE, new_head_seed=0).save(folder)  # weights as they are: what a score costs does not depend on its worth
     if precision == "int8":
-        # Ranks need scores that tell pairs apart, which those of a new head don't: a labeller that has seen some gold.
+        # Ranks need scores that differ, which those of a new head don't: a cross-encoder trained on some gold.
         stage = CrossEncoderStage(epochs=1, learning_rate=1e-4, dropout=0.0)
         folder = stage.run(Encoder(BASE), texts.scored(500), job).path
         int8.MIN_TEXTS = 0
