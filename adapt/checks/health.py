@@ -13,6 +13,7 @@ import numpy as np
 
 from adapt.checks import Model, find
 from adapt.records import ScoredPair
+from adapt.retrieval import neighbours
 from adapt.retrieval.cosine_histogram import overlap_coefficient
 
 SAMPLE = 2_000  # anchors, and texts, looked at; drawn with a fixed seed
@@ -149,12 +150,10 @@ def _pairs(
 
 def _hardest(space: HealthData, chosen: np.ndarray, asked: np.ndarray, vectors: np.ndarray, out: list[set[int]]) -> np.ndarray:
     """Each anchor's cosine with its highest wrong text; anchors that have none are left out."""
-    from adapt.retrieval import dense
-
     if space.wrong is not None:
         lists = [list(space.wrong[i]) for i in chosen]
         return np.array([(vectors[row] @ asked[i]).max() for i, row in enumerate(lists) if row], dtype=np.float64)
-    found, scores = dense.top(asked, vectors, max(map(len, out)) + 1)
+    found, scores = neighbours.nearest(asked, vectors, max(map(len, out)) + 1)
     first = ((row, next((k for k, i in enumerate(found[row]) if i not in never), None)) for row, never in enumerate(out))
     return np.array([scores[row, k] for row, k in first if k is not None], dtype=np.float64)
 

@@ -28,13 +28,18 @@ def top(queries: np.ndarray, corpus: np.ndarray, k: int) -> tuple[np.ndarray, np
     k = min(k, len(corpus))
     indices = np.empty((len(queries), k), dtype=np.int64)
     scores = np.empty((len(queries), k), dtype=np.float32)
-    if len(queries) * len(corpus) >= topk.COMPILED and (gpu := _gpu()) is not None:
+    if uses_gpu(len(queries), len(corpus)) and (gpu := _gpu()) is not None:
         return on_gpu(queries, corpus, k, gpu)
     search, size = (_compiled, QUERIES) if topk.pays(len(queries), len(corpus)) else (_merged, -(-QUERIES // 2))
     for start in range(0, len(queries), size):
         rows = slice(start, min(start + size, len(queries)))
         indices[rows], scores[rows] = search(queries[rows], corpus, k)
     return indices, scores
+
+
+def uses_gpu(queries: int, passages: int) -> bool:
+    """Whether `top` searches on a GPU: a large search, and there is one."""
+    return queries * passages >= topk.COMPILED and _gpu() is not None
 
 
 def _compiled(queries: np.ndarray, corpus: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

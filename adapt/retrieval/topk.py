@@ -17,16 +17,21 @@ COMPILED = 20_000_000
 
 
 def best(scores: np.ndarray, k: int) -> np.ndarray:
-    """Column indices [rows, k] of the k largest of each row, best first; equal to six digits means by index, on every machine.
+    """Column indices [rows, k] of the k largest scores of each row, best first; ties (to six digits) by index, on every machine.
 
-    In two levels: the k-th best maximum of groups of columns is a bound that at least k scores reach, and few more, so
-    that only these are rounded and sorted.
+    A lower bound of the k-th best score comes first, so that only the few scores above it are rounded and sorted. In wide rows it
+    is the k-th best maximum of groups of columns.
     """
-    count = scores.shape[1] // GROUP
-    if count < 2 * k:
+    groups = scores.shape[1] // GROUP
+    if groups >= 2 * k:
+        maxima = scores[:, : groups * GROUP].reshape(len(scores), groups, GROUP).max(axis=2)
+        bounds = np.partition(maxima, groups - k, axis=1)[:, groups - k] - TIE
+    elif scores.shape[1] > 4 * k:
+        bounds = np.partition(scores, scores.shape[1] - k, axis=1)[:, scores.shape[1] - k] - TIE
+    else:
         return _sorted(scores, k)
-    maxima = scores[:, : count * GROUP].reshape(len(scores), count, GROUP).max(axis=2)
-    bounds = np.partition(maxima, count - k, axis=1)[:, count - k] - TIE
+    if np.isnan(bounds).any():
+        return _sorted(scores, k)
     found = np.empty((len(scores), k), dtype=np.int64)
     for row, bound in enumerate(bounds):
         reach = np.flatnonzero(scores[row] >= bound)

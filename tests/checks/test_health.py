@@ -139,3 +139,34 @@ def test_triplets_have_their_own_negatives_and_scored_pairs_any_other_text():
     assert own["hard_negative_mean"] == pytest.approx((0.6 + math.sqrt(0.19)) / 2)
     rows = [ScoredPair("a", "p", 0.9), ScoredPair("a", "n", 0.1), ScoredPair("z", "m", 0.2)]
     assert health.health("sts", rows, Fake(table))["hard_negative_mean"] == pytest.approx(0.9)
+
+
+def test_hard_negatives_come_from_the_search_that_the_measurement_made(monkeypatch):
+    from adapt.retrieval import dense, neighbours
+
+    rng = np.random.default_rng(6)
+    vectors = {name: v / np.linalg.norm(v) for name, v in ((f"t{i}", rng.normal(size=16)) for i in range(700))}
+    queries, corpus = [Text(f"q{i}", f"t{i}") for i in range(40)], [Text(f"p{i}", f"t{i}") for i in range(40, 700)]
+    data = RetrievalData(queries, corpus, {f"q{i}": {f"p{40 + i}": 1.0} for i in range(40)})
+    check = checks.find("retrieval")
+    neighbours._recent.clear()
+    apart = health.health("retrieval", data, Fake(vectors))
+    check.measure(data, Fake(vectors))
+    searches = []
+    monkeypatch.setattr(dense, "top", lambda *given: searches.append(given))
+    assert health.health("retrieval", data, Fake(vectors)) == apart and not searches
+
+
+def test_neighbours_are_those_of_the_passages_and_queries_that_were_searched():
+    from adapt.checks import ranking
+    from adapt.retrieval import dense, neighbours
+
+    rng = np.random.default_rng(7)
+    queries, passages = rng.normal(size=(9, 8)).astype(np.float32), rng.normal(size=(300, 8)).astype(np.float32)
+    list(ranking.ranks(queries, passages, [np.array([3])] * 9, [5] * 9))  # what a query excludes is a neighbour all the same
+    for asked, searched, k in (
+        (queries, passages, 7), (queries[[4, 2]], passages, 100), (queries, passages, 200), (queries, passages[:50], 7),
+        (queries + 1, passages, 7),
+    ):  # fmt: skip
+        found, wanted = neighbours.nearest(asked, searched, k), dense.top(asked, searched, k)
+        assert np.array_equal(found[0], wanted[0]) and np.array_equal(found[1], wanted[1])
