@@ -29,7 +29,7 @@ _recent: OrderedDict[str, _Search] = OrderedDict()
 
 
 def nearest(queries: np.ndarray, passages: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """As `dense.top`: (indices [q, k], scores [q, k]), from a recent search of these passages with these queries where there is one."""
+    """(indices [q, k], scores [q, k]) as `dense.top`, from a recent search of these passages with these queries if there is one."""
     if dense.uses_gpu(len(queries), len(passages)):
         return dense.top(queries, passages, k)  # in less time than the digest
     key = _key(passages)
