@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from adapt.pipeline.plan import PlannedArtifact
     from adapt.results import AblationRow, Comparison, Difference, RunResult, SeedSpread, SweepTrial
 
-FILE_WIDTH = 200  # columns where there is no terminal to ask
+FILE_WIDTH = 200  # columns where the output is no terminal
 PLAIN_SECONDS = 10.0  # between two lines of progress where there is no terminal
 
 

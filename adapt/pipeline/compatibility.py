@@ -1,11 +1,10 @@
-"""What can be known before a run: whether the models that a recipe names are there, look sound, and can do its steps."""
+"""Checks before a run: whether the models that a recipe names exist, are valid, and fit its steps."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from adapt.errors import UserError
 from adapt.models import lookup, model_folder
@@ -35,7 +34,7 @@ def named_models(recipe: Recipe, download: bool) -> dict[str, Encoder | CrossEnc
     return found
 
 
-def architecture(folder: Path) -> Mapping[str, Any]:
+def architecture(folder: Path) -> Mapping[str, object]:
     """config.json of a model's transformer; empty where there is none."""
     return lookup.read_config(folder) or lookup.read_config(folder / "0_Transformer")
 
@@ -43,7 +42,7 @@ def architecture(folder: Path) -> Mapping[str, Any]:
 def refuse_misfits(recipe: Recipe, base: Path, named: Mapping[str, Encoder | CrossEncoder]) -> None:
     """Raise UserError with every step that its model can't do: its architecture lacks a part, or has too few positions."""
     problems = []
-    # Whatever a model was made by, it has the architecture of what it started from; its width, unless a step pools in another way.
+    # A trained model has the architecture of its initial model, and its dimension unless a step changes the pooling.
     others = {name: _facts(model.path) for name, model in named.items()}
     scope: Scope[_Facts | None] = Scope(dict.fromkeys(recipe.data), _facts(base))
     for step in recipe.steps:

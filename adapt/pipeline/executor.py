@@ -22,7 +22,7 @@ from adapt.pipeline.comparison import is_undefined
 from adapt.pipeline.evaluation import Evaluator
 from adapt.pipeline.plan import Plan, PlannedArtifact
 from adapt.recipe import Recipe
-from adapt.records import ConcatSequence, CrossEncoder, Encoder
+from adapt.records import ConcatSequence, CrossEncoder, Encoder, Record
 from adapt.results import GateDecision, GateTrial, InputReport, LeakCounts, StepResult
 from adapt.results.values import Value
 from adapt.runtime.precision import resolve
@@ -73,7 +73,7 @@ class Executor:
         if not self.plan.is_cached:
             for model in (Encoder(self.plan.folder), *self.plan.other_models.values()):
                 lookup.verify_weights(model.path)
-            stage_runner.base(self.plan.folder, self.recipe, self.job)
+            stage_runner.check_base(self.plan.folder, self.recipe, self.job)
         self._make_data()
         self.inputs = self._report_inputs()
         self._measure("base", self.plan.base)
@@ -164,14 +164,14 @@ class Executor:
         if precision is not None:
             job.counts.setdefault("precision", precision if precision == "int8" else resolve(precision))
             memory.release()
-        if artifact.is_model:
+        if isinstance(made, (Encoder, CrossEncoder)):
             return training_data.TrainingData(())
         # A long text may hold a short held-out passage and still be unlike it; a pair cut out of it is not.
         mode: leakage.Mode = "allow" if self.recipe.leaks == "allow" else "remove"
         records, leaks = training_data.without_leaks(made, self.evaluator.protected_texts, mode, artifact.id, job)
         return training_data.TrainingData(records, leaks=leaks)
 
-    def _input(self, keys: Sequence[str]) -> object:
+    def _input(self, keys: Sequence[str]) -> Encoder | CrossEncoder | Sequence[Record]:
         """An input as its stage takes it: a model, or the records of one or several files."""
         first = self.outputs[keys[0]]
         if not isinstance(first, Path):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from adapt import checks, files
 from adapt.checks import Source, leakage
@@ -28,7 +28,7 @@ VERSION = 2  # raised when the same data and model would give another report
 DRY_RUN_BYTES = 32 << 20  # size of a file up to which a dry run tokenizes its texts
 
 
-def texts_of(records: Iterable[Any]) -> list[str]:
+def texts_of(records: Iterable[object]) -> list[str]:
     """All different texts of some records."""
     return list(dict.fromkeys(chain.from_iterable((*leakage.sides(r), *getattr(r, "negatives", ())) for r in records)))
 
@@ -143,6 +143,7 @@ def preview(recipe: Recipe) -> list[str]:
             continue
         texts: list[str] = []
         if name in recipe.data and _size(Path(str(source))) <= DRY_RUN_BYTES:
+            assert isinstance(found, Sequence)
             texts = texts_of(found)
         elif name in recipe.data:
             left.append(f"{name}: what the model can't read of it is counted in a run (larger than {DRY_RUN_BYTES >> 20} MB)")
@@ -154,7 +155,7 @@ def preview(recipe: Recipe) -> list[str]:
     return [*left, *notes, *warnings(reports), *same_data_warnings(recipe)]
 
 
-def _readers(recipe: Recipe) -> Iterator[tuple[str, Source, Callable[[], Any], ReadOptions]]:
+def _readers(recipe: Recipe) -> Iterator[tuple[str, Source, Callable[[], object], ReadOptions]]:
     """(name, source, what reads it, with which options) of all data of a recipe, its checks' among them."""
     for name, source in recipe.data.items():
         yield name, source, partial(files.read, source, DATA_KINDS[name]), recipe.read_options(name)

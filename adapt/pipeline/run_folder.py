@@ -43,7 +43,7 @@ def refuse_foreign(out: Path) -> None:
 
 
 def is_run(out: Path) -> bool:
-    """Whether a run has written in a folder: a finished step, or a model that was handed over."""
+    """Whether a run has written in a folder: a finished step, or an exported model."""
     if (out / MARK).exists() or digests.read_verified(out / "model" / RECEIPT) is not None:
         return True
     return any(out.glob(f"*-{KEY}/{RECEIPT}"))

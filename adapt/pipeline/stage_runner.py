@@ -1,28 +1,28 @@
-"""Run a stage so that nothing unsound is committed: models are opened before, what training made is tried after."""
+"""Runs a stage: its models are checked before, the model that it trained is validated after, so that no broken one is cached."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from adapt.checks.leakage import sides
 from adapt.errors import WorkFailed
 from adapt.job import Job
 from adapt.models import model_folder, pooling
 from adapt.recipe import Recipe
-from adapt.records import CrossEncoder, Encoder
+from adapt.records import CrossEncoder, Encoder, Record
 from adapt.runtime import process_group
 from adapt.stages import Stage, TrainingStage
 
-LOOKED_AT = 256  # records whose texts a model is tried on
+VALIDATION_RECORDS = 256  # records whose texts a trained model is validated on
+Output = Encoder | CrossEncoder | Sequence[Record]  # of a stage: a model, or records
 
 
-def run(stage: Stage, inputs: Mapping[str, Any], job: Job, name: str) -> Any:
-    """What the stage makes of its inputs. Raises UserError for a model that can't be used, before any work, and WorkFailed where
-    training diverged or its model says nothing; then no checkpoint stays in `job.work`, so that the next try starts anew."""
+def run(stage: Stage, inputs: Mapping[str, object], job: Job, name: str) -> Output:
+    """The output of the stage. Raises UserError for an invalid model, before any work, and WorkFailed where training diverged or
+    its model is degenerate; then the checkpoints in `job.work` are deleted, so that the next run starts anew."""
     for given in inputs.values():
         if isinstance(given, (Encoder, CrossEncoder)):
             model_folder.require_valid(given.path)
@@ -30,22 +30,22 @@ def run(stage: Stage, inputs: Mapping[str, Any], job: Job, name: str) -> Any:
             for sentence in pooling.default_notes(given.path, given.path.name):
                 job.note(sentence)
     try:
-        made = stage.run(**inputs, job=job)
+        made: Output = stage.run(**inputs, job=job)
         # Of several processes only the main one writes its result.
         if isinstance(made, (Encoder, CrossEncoder)) and process_group.current().is_main_process:
             from adapt.training import validation
 
             before = inputs.get("model")
             base = before.path if isinstance(before, Encoder) and isinstance(made, Encoder) else None
-            validation.made(made, base, list(islice(_texts(inputs), LOOKED_AT)), name, job)
+            validation.made(made, base, list(islice(_texts(inputs), VALIDATION_RECORDS)), name, job)
     except WorkFailed:
-        _forget(job)
+        _delete_checkpoints(job)
         raise
     return made
 
 
-def base(folder: Path, recipe: Recipe, job: Job) -> None:
-    """Open a recipe's base before anything else is done, and say what was chosen for it. Raises UserError where it is unsound."""
+def check_base(folder: Path, recipe: Recipe, job: Job) -> None:
+    """Load a recipe's base model before any work, and note the defaults chosen for it. Raises UserError where it is invalid."""
     from adapt.inference import model_cache
 
     model_cache.encoder(folder)
@@ -56,16 +56,16 @@ def base(folder: Path, recipe: Recipe, job: Job) -> None:
         job.note(sentence)
 
 
-def _texts(inputs: Mapping[str, Any]) -> Iterator[str]:
-    """Texts of the data that a stage was given."""
+def _texts(inputs: Mapping[str, object]) -> Iterator[str]:
+    """Texts of a stage's input records."""
     for given in inputs.values():
-        if not isinstance(given, (Encoder, CrossEncoder)):
-            for number in range(min(len(given), LOOKED_AT)):
+        if isinstance(given, Sequence):
+            for number in range(min(len(given), VALIDATION_RECORDS)):
                 yield from sides(given[number])
 
 
-def _forget(job: Job) -> None:
-    """Take away what a diverged training left to go on from: it would diverge from there again. The mark of the work stays."""
+def _delete_checkpoints(job: Job) -> None:
+    """Delete the checkpoints of a diverged training, which would diverge again when resumed; the file `key` stays."""
     for left in job.work.iterdir():
         if left.is_dir():
             shutil.rmtree(left, ignore_errors=True)

@@ -12,6 +12,7 @@ from adapt.errors import UserError
 from adapt.job import Job
 from adapt.recipe import Recipe
 from adapt.recipe.wiring import DATA_KINDS
+from adapt.records import Record
 from adapt.results import LeakAction, LeakCounts
 
 
@@ -19,7 +20,7 @@ from adapt.results import LeakAction, LeakCounts
 class TrainingData:
     """Records to train on, the notes on reading them, the bad rows that were skipped, and the rows that leaked."""
 
-    records: Sequence[object]
+    records: Sequence[Record]
     notes: Sequence[str] = ()
     skipped: int = 0
     leaks: LeakCounts | None = None
@@ -57,13 +58,13 @@ def read(recipe: Recipe, name: str, protected: leakage.ProtectedTexts, job: Job)
 
 
 def without_leaks(
-    records: Sequence[object],
+    records: Sequence[Record],
     protected: leakage.ProtectedTexts,
     mode: leakage.Mode,
     source: str,
     job: Job,
     numbers: Sequence[int] | None = None,
-) -> tuple[Sequence[object], LeakCounts | None]:
+) -> tuple[Sequence[Record], LeakCounts | None]:
     """(the records that may be trained on, the counts of those that leaked); see `leakage.filter_leaks`."""
     filtered = leakage.filter_leaks(records, protected, mode, source, numbers, job)
     if not filtered.counts.total():

@@ -145,7 +145,7 @@ class RunResult(Value):
 
     @property
     def leaks_removed(self) -> int:
-        """Rows of dev or test data that were kept out of training."""
+        """Rows of dev or test data that were removed from training."""
         return sum(step.leaks.total for step in self.steps if step.leaks and step.leaks.action == "removed")
 
     @property
