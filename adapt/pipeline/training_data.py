@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from adapt import files
 from adapt.checks import leakage
@@ -71,4 +72,5 @@ def without_leaks(
         return records, None  # as they are: made on demand, they need not be held in memory
     job.note(f"{source}: {filtered.summary()}")
     action: LeakAction = "removed" if mode != "allow" else "transductive" if filtered.unlabelled else "allowed"
-    return filtered.kept, LeakCounts(action=action, counts={kind: count for kind, count in filtered.counts.items() if count})
+    counts = {kind: count for kind, count in filtered.counts.items() if count}
+    return cast("Sequence[Record]", filtered.kept), LeakCounts(action=action, counts=counts)
