@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     "--verify", is_flag=True, help="with --dry-run: read every byte of finished steps, as a run does, not only their files' sizes"
 )
 @click.option(
-    "--seeds", type=click.IntRange(1), default=1, show_default=True, help="run with N seeds; report mean and standard deviation"
+    "--seeds", type=click.IntRange(1), default=1, metavar="N", help="run with N seeds; report mean and standard deviation"
 )
 @click.option(
     "--nproc", type=click.IntRange(1), default=1, show_default=True, help="processes that train one model, one for each GPU"
@@ -169,14 +169,13 @@ def _dry_run(recipe: Recipe, out: Path, until: str | None, fresh: tuple[str, ...
 
 
 def _in_processes(count: int) -> int:
-    """This very command again, in `count` processes under torchrun; its exit code."""
-
+    """Run this command in `count` processes under torchrun; its exit code."""
     given = list(sys.argv[1:])
     if "--nproc" in given:  # torchrun would take it for an option of its own
         del given[given.index("--nproc") : given.index("--nproc") + 2]
     given = [word for word in given if not word.startswith("--nproc=")]
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
-    # In a session of its own: a terminal's Ctrl-C reaches this process alone, which hands it on once.
+    # In a session of its own: a terminal's Ctrl-C reaches this process alone, which passes it on once.
     started = subprocess.Popen([*launcher, "-m", "adapt", *given], start_new_session=True)
     while True:
         try:
