@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+PER_EXAMPLE, PER_EXAMPLE_VERSION = "per_example.json", 1
 Counts = dict[str, tuple[int, ...]]  # {series: count of each bin}
 
 
@@ -62,11 +63,16 @@ class SilverSummary(Detail):
     agreement: dict[str, float | str] = {}  # of the cross-encoder's scores with held-out gold
     distance: TargetDistance | None = None
 
-    @property
-    def counts(self) -> dict[str, float]:
-        """The numbers that are not fields."""
+    def facts(self) -> list[tuple[str, float]]:
+        """(name, number) of everything but the histograms."""
         extra: Mapping[str, object] = self.model_extra or {}
-        return {name: value for name, value in extra.items() if isinstance(value, (int, float))}
+        found: dict[str, object] = {"pairs": self.pairs}
+        found |= {name: value for name, value in extra.items() if name not in ("distance_before", "distance_after")}
+        found |= {f"agreement, {name}": value for name, value in self.agreement.items()}
+        if self.distance:
+            found |= {"distance before": self.distance.before, "distance after": self.distance.after}
+        found["mean"] = self.mean
+        return [(name, value) for name, value in found.items() if isinstance(value, (int, float))]
 
 
 # ------------------------------------------------------------------------------------------------ base and final by example

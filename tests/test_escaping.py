@@ -6,8 +6,9 @@ import adapt
 from adapt.escaping import clean, escape_cell, escape_markdown, escape_terminal, markdown_code, unescape_cell
 from adapt.files import read, rows, write
 from adapt.records import Pair
-from adapt.report.run_folder import Found
+from adapt.report.run_folder import RunFolder
 from adapt.retrieval import mining_report
+from tests.report.conftest import run_result
 
 
 def test_clean_takes_out_what_can_do_harm_and_leaves_other_writing_alone():
@@ -61,9 +62,10 @@ def test_commands_print_texts_through_one_function_only():
 
 
 def test_a_table_for_people_holds_no_formula_and_is_shown_as_it_was(tmp_path):
-    step = {"step": "mine", "key": "k"}
-    (tmp_path / "mine-k").mkdir()
-    mining_report._table(tmp_path / "mine-k" / "hardest.csv", ("anchor", "score"), [("=1+1", -0.5), ("plain", 0.5), ("'@x", 1.0)])
-    assert "'=1+1,-0.5000" in (tmp_path / "mine-k" / "hardest.csv").read_text()
-    rows = Found(tmp_path, {}).table(step, "hardest")
-    assert [row["anchor"] for row in rows] == ["=1+1", "plain", "'@x"]
+    result = run_result().in_folder(tmp_path)
+    step = next(step for step in result.steps if step.stage == "mine")
+    file = tmp_path / step.folder / "hardest.csv"
+    file.parent.mkdir()
+    mining_report._table(file, ("anchor", "score"), [("=1+1", -0.5), ("plain", 0.5), ("'@x", 1.0)])
+    assert "'=1+1,-0.5000" in file.read_text()
+    assert [row.query for row in RunFolder(result).mined_rows(step, "hardest")] == ["=1+1", "plain", "'@x"]

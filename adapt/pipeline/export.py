@@ -29,12 +29,11 @@ def export_model(executor: Executor, folder: Path, result: RunResult) -> None:
     """
     import yaml
 
-    from adapt.report import licences, model_card
-    from adapt.report.bridge import dictionaries
+    from adapt.report import find_licences, model_card
 
     root, key = executor.store.root, result.final
     target, making = root / "model", root / ".model.making"
-    card = model_card({**dictionaries(result), "licences": licences(executor.plan.folder, executor.recipe.data)})
+    card = model_card(result, find_licences(executor.plan.folder, executor.recipe.data))
     receipt = digests.read_verified(target / RECEIPT)
     wrong = digests.find_model_damage(target) if receipt else [f"{RECEIPT} is missing, cut or changed"]
     if receipt and (receipt.get("key") != key or wrong):

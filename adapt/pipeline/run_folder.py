@@ -16,7 +16,7 @@ from adapt.storage.digests import RECEIPT
 MARK = ".model.key"  # which model a run's `model/` is: the final model's key
 # What a run writes beside its artifacts, and would replace.
 WRITTEN = (
-    "model", "results.json", "report.html", "report.md", "recipe.lock.yaml", "evidence.json", "ablation.json", "seeds.json",
+    "model", "results.json", "report.html", "report.md", "recipe.lock.yaml", "per_example.json", "ablation.json", "seeds.json",
     "measurements", "vectors", "seeds",
 )  # fmt: skip
 KEY = "[0-9a-f]" * 16

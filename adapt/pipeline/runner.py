@@ -17,6 +17,7 @@ from adapt.pipeline.variants import Split, Variant
 from adapt.recipe import Recipe
 from adapt.recipe import variants as combinations_of
 from adapt.results import Ablation, RunResult
+from adapt.run_details import PER_EXAMPLE, PER_EXAMPLE_VERSION
 from adapt.runtime import process_group
 from adapt.storage import digests, published
 from adapt.storage.store import Store, cache_key, write_json
@@ -126,14 +127,14 @@ def _measure_on_test(executor: Executor, final: str) -> tuple[Measured, Measured
 
 
 def _compare_examples(executor: Executor, final: str, base_on_test: Measured, final_on_test: Measured) -> None:
-    """`evidence.json`: the per-example comparison of base and final model; cached for two models and their data."""
+    """Write `per_example.json`, the per-example comparison of base and final model; cached for two models and their data."""
     base = executor.plan.base
-    file = executor.store.root / "evidence.json"
-    mark = cache_key({"base": base, "final": final, "data": executor.evaluator.digests})
-    if (digests.read_verified(file) or {}).get("of") == mark:
+    file = executor.store.root / PER_EXAMPLE
+    key = cache_key({"base": base, "final": final, "data": executor.evaluator.digests, "schema": PER_EXAMPLE_VERSION})
+    if (digests.read_verified(file) or {}).get("key") == key:
         return
-    found = per_example.gather(
+    found = per_example.compare(
         executor.recipe, executor.evaluator.measurements, executor.encoder(base), executor.encoder(final), base_on_test,
         final_on_test,
     )  # fmt: skip
-    digests.write_verified(file, {"of": mark, **found})
+    digests.write_verified(file, {**found.model_dump(mode="json"), "key": key})

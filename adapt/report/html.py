@@ -2,153 +2,158 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from markupsafe import Markup
 
 from adapt.escaping import clean
 from adapt.report import formatting, plots, sections
-from adapt.report.run_folder import Found
-from adapt.run_details import MiningReport
+from adapt.report.run_folder import MinedRow, RunFolder
+from adapt.results import StepResult, TopicComparison
+from adapt.run_details import CheckComparison, Counts, ItemChange, MiningReport, QueryNeighbours, SilverSummary, TrainingCurve
+
+MAX_TOPICS = 16  # of the plot: the worst and the best half of them
+ENDS = 6  # items shown of either end of the sorted gains
 
 
-def page(found: Found) -> str:
+def page(run: RunFolder) -> str:
     """The whole page."""
     import jinja2
     import yaml
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined, finalize=_harmless,
+        undefined=jinja2.StrictUndefined, finalize=_printable,
     )  # fmt: skip
     environment.filters.update(
-        points=formatting.points, metric=formatting.metric, chance=formatting.chance, seconds=formatting.seconds,
-        shown=formatting.shown,
-        interval=formatting.interval, colour=lambda word: word if word in sections.WORDS else "plain", bar=plots.bar,
+        points=formatting.format_points, metric=formatting.format_metric, p=formatting.format_p, value=formatting.format_value,
+        duration=formatting.format_duration, interval=formatting.format_interval, bar=plots.bar,
         spaced=lambda name: str(name).replace("_", " "),
     )  # fmt: skip
-    results = found.results
-    lock = yaml.safe_dump(dict(results.get("lock", {})), sort_keys=False, allow_unicode=True)
+    result = run.result
+    main = [(row.metric, row) for row in result.test if result.is_main(row.metric)]
+    lock = yaml.safe_dump(result.lock.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     return environment.get_template("report.html.j2").render(
-        r=results,
-        verdict=sections.verdict(found),
-        test=_test(found),
-        ways=[{**way, "plot": plots.way(way["stops"], _title(way), way["floor"])} for way in sections.ways(found)],
-        after=sections.after_steps(found),
-        cohorts=_cohorts(results.get("cohorts") or []),
-        branches=results.get("branches") or [],
-        seeds=found.seeds,
-        sweep=results.get("sweep") or [],
-        items=[_items(name, check) for name, check in found.evidence.get("checks", {}).items()],
-        mined=[mined for step in results["steps"] if (mined := _mined(found, step))],
-        silver=[silver for step in results["steps"] if (silver := _silver(found, step))],
-        curves=[curve for step in results["steps"] if (curve := _curve(found, step))],
-        flow=sections.flow(found),
-        lengths=sections.lengths_of_texts(found),
-        leaks=sections.leaks(found),
-        times=sections.times(found),
-        health=sections.health(found),
-        speed={name: value for name, value in (results.get("speed") or {}).items() if value is not None},
-        environment=results.get("environment") or {},
+        r=result,
+        facts=sections.headline(result),
+        guards=sections.guards(result),
+        test_plot=plots.forest(main, "change of each metric on test data") if main else None,
+        trajectories=[(one, plots.trajectory(one.points, _title(one), one.floor)) for one in sections.trajectories(result)],
+        dev_rows=sections.dev_rows(result),
+        topics=_topics(result.topics),
+        items=[_items(name, check) for name, check in run.per_example.checks.items()],
+        mined=[_mined(run, step, report) for step in result.steps if (report := run.mining_report(step))],
+        silver=[_silver(step, summary) for step in result.steps if (summary := run.silver_summary(step)) and summary.histogram],
+        curves=[_curve(step, curve) for step in result.steps if (curve := run.training_curve(step)) and curve.losses],
+        flow=sections.row_flow(result),
+        lengths=list(sections.step_lengths(run)),
+        leaks=sections.leak_table(result),
+        times=sections.time_shares(result),
+        health=sections.health_rows(result),
+        speed=result.speed.model_dump(exclude_none=True) if result.speed else {},
         lock=Markup("<pre>{}</pre>").format(clean(lock, 100_000)),
     )
 
 
-def _harmless(value: Any) -> Any:
-    """Whatever a template prints: pictures as they are, all else as cleaned text, which is then escaped."""
+def _printable(value: object) -> Markup | str:
+    """What a template prints: plots unchanged, everything else as cleaned text, which autoescape then escapes."""
     return value if isinstance(value, Markup) else clean(str(value))
 
 
-def _title(way: Mapping[str, Any]) -> str:
-    return f"{way['check']} {way['metric']} on dev data after each step"
+def _title(trajectory: sections.Trajectory) -> str:
+    return f"{trajectory.check} {trajectory.metric} on dev data after each step"
 
 
-def _test(found: Found) -> dict[str, Any]:
-    rows = found.results.get("test") or []
-    main = [row for row in rows if sections.is_main(found, row["metric"])]
-    return {"rows": rows, "plot": plots.forest(main, "change of each metric on test data") if main else None}
+@dataclass(frozen=True)
+class Topics:
+    """Topics, worst first, and a plot of the worst and the best of them."""
+
+    rows: Sequence[TopicComparison]
+    drawn: int
+    plot: Markup
 
 
-def _cohorts(rows: list[Mapping[str, Any]]) -> dict[str, Any]:
-    """Rows, worst first, and the plot of the eight worst and the eight best where there are more."""
-    rows = sorted(rows, key=lambda row: row["delta"])
-    drawn = rows if len(rows) <= 16 else [*rows[:8], *rows[-8:]]
-    named = [{**row, "metric": f"{clean(row['topic'], 26)} ({row.get('items', 0):,})"} for row in drawn]
-    return {"rows": rows, "drawn": len(drawn), "plot": plots.forest(named, "change in each topic") if named else None}
-
-
-def _items(name: str, check: Mapping[str, Any]) -> dict[str, Any]:
-    """What is shown of a check's single items: the sorted gains, the ends of that list, cosines, neighbours."""
-    shown = {"check": name, "metric": check["metric"], "gains": None, "cosines": None, "neighbours": check.get("neighbours") or []}
-    if gains := check.get("gains"):
-        rows = gains["rows"]
-        ends = [row for row in [*rows[:6], *rows[-6:]] if row["gain"]] if len(rows) > 12 else [row for row in rows if row["gain"]]
-        picture = plots.gains([row["gain"] for row in rows], f"change of {check['metric']} for each item, sorted")
-        shown["gains"] = {**gains["counts"], "items": check.get("items", len(rows)), "plot": picture, "ends": ends}
-    if cosines := check.get("cosines"):
-        shown["cosines"] = _before_and_after(cosines)
-    return shown
-
-
-def _before_and_after(cosines: Mapping[str, Any]) -> dict[str, Any]:
-    """Two histograms on the same axes, cut to where there is anything."""
-    sides = {side: cosines[side]["counts"] for side in ("before", "after")}
-    filled = [i for series in sides.values() for counts in series.values() for i, count in enumerate(counts) if count]
-    first, last = max(0, min(filled, default=0) - 1), min(cosines["bins"], max(filled, default=cosines["bins"] - 1) + 2)
-    width = (cosines["to"] - cosines["from"]) / cosines["bins"]
-    low, high = cosines["from"] + first * width, cosines["from"] + last * width
-    cut = {side: {name: counts[first:last] for name, counts in series.items()} for side, series in sides.items()}
-    top = plots.highest(*cut.values())
-    return {
-        "series": cosines["series"],
-        "sides": [
-            {
-                "name": side, "plot": plots.histogram(series, low, high, f"cosines {side}", top),
-                "means": cosines[side]["means"], "overlap": cosines[side]["overlap"],
-            }
-            for side, series in cut.items()
-        ],
-    }  # fmt: skip
-
-
-def _mined(found: Found, step: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The pictures and tables that a mining step left."""
-    held = found.beside(step, "analysis")
-    if held is None:
+def _topics(topics: Sequence[TopicComparison]) -> Topics | None:
+    if not topics:
         return None
-    report = MiningReport.model_validate(held)
-    counts = {name: list(series) for name, series in report.histograms.items()}
-    side = {"from": -1.0, "to": 1.0, "bins": len(counts["positives"]), "series": list(counts)}
-    one = {"counts": counts, "means": {}, "overlap": report.overlap_with_positives}
-    picture = _before_and_after({**side, "before": one, "after": one})["sides"][0]["plot"]
-    return {
-        "step": step["step"], "plot": picture, "series": list(counts), "overlap": one["overlap"],
-        "called": report.cross_encoder_positive_rate,
-        "hardest": found.table(step, "hardest"), "suspected": found.table(step, "suspected"),
-        "suspects": step.get("counts", {}).get("suspected_positives", 0),
-    }  # fmt: skip
+    rows = sorted(topics, key=lambda row: row.delta)
+    half = MAX_TOPICS // 2
+    drawn = rows if len(rows) <= MAX_TOPICS else [*rows[:half], *rows[-half:]]
+    named = [(f"{clean(row.topic, 26)} ({row.items:,})", row) for row in drawn]
+    return Topics(rows, len(drawn), plots.forest(named, "change of each topic"))
 
 
-def _silver(found: Found, step: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Scores of silver pairs beside those of gold ones and of all candidates."""
-    summary = found.beside(step, "summary")
-    if summary is None or "histogram" not in summary:
-        return None
-    known = summary["histogram"]
-    series = {name: known[name] for name in ("gold", "silver", "candidates") if known.get(name)}
-    picture = plots.histogram(series, 0.0, 1.0, "scores of gold pairs, silver pairs and candidates")
-    hidden = ("histogram", "distance_before", "distance_after")
-    facts = sections.flat({name: value for name, value in summary.items() if name not in hidden})
-    return {"step": step["step"], "plot": picture, "series": list(series), "facts": dict(facts)}
+@dataclass(frozen=True)
+class Items:
+    """The per-example comparison of one check."""
+
+    check: str
+    comparison: CheckComparison
+    gains: Markup | None
+    ends: Sequence[ItemChange]  # the largest gains and losses
+    cosines: Sequence[tuple[str, Markup]]  # (model, histograms)
+    neighbours: Sequence[QueryNeighbours]
 
 
-def _curve(found: Found, step: Mapping[str, Any]) -> dict[str, Any] | None:
-    """A training step's losses."""
-    training = found.beside(step, "training")
-    if not training or not training.get("losses"):
-        return None
-    losses, held_out = training["losses"], training.get("held_out") or []
-    label = f"loss of {step['step']} over {len(losses):,} steps"
-    return {"step": step["step"], "steps": len(losses), "held_out": held_out, "plot": plots.curve(losses, held_out, label)}
+def _items(name: str, check: CheckComparison) -> Items:
+    gains: Markup | None = None
+    ends: Sequence[ItemChange] = ()
+    if check.gains:
+        items = check.gains.items
+        gains = plots.gains([item.gain for item in items], f"change of {check.metric} of each item, sorted")
+        ends = [item for item in (items if len(items) <= 2 * ENDS else [*items[:ENDS], *items[-ENDS:]]) if item.gain]
+    cosines: list[tuple[str, Markup]] = []
+    if check.cosines:
+        sides = {"base": check.cosines.base.counts, "final": check.cosines.final.counts}
+        cosines = list(zip(sides, _cosine_histograms({f"cosines of the {n} model": c for n, c in sides.items()}), strict=True))
+    return Items(name, check, gains, ends, cosines, check.neighbours)
+
+
+def _cosine_histograms(sides: dict[str, Counts]) -> list[Markup]:
+    """One plot for each {label: histograms over -1 to 1}, on the same axes, cut to the bins that hold anything."""
+    all_counts = [counts for side in sides.values() for counts in side.values()]
+    bins = len(all_counts[0])
+    filled = [i for counts in all_counts for i, count in enumerate(counts) if count]
+    first, last = max(0, min(filled, default=0) - 1), min(bins, max(filled, default=bins - 1) + 2)
+    low, high = (-1 + 2 * edge / bins for edge in (first, last))
+    cut = {label: {name: counts[first:last] for name, counts in side.items()} for label, side in sides.items()}
+    top = plots.highest_share(*cut.values())
+    return [plots.histogram(side, low, high, label, top) for label, side in cut.items()]
+
+
+@dataclass(frozen=True)
+class Mined:
+    """A mining step: its report, and the first rows of its tables."""
+
+    step: StepResult
+    report: MiningReport
+    plot: Markup
+    hardest: Sequence[MinedRow]
+    suspected: Sequence[MinedRow]
+
+
+def _mined(run: RunFolder, step: StepResult, report: MiningReport) -> Mined:
+    [plot] = _cosine_histograms({"cosines of positives, negatives and random passages": report.histograms})
+    return Mined(step, report, plot, run.mined_rows(step, "hardest"), run.mined_rows(step, "suspected"))
+
+
+@dataclass(frozen=True)
+class Silver:
+    """Scores of silver pairs beside those of gold pairs and of all candidates."""
+
+    step: StepResult
+    plot: Markup
+    series: Sequence[str]
+    facts: Sequence[tuple[str, float]]
+
+
+def _silver(step: StepResult, summary: SilverSummary) -> Silver:
+    series = {name: summary.histogram[name] for name in ("gold", "silver", "candidates") if summary.histogram.get(name)}
+    plot = plots.histogram(series, 0.0, 1.0, "scores of gold pairs, silver pairs and candidates")
+    return Silver(step, plot, list(series), summary.facts())
+
+
+def _curve(step: StepResult, curve: TrainingCurve) -> tuple[StepResult, TrainingCurve, Markup]:
+    return step, curve, plots.training_curve(curve, f"loss of {step.id} over {len(curve.losses):,} steps")

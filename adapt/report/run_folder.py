@@ -1,67 +1,82 @@
-"""What a run folder holds for a report: results, evidence, and the files that stages left beside their products."""
+"""What a run folder holds for a report: the result, the per-example comparison, and what stages wrote beside their output."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Literal, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from adapt import files
 from adapt.errors import UserError
 from adapt.escaping import unescape_cell
-from adapt.report.bridge import dictionaries
-from adapt.results import RunResult
+from adapt.results import RunResult, StepResult
+from adapt.run_details import PER_EXAMPLE, MiningReport, PerExampleComparison, SilverSummary, TrainingCurve
 from adapt.storage import digests
 
-TABLE_ROWS = 10  # shown of a table of texts
+MINED_ROWS = 10  # shown of a table of mined passages
+Detail = TypeVar("Detail", bound=BaseModel)
 
 
 @dataclass(frozen=True)
-class Found:
-    """A finished run. What a folder lacks is empty here: a report shows what there is."""
+class MinedRow:
+    """A passage that mining found for a query: a hard negative, or a suspected positive. Scores are as the file holds them."""
 
-    folder: Path
-    results: Mapping[str, Any]
-    evidence: Mapping[str, Any] = field(default_factory=dict)
-    seeds: list[dict[str, Any]] = field(default_factory=list)
+    query: str
+    positive: str
+    passage: str
+    score: str
+    positive_score: str
+    source: str  # retriever and rank, `bm25@3`
 
-    def folder_of(self, step: Mapping[str, Any]) -> Path:
-        """Where a step's artifact stands."""
-        return self.folder / f"{step['step']}-{step['key']}"
 
-    def beside(self, step: Mapping[str, Any], name: str) -> Any:
-        """A JSON file that a step left (None where it left none): receipt, training, analysis, summary."""
-        return _json(self.folder_of(step) / f"{name}.json")
+@dataclass(frozen=True)
+class RunFolder:
+    """A finished run. A report leaves out what its folder does not hold."""
 
-    def table(self, step: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-        """The first rows of a CSV table that a step left, without the apostrophes that keep formulas from spreadsheets."""
-        file = self.folder_of(step) / f"{name}.csv"
+    result: RunResult
+    per_example: PerExampleComparison = field(default_factory=PerExampleComparison)
+
+    @classmethod
+    def read(cls, folder: Path) -> RunFolder:
+        """Raises UserError where the folder holds no result, or a file in it is damaged."""
+        result, file = RunResult.load(folder), folder / PER_EXAMPLE
+        comparison = _load(file, PerExampleComparison)
+        if comparison is not None and digests.read_verified(file) is None:
+            raise UserError(f"{file}: has changed since it was written; run the recipe again: finished steps are cached")
+        return cls(result, comparison or PerExampleComparison())
+
+    def step_folder(self, step: StepResult) -> Path:
+        return self.result.folder / step.folder
+
+    def training_curve(self, step: StepResult) -> TrainingCurve | None:
+        return _load(self.step_folder(step) / "training.json", TrainingCurve)
+
+    def mining_report(self, step: StepResult) -> MiningReport | None:
+        return _load(self.step_folder(step) / "analysis.json", MiningReport)
+
+    def silver_summary(self, step: StepResult) -> SilverSummary | None:
+        return _load(self.step_folder(step) / "summary.json", SilverSummary)
+
+    def mined_rows(self, step: StepResult, table: Literal["hardest", "suspected"]) -> list[MinedRow]:
+        """The first rows of a table of mined passages, without the apostrophes that disarm formulas in spreadsheets."""
+        file = self.step_folder(step) / f"{table}.csv"
         if not file.is_file():
             return []
-        return [{name: unescape_cell(str(cell)) for name, cell in row.items()} for _, row in islice(files.rows(file), TABLE_ROWS)]
+        names = ("anchor", "positive", {"hardest": "negative", "suspected": "suspect"}[table], "score", "positive_score", "found")
+        rows = (row for _, row in islice(files.rows(file), MINED_ROWS))
+        return [MinedRow(*(unescape_cell(str(row.get(name, ""))) for name in names)) for row in rows]
 
 
-def read(run: Path) -> Found:
-    """The run in a folder; raises UserError where it holds no results, or a file of it is damaged."""
-    results = _json(run / "results.json", sealed=True)
-    if results is None:
-        raise UserError(f"{run}: holds no results.json; give the folder of a finished run, for example runs/medical-recipe")
-    if isinstance(results, dict) and "schema_version" in results:
-        results = dictionaries(RunResult.load(run))
-    return Found(run, results, _json(run / "evidence.json", sealed=True) or {}, _json(run / "seeds.json") or [])
-
-
-def _json(file: Path, sealed: bool = False) -> Any:
-    """What a JSON file holds, None without one; of a sealed one, held against its digest where it has one."""
+def _load(file: Path, kind: type[Detail]) -> Detail | None:
+    """The value that a JSON file holds; None where there is no file."""
     if not file.is_file():
         return None
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{file}: is damaged ({error}); run the recipe again to have it written anew") from None
-    if sealed and isinstance(found, dict) and digests.DIGEST_KEY in found and digests.read_verified(file) is None:
-        raise UserError(f"{file}: has changed since it was written; run the recipe again to have it written anew")
-    return found
+        return kind.model_validate(json.loads(file.read_text(encoding="utf-8")))
+    except (ValueError, RecursionError) as error:  # pydantic's ValidationError is a ValueError
+        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+        raise UserError(f"{file}: is damaged ({reason}); run the recipe again: finished steps are cached") from None

@@ -1,164 +1,160 @@
-"""A run as the rows of a report's sections: what both pages, HTML and Markdown, show; every missing piece has its default."""
+"""The rows of a report's sections, shared by the HTML and the Markdown page."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
-from adapt.report import lengths
-from adapt.report.formatting import interval, points
-from adapt.report.plots import Stop
-from adapt.report.run_folder import Found
+from pydantic import JsonValue
 
-WORDS = ("better", "same", "worse", "forgetting")  # verdicts that have a colour
-LEAKED = ("held_out_", "allowed_", "transductive_")  # how the counts of leaking rows begin
-# What a step was given, under the first of these names that it counted; what it gave is `rows`.
-GIVEN = ("read", "sentences", "candidates", "examples", "pairs", "units")
+from adapt.report.formatting import format_interval, format_p, format_points
+from adapt.report.lengths import ColumnLengths, text_lengths
+from adapt.report.plots import TrajectoryPoint
+from adapt.report.run_folder import RunFolder
+from adapt.results import Comparison, DevMeasurement, Difference, GateDecision, RunResult, StepResult
 
-
-def verdict(found: Found) -> dict[str, Any]:
-    """The word and sentence, the facts beside it [(name, value)], and the guards' rows on test data."""
-    results = found.results
-    said = results["verdict"]
-    row = target_row(found)
-    facts: list[tuple[str, Any]] = []
-    if row:
-        facts += [(f"{row['metric']}, points", points(row["delta"])), ("95 % interval", interval(row)), ("p", row.get("p"))]
-    seeds = list(found.seeds[0]["deltas"]) if found.seeds else said.get("seeds") or [results["seed"]]
-    facts.append(("seed" if len(seeds) == 1 else "seeds", ", ".join(str(seed) for seed in seeds)))
-    removed = sum(sum(row["counts"]) for row in leaks(found)["rows"] if row["mode"] == "left out")
-    facts.append(("leaks excluded", said.get("leaks", removed)))
-    if said.get("allowed_leaks"):
-        facts.append(("leaks allowed", said["allowed_leaks"]))
-    target = row["metric"] if row else ""
-    if (smallest := (results.get("smallest_gain") or {}).get(target)) is not None:
-        facts.append(("smallest gain to be seen", f"{100 * smallest:.1f} points"))
-    guards = [r for r in results.get("test") or [] if r.get("role") == "guard" and is_main(found, r["metric"])]
-    return {
-        "word": said["word"], "sentence": said["sentence"], "facts": facts, "guards": guards,
-        "warnings": list(results.get("warnings") or []),
-    }  # fmt: skip
+# The count that tells how many rows a step took in: the first of these that it has. How many it gave is `rows`.
+ROWS_IN = ("read", "sentences", "candidates", "examples", "pairs", "units")
+SHOWN_ELSEWHERE = ("rows", "seconds", "histogram")
+LOWEST_FLOOR = -0.2  # lower budgets would stretch the axis of a trajectory
 
 
-def target_row(found: Found) -> Mapping[str, Any] | None:
-    """The test row that the verdict speaks of."""
-    rows = found.results.get("test") or []
-    wanted = (found.results.get("lock", {}).get("gate") or {}).get("target")
-    targets = [row for row in rows if row.get("role") == "target" and is_main(found, row["metric"])]
-    return next((row for row in rows if row["metric"] == wanted), targets[0] if targets else None)
-
-
-def is_main(found: Found, metric: str) -> bool:
-    """Whether a metric is its check's main one, or one that the gate decides by."""
-    gate = found.results.get("lock", {}).get("gate") or {}
-    check, _, name = metric.partition(".")
-    return found.results.get("main", {}).get(check) == name or metric in (gate.get("target"), *(gate.get("guard") or {}))
-
-
-def ways(found: Found) -> list[dict[str, Any]]:
-    """For each check its main metric after every step, with the gate's doing: {check, metric, role, stops, floor, synthetic}."""
-    results = found.results
-    gate = results.get("lock", {}).get("gate") or {}
-    rows = {row["after"]: row for row in results.get("dev") or [] if row.get("kind") != "cross-encoder"}
-    ways = []
-    for check, metric in results.get("main", {}).items():
-        stops: list[Stop] = []
-        for name, row in rows.items():
-            left = rows.get(f"gate-{name}", row)
-            value, made = (r.get("metrics", {}).get(check, {}).get(metric) for r in (left, row))
-            if value is None or (name.startswith("gate-") and name.removeprefix("gate-") in rows):
-                continue
-            change = left.get("deltas", {}).get(f"{check}.{metric}")
-            stops.append(Stop(name, value, made if made is not None and made != value else None, change))
-        if stops:
-            budget = (gate.get("guard") or {}).get(f"{check}.{metric}")
-            ways.append(
-                {
-                    "check": check, "metric": metric, "role": results.get("roles", {}).get(check, ""), "stops": stops,
-                    "floor": stops[0].value + budget if budget is not None and budget > -0.2 else None,
-                    "synthetic": check in (results.get("synthetic") or []),
-                }
-            )  # fmt: skip
-    return ways
-
-
-def after_steps(found: Found) -> list[dict[str, Any]]:
-    """Every model that dev data saw: name, the cell of each check (value, change) and what the gate said."""
-    results = found.results
-    gates = {step["step"]: step for step in results["steps"] if step["stage"] == "gate"}
-    table = []
-    for row in results.get("dev") or []:
-        cells = []
-        for check, metric in results.get("main", {}).items():
-            change = row.get("deltas", {}).get(f"{check}.{metric}")
-            cells.append({"value": row.get("metrics", {}).get(check, {}).get(metric), "change": change})
-        said = gates.get(row["after"])
-        table.append({"after": row["after"], "cells": cells, "gate": said, "tried": len(said["tried"]) if said else 0})
-    return table
-
-
-def leaks(found: Found) -> dict[str, Any]:
-    """Rows that overlap with dev or test data: `kinds` (exact, near_duplicate ...), `rows` of step, mode and counts by kind."""
-    known = found.results.get("leaks")
-    if known is None:  # of a run that kept no table of its own
-        counted = [(step["step"], step.get("counts", {})) for step in found.results["steps"]]
-        known = [
-            {"step": name, "mode": "left out", "exact": c["held_out_exact"], "near_duplicate": c.get("held_out_near_duplicate", 0)}
-            for name, c in counted
-            if "held_out_exact" in c
+def headline(result: RunResult) -> list[tuple[str, str]]:
+    """(name, value) of the facts beside the verdict."""
+    facts = []
+    if row := result.target:
+        facts += [
+            (f"{row.metric}, points", format_points(row.delta)),
+            ("95 % interval", format_interval(row)),
+            ("p", format_p(row.p)),
         ]
-    kinds = list(dict.fromkeys(name for row in known for name, value in row.items() if type(value) is int))
-    rows = [{"step": row["step"], "mode": row["mode"], "counts": [row.get(kind, 0) for kind in kinds]} for row in known]
-    return {"kinds": kinds, "rows": rows}
+    seeds = list(result.seeds[0].deltas) if result.seeds else [result.seed]
+    facts.append(("seed" if len(seeds) == 1 else "seeds", ", ".join(map(str, seeds))))
+    facts.append(("leaking rows removed", f"{result.leaks_removed:,}"))
+    if result.leaks_allowed:
+        facts.append(("leaking rows allowed", f"{result.leaks_allowed:,}"))
+    effect = result.minimum_detectable_effect.get(row.metric) if row else None
+    if effect is not None and math.isfinite(effect):
+        facts.append(("minimum detectable effect (80 % power)", f"{100 * effect:.1f} points"))
+    return facts
 
 
-def flow(found: Found) -> list[dict[str, Any]]:
-    """Rows into and out of every step (None where it counted none), and whatever else it counted."""
+def guards(result: RunResult) -> list[Comparison]:
+    """The main metrics of the guards on test data."""
+    return [row for row in result.test if row.role == "guard" and result.is_main(row.metric)]
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """A check's main metric after every step; `floor` is the lowest value that the gate allows."""
+
+    check: str
+    metric: str
+    role: str
+    points: tuple[TrajectoryPoint, ...]
+    floor: float | None
+    synthetic: bool
+
+
+def trajectories(result: RunResult) -> list[Trajectory]:
+    """One trajectory for each check that any encoder was measured on."""
+    gated = {row.after: row for row in result.dev if row.gated}
+    rows = [row for row in result.dev if row.model == "encoder" and not row.gated]
+    budgets = result.lock.gate.guard if result.lock.gate else {}
+    found = []
+    for check, info in result.checks.items():
+        metric = f"{check}.{info.metric}"
+        points = []
+        for row in rows:
+            left = gated.get(row.after, row)
+            value, ungated = _value(left, check, info.metric), _value(row, check, info.metric)
+            if value is not None and math.isfinite(value):
+                points.append(TrajectoryPoint(row.name, value, ungated if ungated != value else None, left.differences.get(metric)))
+        if points:
+            budget = budgets.get(metric, -math.inf)
+            floor = points[0].value + budget if budget > LOWEST_FLOOR else None
+            found.append(Trajectory(check, info.metric, info.role, tuple(points), floor, info.synthetic))
+    return found
+
+
+def _value(row: DevMeasurement, check: str, metric: str) -> float | None:
+    """The value of a metric, None where it was not measured."""
+    return row.metrics.get(check, {}).get(metric)
+
+
+@dataclass(frozen=True)
+class DevRow:
+    """A model on dev data: (value, change) of each check's main metric, and the gate's decision on it."""
+
+    name: str
+    cells: tuple[tuple[float | None, Difference | None], ...]
+    gate: GateDecision | None
+
+
+def dev_rows(result: RunResult) -> list[DevRow]:
+    """Every model that was measured on dev data; a gate's decision is beside the model that it left."""
+    gated = {row.after for row in result.dev if row.gated}
     rows = []
-    for step in found.results["steps"]:
-        counts = {name: value for name, value in step.get("counts", {}).items() if value is not None}
-        given = next((name for name in GIVEN if isinstance(counts.get(name), int)), "")
-        if step["stage"] != "gate":
-            hidden = {given, "rows", "seconds", "histogram"}  # shown elsewhere, as are the counts of leaks
-            hidden |= {name for name, value in counts.items() if name.startswith(LEAKED) and type(value) is int}
-            other = {name: value for name, value in counts.items() if name not in hidden}
-            row = {"step": step["step"], "stage": step["stage"], "given": counts.get(given), "named": given}
-            rows.append({**row, "out": counts.get("rows"), "other": other})
+    for row in result.dev:
+        cells = tuple(
+            (_value(row, check, info.metric), row.differences.get(f"{check}.{info.metric}"))
+            for check, info in result.checks.items()
+        )
+        rows.append(DevRow(row.name, cells, result.gate_of(row.after) if row.gated or row.after not in gated else None))
     return rows
 
 
-def lengths_of_texts(found: Found) -> list[dict[str, Any]]:
-    """A row for each column of texts that a step made; read from the steps' folders."""
-    steps = [step for step in found.results["steps"] if step["stage"] != "gate"]
-    return [{"step": s["step"], **row} for s in steps for row in lengths.measure(found.folder_of(s), found.folder / "model")]
+@dataclass(frozen=True)
+class LeakTable:
+    """Rows of each step that also occur in dev or test data: counts by kind (exact, near_duplicate ...), and what was done."""
+
+    kinds: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[int, ...], str], ...]  # (step, counts, action)
 
 
-def times(found: Found) -> list[dict[str, Any]]:
-    """Seconds and peak memory of each step's own work, when it was done, and its share of the longest."""
-    rows = []
-    for step in found.results["steps"]:
-        if step["stage"] != "gate":
-            memory = (found.beside(step, "receipt") or {}).get("peak_memory_mb")
-            rows.append({"step": step["step"], "status": step["status"], "seconds": step["seconds"], "memory": memory})
-    longest = max((row["seconds"] for row in rows), default=0.0) or 1.0
-    return [{**row, "share": row["seconds"] / longest} for row in rows]
+def leak_table(result: RunResult) -> LeakTable:
+    leaks = [(step.id, step.leaks) for step in result.steps if step.leaks and step.leaks.total]
+    kinds = tuple(dict.fromkeys(kind for _, found in leaks for kind in found.counts))
+    return LeakTable(
+        kinds, tuple((name, tuple(found.counts.get(kind, 0) for kind in kinds), found.action) for name, found in leaks)
+    )
 
 
-def health(found: Found) -> dict[str, Any]:
-    """Numbers of each model's space as a table: `models` across, `rows` (name, values) down."""
-    known = found.results.get("health") or {}
-    numbers_of = {model: dict(flat(numbers)) for model, numbers in known.items()}
-    names = dict.fromkeys(name for numbers in numbers_of.values() for name in numbers)
-    return {"models": list(numbers_of), "rows": [(name, [numbers.get(name) for numbers in numbers_of.values()]) for name in names]}
+@dataclass(frozen=True)
+class RowFlow:
+    """Rows into and out of a step (None where it did not count them), and its other counts."""
+
+    step: StepResult
+    rows_in: int | None
+    counted_as: str
+    other: Mapping[str, JsonValue]
 
 
-def flat(numbers: Mapping[str, Any], before: str = "") -> list[tuple[str, float]]:
-    """(name, number) of a table of tables; whatever is no number is left out."""
-    found = []
-    for name, value in numbers.items():
-        whole = f"{before} {name}".strip().replace("_", " ")
-        if isinstance(value, Mapping):
-            found += flat(value, whole)
-        elif isinstance(value, (int, float)):
-            found.append((whole, value))
-    return found
+def row_flow(result: RunResult) -> list[RowFlow]:
+    flows = []
+    for step in result.steps:
+        counts = {name: value for name, value in step.counts.items() if value is not None}
+        name, rows_in = next(((n, v) for n in ROWS_IN if isinstance(v := counts.get(n), int)), ("", None))
+        hidden = (name, *SHOWN_ELSEWHERE)
+        flows.append(RowFlow(step, rows_in, name, {n: v for n, v in counts.items() if n not in hidden}))
+    return flows
+
+
+def step_lengths(run: RunFolder) -> Iterator[tuple[str, ColumnLengths]]:
+    """(step, lengths) of each column of texts that a step gave."""
+    for step in run.result.steps:
+        for lengths in text_lengths(run.step_folder(step), run.result.model_folder):
+            yield step.id, lengths
+
+
+def time_shares(result: RunResult) -> list[tuple[StepResult, float]]:
+    """(step, its time as a share of the longest step's)."""
+    longest = max((step.seconds for step in result.steps), default=0.0) or 1.0
+    return [(step, step.seconds / longest) for step in result.steps]
+
+
+def health_rows(result: RunResult) -> list[tuple[str, list[float | None]]]:
+    """(measure of the embedding space, its value for each model of `result.health`)."""
+    names = dict.fromkeys(name for values in result.health.values() for name in values)
+    return [(name, [values.get(name) for values in result.health.values()]) for name in names]

@@ -8,7 +8,7 @@ from adapt.storage import digests
 
 RECORD_FILE = ".published.json"
 PUBLISHED_FILES = (
-    "results.json", "evidence.json", "recipe.lock.yaml", "report.html", "report.md", "seeds.json", "ablation.json", ".model.key",
+    "results.json", "per_example.json", "recipe.lock.yaml", "report.html", "report.md", "seeds.json", "ablation.json", ".model.key",
 )  # fmt: skip
 
 

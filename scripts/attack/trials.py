@@ -176,7 +176,7 @@ class Ground:
             found[name] = self.fresh(self.whole)
             for place in (found[name] / "run").glob(f"{name}*"):
                 shutil.rmtree(place)
-            for file in [*(found[name] / "run" / "measurements").glob("*"), found[name] / "run" / "evidence.json"]:
+            for file in [*(found[name] / "run" / "measurements").glob("*"), found[name] / "run" / "per_example.json"]:
                 file.unlink()
         return found
 

@@ -110,7 +110,9 @@ def test_a_dry_run_that_verifies_names_damaged_embeddings(ground, tmp_path):
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("name", ["model/README.md", ".published.json", ".model.key", "report.md", "evidence.json", "results.json"])
+@pytest.mark.parametrize(
+    "name", ["model/README.md", ".published.json", ".model.key", "report.md", "per_example.json", "results.json"]
+)
 def test_what_was_published_and_is_damaged_or_deleted_is_named(ground, tmp_path, name, way):
     out = tmp_path / "run"
     shutil.copytree(ground[1], out)
@@ -126,7 +128,7 @@ def test_small_files_that_are_cut_or_empty_never_block_a_folder(ground, tmp_path
     file, whole, wanted, _ = ground
     out = tmp_path / "run"
     shutil.copytree(whole, out)
-    names = [".model.key", ".published.json", "evidence.json", "results.json", "model/receipt.json", "first-*/receipt.json"]
+    names = [".model.key", ".published.json", "per_example.json", "results.json", "model/receipt.json", "first-*/receipt.json"]
     for pattern in [*names, "measurements/*.json", "first-*/training.json"]:
         for found in out.glob(pattern):
             found.write_text(content)

@@ -1,4 +1,4 @@
-"""Pictures hold the numbers that they were made of: marks, bars and areas stand where their values put them."""
+"""Marks, bars and areas of a plot are at the coordinates of their values."""
 
 import math
 import random
@@ -7,7 +7,9 @@ import re
 import pytest
 
 from adapt.report import plots
-from adapt.report.svg import Scale, around, tag, ticks
+from adapt.report.svg import Scale, element, scale_around, ticks
+from adapt.results import Difference
+from adapt.run_details import TrainingCurve
 
 
 def attributes(svg, kind, *names):
@@ -35,12 +37,12 @@ def test_a_forest_places_values_and_interval_ends_on_one_axis():
     rows = []
     for number in range(6):
         value, below, above = rng.uniform(-0.1, 0.2), rng.uniform(0.01, 0.05), rng.uniform(0.01, 0.05)
-        rows.append({"metric": f"m{number}", "delta": value, "low": value - below, "high": value + above, "verdict": "same"})
+        rows.append((f"m{number}", Difference(delta=value, low=value - below, high=value + above, p=1, outcome="same")))
     svg = plots.forest(rows, "forest")
     dots = [x for x, _ in attributes(svg, "mark", "cx", "cy")]
     ends = attributes(svg, "whisker", "x1", "x2")
     places = [place for x, (left, right) in zip(dots, ends, strict=True) for place in (x, left, right)]
-    values = [row[name] for row in rows for name in ("delta", "low", "high")]
+    values = [value for _, row in rows for value in (row.delta, row.low, row.high)]
     slope, offset = linear(places, values)
     assert slope > 0
     assert [x for (x,) in attributes(svg, "zero", "x1")] == pytest.approx([offset] * 6, abs=0.02)
@@ -51,13 +53,15 @@ def test_a_forest_places_values_and_interval_ends_on_one_axis():
 
 
 def test_a_row_without_an_interval_has_a_mark_and_no_bar():
-    svg = plots.forest([{"metric": "m", "delta": 0.1, "low": math.nan, "high": math.nan, "verdict": "same"}], "forest")
+    svg = plots.forest([("m", Difference(delta=0.1, low=math.nan, high=math.nan, p=1, outcome="same"))], "forest")
     assert len(attributes(svg, "mark", "cx")) == 1 and not attributes(svg, "whisker", "x1")
 
 
-def test_a_way_shows_what_each_step_made_what_the_gate_left_and_the_interval_around_it():
-    change = {"delta": 0.06, "low": 0.04, "high": 0.09, "verdict": "better"}
-    svg = plots.way([plots.Stop("base", 0.5), plots.Stop("finetune", 0.56, 0.585, change)], "way", floor=0.49)
+def test_a_trajectory_shows_each_model_before_and_after_the_gate_and_the_interval_of_its_change():
+    change = Difference(delta=0.06, low=0.04, high=0.09, p=0.001, outcome="better")
+    svg = plots.trajectory(
+        [plots.TrajectoryPoint("base", 0.5), plots.TrajectoryPoint("finetune", 0.56, 0.585, change)], "t", floor=0.49
+    )
     base, left = (x for (x,) in attributes(svg, "mark", "cx"))
     [(made,)], [(low, high)], [(floor,), _] = (
         attributes(svg, "hollow", "cx"),
@@ -87,7 +91,7 @@ def test_bars_of_gains_are_proportional_and_in_order():
 
 
 @pytest.mark.parametrize("values", [[], [0.0, 0.0], [0.5], [-0.5], [1.0, -1.0]])
-def test_gains_of_few_items_are_drawn_too(values):
+def test_gains_of_few_items_are_drawn(values):
     svg = plots.gains(values, "few")
     assert svg.count('class="gained"') == (max(values, default=0) > 0) and svg.count('class="lost"') == (min(values, default=0) < 0)
     assert "nan" not in svg
@@ -102,27 +106,27 @@ def test_a_histogram_draws_shares_of_each_series_own_total():
         assert [x for x, _ in points[1:-1]] == pytest.approx(
             [plots.LEFT, 122 - 2 / 3, 122 - 2 / 3, 238 - 1 / 3, 238 - 1 / 3, plots.RIGHT], abs=2
         )
-    assert plots.highest({"a": [1, 2, 1]}, {"b": [30, 0, 10]}) == 0.75
+    assert plots.highest_share({"a": [1, 2, 1]}, {"b": [30, 0, 10]}) == 0.75
 
 
 def test_a_curve_places_losses_by_step_and_means_of_neighbours_where_they_are_many():
-    svg = plots.curve([4.0, 3.0, 1.0], [(1, 4.5), (3, 2.0)], "curve")
+    svg = plots.training_curve(TrainingCurve(losses=(4.0, 3.0, 1.0), held_out=((1, 4.5), (3, 2.0))), "curve")
     own, held = corners(svg, "curve"), corners(svg, "curve held")
     linear([y for _, y in own] + [y for _, y in held], [4.0, 3.0, 1.0, 4.5, 2.0])
     linear([x for x, _ in own] + [held[1][0]], [1, 2, 3, 3])
-    many = corners(plots.curve([float(i) for i in range(3_000)], [], "many"), "curve")
-    assert len(many) == plots.MOST_STEPS
+    many = corners(plots.training_curve(TrainingCurve(losses=tuple(map(float, range(3_000)))), "many"), "curve")
+    assert len(many) == plots.MAX_POINTS
     linear([y for _, y in many], [sum(range(i, i + 10)) / 10 for i in range(0, 3_000, 10)])
-    assert "nan" not in plots.curve([math.nan, 1.0], [], "a loss that is no number")
+    assert "nan" not in plots.training_curve(TrainingCurve(losses=(math.nan, 1.0)), "a loss of NaN")
 
 
 def test_scales_and_ticks():
     assert Scale(0, 10, 100, 200)(5) == 150 and Scale(0, 10, 100, 200)(99) == 200
     assert ticks(0, 1) == [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
     assert ticks(-0.13, 0.27, 5) == [-0.1, 0.0, 0.1, 0.2] and ticks(3, 3) == [3]
-    assert around([2.0, 2.0], 0, 1, least=0.02, margin=0)(2.0) == pytest.approx(0.5)
-    assert around([], 0, 1)(0.0) == pytest.approx(0.5)
+    assert scale_around([2.0, 2.0], 0, 1, min_span=0.02, margin=0)(2.0) == pytest.approx(0.5)
+    assert scale_around([], 0, 1)(0.0) == pytest.approx(0.5)
 
 
-def test_words_in_a_picture_are_escaped():
-    assert tag("text", "</svg><b>", class_='a" onload="x') == '<text class="a&#34; onload=&#34;x">&lt;/svg&gt;&lt;b&gt;</text>'
+def test_text_and_attributes_are_escaped():
+    assert element("text", "</svg><b>", class_='a" onload="x') == '<text class="a&#34; onload=&#34;x">&lt;/svg&gt;&lt;b&gt;</text>'

@@ -1,6 +1,5 @@
-"""The pages against hostile texts, and their numbers against the run's."""
+"""Hostile texts in both pages, and the numbers of a run on them."""
 
-import json
 import re
 from collections import Counter
 from html.parser import HTMLParser
@@ -9,6 +8,8 @@ import pytest
 
 from adapt.errors import UserError
 from adapt.report import write_report
+from adapt.results import Verdict
+from tests.report.conftest import run_result
 
 HOSTILE = (
     "</script><script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "' onload='alert(1)", "{{ 7 * 7 }} {% if x %}",
@@ -114,12 +115,12 @@ def test_the_verdict_comes_first_with_all_that_it_rests_on(make_run):
         "+6.2 to +10.9",
         "< 0.001",
         "seeds 13, 14",
-        "leaks excluded 5",
-        "3.1 points",
+        "leaking rows removed 5",
+        "minimum detectable effect (80 % power) 3.1 points",
         "guard sts.spearman −2.0 (−3.0 to −1.0)",
         "text number 13",
     ):
-        assert start < words.index(part) < words.index("On test data: base against final"), part
+        assert start < words.index(part) < words.index("Test data: base and final model"), part
     markdown = (run / "report.md").read_text()
     assert markdown.startswith("## text number 2: better\n\ntext number 7\n")
     assert "| retrieval.ndcg@10 | target | 0.5000 | 0.5850 | +8.5 | +6.2 to +10.9 | &lt; 0.001 | better |" in markdown
@@ -129,52 +130,37 @@ def test_the_verdict_comes_first_with_all_that_it_rests_on(make_run):
 def test_every_piece_of_a_run_has_its_place(make_run):
     words = said(make_run())
     for part in (
-        "Holm p < 0.001", "Over 2 seeds", "Topic by topic", "6 of 12 items got better, 6 worse",
+        "Holm p < 0.001", "Change with each of 2 seeds", "Topics", "6 of 12 items are better, 6 worse",
         "gained: 0.10 → 0.90", "lost: 0.10 → 0.90",
-        "right passage at rank 7", "no rank above 1,000", "overlap of positives with negatives 0.5", "The hardest negatives",
-        "Suspected positives", "agreement spearman 0.7", "finetune: loss over 3 steps", "20 read", "1,024 MB", "6:12",
-        "effective rank 80 95.5", "With and without a step", "texts per second 90.5", "synthetic",
-        "silver finetune same 0.400 text number 14 left out", "torch: '2.13'",
+        "relevant passage at rank 7", "no rank up to 1,000", "Overlap of positives and negatives: 0.5", "Hardest negatives",
+        "Cross-encoder score ≥ 0.5, candidates scored: 40 %", "Suspected positives", "2 in total",
+        "agreement, spearman 0.7", "units 77",
+        "finetune: loss over 3 steps", "20 read", "1,024 MB", "6:12",
+        "effective rank 80 95.5", "Deferred decisions", "texts per second 90.5", "synthetic",
+        "silver finetune same 0.400 text number 14 left out",
+        "blended (α = 0.5): better", "α = 1: forgetting, text number 1", "exact nearly action data-texts 2 3 removed",
+        "threads 2", "torch: '2.13'",
     ):  # fmt: skip
         assert part in words, part
     assert words.count("lost: 0.10 → 0.90") == 3
 
 
-def test_what_a_run_lacks_is_left_out(make_run, tmp_path):
-    full = json.loads((make_run() / "results.json").read_text())
-    kept = (
-        "recipe",
-        "description",
-        "model",
-        "seed",
-        "steps",
-        "dev",
-        "test",
-        "speed",
-        "verdict",
-        "roles",
-        "main",
-        "seconds",
-        "lock",
-    )
-    bare = {name: full[name] for name in kept}
-    bare["verdict"] = {"word": "unmeasured", "sentence": "No target was measured on test data."}
-    bare |= {"test": [], "dev": full["dev"][:1], "steps": [], "speed": {}}
+def test_what_a_run_lacks_is_left_out(tmp_path):
+    full = run_result()
+    bare = full.model_copy(
+        update={
+            "verdict": Verdict(outcome="unmeasured", sentence="No target was measured on test data."), "dev": full.dev[:1],
+            **dict.fromkeys(("test", "topics", "seeds", "gates", "deferred", "sweep", "steps"), ()),
+            "speed": None, "health": {}, "environment": {}, "warnings": (), "minimum_detectable_effect": {},
+        }
+    )  # fmt: skip
     (tmp_path / "bare").mkdir()
-    (tmp_path / "bare" / "results.json").write_text(json.dumps(bare))
+    bare.save(tmp_path / "bare")
     words = said(tmp_path / "bare")
-    assert "unmeasured No target was measured on test data." in words
+    assert "unmeasured No target was measured on test data." in words and "seed 13" in words
     for part in (
-        "Topic by topic",
-        "Item by item",
-        "Hard negatives",
-        "Silver",
-        "Training",
-        "Health",
-        "Sweep",
-        "On test data:",
-        "seeds 13, 14",
-    ):
+        "Topics", "Items", "Hard negatives", "Silver", "Training", "Embedding space", "Sweep", "Test data", "seeds", "Speed",
+    ):  # fmt: skip
         assert part not in words, part
     assert (tmp_path / "bare" / "report.md").read_text().startswith("## text number 2: unmeasured")
 
@@ -188,6 +174,19 @@ def test_a_folder_without_results_and_a_damaged_file_are_named(make_run, tmp_pat
     with pytest.raises(UserError, match=r"holds no results\.json"):
         write_report(tmp_path)
     run = make_run()
-    (run / "evidence.json").write_text("{")
-    with pytest.raises(UserError, match=r"evidence\.json: is damaged"):
+    file = run / "per_example.json"
+    whole = file.read_text()
+    for text, problem in (("{", "is damaged"), (whole.replace("ndcg@10", "ndcg@11"), "has changed"), ("[]", "is damaged")):
+        file.write_text(text)
+        with pytest.raises(UserError, match=rf"per_example\.json: {problem}"):
+            write_report(run)
+    file.write_text(whole)
+    (run / f"finetune-{16 * 'd'}" / "training.json").write_text("{}")
+    with pytest.raises(UserError, match=r"training\.json: is damaged \(Field required\)"):
         write_report(run)
+
+
+def test_the_same_run_gives_the_same_bytes(make_run):
+    run = make_run()
+    first = [write_report(run).read_bytes(), (run / "report.md").read_bytes()]
+    assert first == [write_report(run).read_bytes(), (run / "report.md").read_bytes()]
