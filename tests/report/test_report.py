@@ -132,7 +132,7 @@ def test_every_piece_of_a_run_has_its_place(make_run):
     for part in (
         "Holm p < 0.001", "Change with each of 2 seeds", "Topics", "6 of 12 items are better, 6 worse",
         "gained: 0.10 → 0.90", "lost: 0.10 → 0.90",
-        "relevant passage at rank 7", "no rank up to 1,000", "Overlap of positives and negatives: 0.5", "Hardest negatives",
+        "relevant passage at rank 7", "below rank 1,000", "Overlap of positives and negatives: 0.5", "Hardest negatives",
         "Cross-encoder score ≥ 0.5, candidates scored: 40 %", "Suspected positives", "2 in total",
         "agreement, spearman 0.7", "units 77",
         "finetune: loss over 3 steps", "20 read", "1,024 MB", "6:12",
