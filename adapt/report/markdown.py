@@ -72,7 +72,7 @@ def _steps(result: RunResult) -> list[str]:
             ("" if value is None else format_metric(value)) + (f" ({format_points(change.delta)})" if change else "")
             for value, change in row.cells
         ]
-        rows.append([row.name, *cells, f"{row.gate.action}: {row.gate.trial.outcome}" if row.gate else ""])
+        rows.append([row.name, *cells, f"{row.gate.trial.outcome}; {row.gate.action}" if row.gate else ""])
     columns = ("model after", *(f"{name} {info.metric}" for name, info in result.checks.items()), "gate")
     return ["### Dev data after each step", table(columns, rows)] if rows else []
 

@@ -56,7 +56,7 @@ def said(run):
     return " ".join(" ".join(Outline(page(run)).words).split())
 
 
-def test_hostile_texts_make_no_element_and_no_attribute_more_than_clean_ones(make_run):
+def test_hostile_texts_add_no_element_and_no_attribute(make_run):
     clean, attacked = (Outline(page(make_run(say, name=name))) for say, name in ((str, "clean"), (hostile, "hostile")))
     assert attacked.found == clean.found
     assert sum(clean.found.values()) > 500  # every section is there
@@ -71,7 +71,7 @@ def test_each_hostile_text_alone_changes_no_element_either(make_run):
         assert Outline(page(make_run(lambda n, text=text: text, name=f"run-{number}"))).found == clean, text[:40]
 
 
-def test_a_page_loads_nothing_and_shows_hostile_texts_letter_by_letter(make_run):
+def test_a_page_loads_nothing_and_shows_hostile_texts_literally(make_run):
     text = page(make_run(hostile))
     outline = Outline(text)
     assert "<script" not in text.lower() and "default-src 'none'" in text
@@ -106,7 +106,7 @@ def test_markdown_renders_hostile_texts_to_the_elements_of_clean_ones(make_run):
     assert "</script><script>alert(1)</script>" in "".join(drawn["hostile"].words)
 
 
-def test_the_verdict_comes_first_with_all_that_it_rests_on(make_run):
+def test_the_verdict_comes_first_with_its_figures(make_run):
     run = make_run()
     words = said(run)
     start = words.index("better text number 7")
@@ -127,7 +127,7 @@ def test_the_verdict_comes_first_with_all_that_it_rests_on(make_run):
     assert "| sts.spearman | guard | 0.7000 | 0.6800 | −2.0 | −3.0 to −1.0 | 0.010 | worse |" in markdown
 
 
-def test_every_piece_of_a_run_has_its_place(make_run):
+def test_every_part_of_a_run_is_on_the_page(make_run):
     words = said(make_run())
     for part in (
         "Holm p < 0.001", "Change with each of 2 seeds", "Topics", "6 of 12 items are better, 6 worse",
@@ -138,14 +138,14 @@ def test_every_piece_of_a_run_has_its_place(make_run):
         "finetune: loss over 3 steps", "20 read", "1,024 MB", "6:12",
         "effective rank 80 95.5", "Deferred decisions", "texts per second 90.5", "synthetic",
         "silver finetune same 0.400 text number 14 left out",
-        "blended (α = 0.5): better", "α = 1: forgetting, text number 1", "exact nearly action data-texts 2 3 removed",
+        "better ; blended (α = 0.5)", "α = 1: forgetting, text number 1", "exact nearly action data-texts 2 3 removed",
         "threads 2", "torch: '2.13'",
     ):  # fmt: skip
         assert part in words, part
     assert words.count("lost: 0.10 → 0.90") == 3
 
 
-def test_what_a_run_lacks_is_left_out(tmp_path):
+def test_sections_without_data_are_left_out(tmp_path):
     full = run_result()
     bare = full.model_copy(
         update={
