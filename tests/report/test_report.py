@@ -138,7 +138,7 @@ def test_every_part_of_a_run_is_on_the_page(make_run):
         "finetune: loss over 3 steps", "20 read", "1,024 MB", "6:12",
         "effective rank 80 95.5", "Deferred decisions", "texts per second 90.5", "synthetic",
         "silver finetune same 0.400 text number 14 left out",
-        "better ; blended (α = 0.5)", "α = 1: forgetting, text number 1", "exact nearly action data-texts 2 3 removed",
+        "better ; blended (α = 0.5)", "α = 1: forgetting, text number 1", "exact near duplicate action data-texts 2 3 removed",
         "threads 2", "torch: '2.13'",
     ):  # fmt: skip
         assert part in words, part
