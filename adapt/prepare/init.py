@@ -1,13 +1,12 @@
-"""Write a recipe for a user's own files, suited to what is there, with dev and test data set aside first."""
+"""Write a recipe for a user's own files, with the steps that the data allow, after holding out dev and test data."""
 
 from __future__ import annotations
 
-import csv
 import json
 import os
-import re
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,124 +15,144 @@ import numpy as np
 from adapt import files
 from adapt.components import components
 from adapt.errors import UserError
-from adapt.escaping import escape_terminal
 from adapt.files import beir
 from adapt.models import lookup
 from adapt.models.coverage import coverage_warnings
 from adapt.pipeline.input_report import texts_of
-from adapt.prepare.synthetic import hold_out
+from adapt.prepare.beir_folder import write_beir
+from adapt.prepare.recipe_template import recipe_text
+from adapt.prepare.synthetic import few_rows, hold_out
 from adapt.recipe.identifiers import name_problem
-from adapt.records import Pair, ScoredPair
-from adapt.storage.atomic import atomic_file, atomic_folder, write_text
+from adapt.records import Pair, ScoredPair, Text
+from adapt.storage.atomic import atomic_folder, write_text
 from adapt.text.clean import normalised
 from adapt.text.language import language_of
 
-HELD_OUT, MOST = 0.1, 200  # share of the rows for dev and again for test, and the most that are needed of each
-FEW = 50  # below this a check sees only gains of 6 to 10 points
+HELD_OUT_SHARE, MAX_HELD_OUT = 0.1, 200  # share of the rows for dev and again for test; maximum number of rows of each
 
 
 def init(
     folder: Path, *, texts: str | None, pairs: str | None, gold: str | None, model: str = "all-MiniLM-L6-v2", seed: int = 13
 ) -> list[str]:
-    """Write `folder/recipe.yaml` and the data it needs beside it; returns what to tell the user.
+    """Write `folder/recipe.yaml` and the data that it needs; returns a summary, one line each.
 
-    Rows are held out by family: rows that share a text, directly or through others, or a `group`, stay on one side. The folder
-    is built aside and appears whole. Raises UserError for unreadable files, and where `folder` is not new.
+    Connected rows, which share a text or a `group` directly or through other rows, are all in training, all in dev or all in test.
+    The folder is written atomically. Raises UserError for unreadable files, and where `folder` is not new.
     """
     if not (texts or pairs or gold):
-        raise UserError("nothing to start from: give --texts, and --pairs or --gold where you have them")
+        raise UserError("init needs data: give --texts, --pairs or --gold")
     if wrong := name_problem(folder.resolve().name):
-        raise UserError(f"{folder}: the folder's name is the recipe's, and {wrong}")
-    _refuse_place(folder)
+        raise UserError(f"{folder}: the folder's name is the name of the recipe, and {wrong}")
+    _require_new_folder(folder)
+    loaded = _load(texts, pairs, gold)
+    summary = _coverage_warnings(loaded, model)
+    language = language_of(texts_of([*loaded.texts, *loaded.pairs, *loaded.gold]))
+    if language not in (None, "english"):
+        summary.append(f"language: {language} (detected by its most frequent words): lexical retrieval uses its stemmer")
+    with atomic_folder(folder) as part:  # paths in the recipe are relative to the folder's final place
+        summary += _write(part, folder, loaded, texts, pairs, model, seed, language)
+    return [*summary, f"wrote {folder / 'recipe.yaml'}; next: adapt run {folder}"]
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """The records of the user's files."""
+
+    texts: Sequence[Text]
+    pairs: Sequence[Pair]
+    gold: Sequence[ScoredPair]
+
+
+def _load(texts: str | None, pairs: str | None, gold: str | None) -> _Loaded:
+    """The records of the files that are given; raises UserError with the problems of all of them."""
     problems: list[str] = []
-    loaded: dict[str, list[Any]] = {}
+    found: dict[str, list[Any]] = {"texts": [], "pairs": [], "gold": []}
     for name, source, kind in (("texts", texts, "texts"), ("pairs", pairs, "pairs"), ("gold", gold, "scored")):
         try:
             if source:
-                loaded[name] = files.read(source, kind)
+                found[name] = files.read(source, kind)
         except UserError as error:
             problems += error.problems
     if problems:
         raise UserError(problems)
-    said = _fit(loaded, model)
-    language = language_of(texts_of(record for records in loaded.values() for record in records))
-    if language not in (None, "english"):
-        said.append(f"language: {language} (found by its commonest words): lexical search uses its word endings")
-    with atomic_folder(folder) as aside:  # paths in the recipe start at the folder's final place
-        said += _fill(aside, folder, loaded, texts, pairs, model, seed, language)
-    return [*said, f"wrote {folder / 'recipe.yaml'}; next: adapt run {folder}"]
+    return _Loaded(**found)
 
 
-def _refuse_place(folder: Path) -> None:
-    """Raise UserError where the folder would not be a new one below the place that was named."""
+def _require_new_folder(folder: Path) -> None:
+    """Raise UserError for a folder that exists, or whose path is not a plain one."""
     if ".." in folder.parts:
-        raise UserError(f"{folder}: leaves its folder (..); give a plain name, or a full path")
+        raise UserError(f"{folder}: contains ..; give a plain name, or an absolute path")
     if folder.is_file():
-        raise UserError(f"{folder}: is a file, and init makes a folder; give another name")
+        raise UserError(f"{folder}: is a file, and init creates a folder; choose another name")
     if folder.resolve() in (Path.cwd(), *Path.cwd().parents):
-        raise UserError(f"{folder}: is the working directory or one above it; give a name for a folder of its own")
+        raise UserError(f"{folder}: is the working directory or a parent of it; choose a new folder")
     if folder.exists() and any(folder.iterdir()):
-        raise UserError(f"{folder}: already exists and is not empty; give another name, or remove it")
+        raise UserError(f"{folder}: already exists and is not empty; choose another name, or remove it")
 
 
-def _fill(
-    aside: Path,
+def _write(
+    part: Path,
     folder: Path,
-    loaded: Mapping[str, Sequence[Any]],
+    loaded: _Loaded,
     texts: str | None,
     pairs: str | None,
     model: str,
     seed: int,
     language: str | None,
 ) -> list[str]:
-    """Write everything into `aside`, which is to become `folder`; returns what to tell the user."""
+    """Write everything into `part`, which becomes `folder`; returns a summary."""
     rng = np.random.default_rng(seed)
-    said: list[str] = []
+    summary: list[str] = []
     data: dict[str, str] = {}
     checks: dict[str, str] = {}
     if pairs and beir.is_beir_folder(pairs) and all(beir.qrels_file(pairs, split) for split in ("dev", "test")):
-        there = os.path.relpath(pairs, folder)
-        said.append(f"pairs: {len(loaded['pairs']):,} of qrels/train; dev and test are the folder's own")
-        data["pairs"], checks["retrieval"] = there, f"{{dev: {json.dumps(there)}, test: {json.dumps(there)}, role: target}}"
-    elif "pairs" in loaded:
-        said.append(_hold_out_pairs(aside, loaded["pairs"], rng))
+        path = os.path.relpath(pairs, folder)
+        summary.append(f"pairs: {len(loaded.pairs):,} of qrels/train; dev and test are the folder's own splits")
+        data["pairs"], checks["retrieval"] = path, f"{{dev: {json.dumps(path)}, test: {json.dumps(path)}, role: target}}"
+    elif loaded.pairs:
+        summary.append(_hold_out_pairs(part, loaded.pairs, rng))
         data["pairs"], checks["retrieval"] = "pairs.jsonl", "{dev: dev, test: test, role: target}"
-    if "gold" in loaded:
-        said.append(_hold_out_gold(aside, loaded["gold"], rng))
+    if loaded.gold:
+        summary.append(_hold_out_gold(part, loaded.gold, rng))
         data["gold"], checks["sts"] = "gold.csv", "{dev: sts-dev.csv, test: sts-test.csv, role: target}"
     if texts and checks:
         data["texts"] = texts if texts.startswith("hf://") else os.path.relpath(texts, folder)
     elif texts:
-        found = hold_out(
-            loaded["texts"], aside / "synthetic", queries=min(MOST, max(1, round(HELD_OUT * len(loaded["texts"])))), seed=seed
-        )
-        files.write(found.remaining, aside / "texts.jsonl")
-        said.append(found.said())
+        queries = _held_out_size(len(loaded.texts))
+        found = hold_out(loaded.texts, part / "synthetic", queries=queries, seed=seed)
+        files.write(found.remaining, part / "texts.jsonl")
+        summary.append(found.summary())
         data["texts"], checks["synthetic-retrieval"] = "texts.jsonl", "{dev: synthetic, test: synthetic, role: target}"
     model_path = Path(model).expanduser()
     name = os.path.relpath(model_path, folder) if (model_path / "config.json").is_file() else model
-    text = _recipe(folder.resolve().name, name, data, checks, texts is not None, language)
-    write_text(aside / "recipe.yaml", text)
-    return said
+    text = recipe_text(folder.resolve().name, name, data, checks, texts is not None, language)
+    write_text(part / "recipe.yaml", text)
+    return summary
 
 
-def _fit(loaded: Mapping[str, Sequence[Any]], model: str) -> list[str]:
-    """Warnings where the model hardly covers the texts; none where it is not here to be asked."""
+def _coverage_warnings(loaded: _Loaded, model: str) -> list[str]:
+    """Warnings where the tokenizer covers the texts badly; none where the model is not on this machine."""
     try:
         folder = lookup.find_model(model, download=False)
     except UserError:
         return []
-    return [text for name, found in loaded.items() for text in coverage_warnings(name, folder, texts_of(found))]
+    named = (("texts", loaded.texts), ("pairs", loaded.pairs), ("gold", loaded.gold))
+    return [warning for name, records in named if records for warning in coverage_warnings(name, folder, texts_of(records))]
 
 
-def _aside(families: Sequence[Hashable], rng: np.random.Generator) -> tuple[list[int], list[int], list[int]]:
-    """Row numbers for (train, dev, test), whole families at a time."""
-    names = list(dict.fromkeys(families))
+def _held_out_size(rows: int) -> int:
+    """The number of rows to hold out for dev, and again for test."""
+    return min(MAX_HELD_OUT, max(1, round(HELD_OUT_SHARE * rows)))
+
+
+def _split(components: Sequence[int], rng: np.random.Generator) -> tuple[list[int], list[int], list[int]]:
+    """Row numbers of (train, dev, test); rows of one component are in the same split. Raises UserError for too few components."""
+    names = list(dict.fromkeys(components))
     order = [names[i] for i in rng.permutation(len(names))]
-    wanted = min(MOST, max(1, round(HELD_OUT * len(families))))
-    dev: set[Hashable] = set()
-    test: set[Hashable] = set()
-    sizes = Counter(families)
+    wanted = _held_out_size(len(components))
+    dev: set[int] = set()
+    test: set[int] = set()
+    sizes = Counter(components)
     for part in (dev, test):
         room = wanted
         for name in order:
@@ -141,130 +160,43 @@ def _aside(families: Sequence[Hashable], rng: np.random.Generator) -> tuple[list
                 part.add(name)
                 room -= sizes[name]
     if not dev or not test or len(names) < 3:
-        raise UserError("too few unconnected rows to hold any out: dev and test need rows that share no text with training")
-    rows = range(len(families))
+        raise UserError("too few unconnected rows to hold out: dev and test need rows that share no text with the training data")
+    rows = range(len(components))
     return (
-        [i for i in rows if families[i] not in dev | test],
-        [i for i in rows if families[i] in dev],
-        [i for i in rows if families[i] in test],
+        [i for i in rows if components[i] not in dev | test],
+        [i for i in rows if components[i] in dev],
+        [i for i in rows if components[i] in test],
     )
 
 
-def _families(sides: Sequence[tuple[str, str]], groups: Sequence[str]) -> list[int]:
+def _connected(sides: Sequence[tuple[str, str]], groups: Sequence[str]) -> list[int]:
+    """The component number of each row: rows that share a text or a group, directly or through others, have the same."""
     keys = [(normalised(left), normalised(right)) for left, right in sides]
     return components([(*own, *([("group", normalised(group))] if group else ())) for own, group in zip(keys, groups, strict=True)])
 
 
-def _said(what: str, train: int, dev: int, test: int) -> str:
-    few = f" Few: with {min(dev, test)}, only large gains can be told from chance." if min(dev, test) < FEW else ""
-    return f"{what}: {train:,} for training, {dev:,} for dev, {test:,} for test, no text shared between them.{few}"
+def _summary(name: str, train: int, dev: int, test: int) -> str:
+    return f"{name}: {train:,} for training, {dev:,} for dev, {test:,} for test; the splits share no text.{few_rows(dev, test)}"
 
 
 def _hold_out_pairs(folder: Path, pairs: Sequence[Pair], rng: np.random.Generator) -> str:
-    families = _families([(p.anchor, p.positive) for p in pairs], [p.group for p in pairs])
-    train, dev, test = _aside(families, rng)
+    """Write the training pairs, and the pairs for dev and test as BEIR folders; returns a summary."""
+    train, dev, test = _split(_connected([(p.anchor, p.positive) for p in pairs], [p.group for p in pairs]), rng)
     files.write([pairs[i] for i in train], folder / "pairs.jsonl")
     passages = list({normalised(p.positive): p.positive for p in pairs}.values())
+    ids = {normalised(text): f"p{i}" for i, text in enumerate(passages)}
+    corpus = [{"_id": f"p{i}", "title": "", "text": text} for i, text in enumerate(passages)]
     for split, rows in (("dev", dev), ("test", test)):
-        _beir(folder / split, split, passages, [(pairs[i].anchor, pairs[i].positive) for i in rows])
-    return _said("pairs", len(train), len(dev), len(test))
+        query_ids = {text: f"q{i}" for i, text in enumerate(dict.fromkeys(pairs[i].anchor for i in rows))}
+        queries = [{"_id": query_id, "text": text} for text, query_id in query_ids.items()]
+        qrels = [(query_ids[pairs[i].anchor], ids[normalised(pairs[i].positive)]) for i in rows]
+        write_beir(folder / split, corpus, queries, {split: qrels})
+    return _summary("pairs", len(train), len(dev), len(test))
 
 
 def _hold_out_gold(folder: Path, gold: Sequence[ScoredPair], rng: np.random.Generator) -> str:
-    families = _families([(p.sentence1, p.sentence2) for p in gold], [""] * len(gold))
-    train, dev, test = _aside(families, rng)
+    """Write the scored pairs of training, dev and test; returns a summary."""
+    train, dev, test = _split(_connected([(p.sentence1, p.sentence2) for p in gold], [""] * len(gold)), rng)
     for name, rows in (("gold.csv", train), ("sts-dev.csv", dev), ("sts-test.csv", test)):
         files.write([gold[i] for i in rows], folder / name)
-    return _said("gold", len(train), len(dev), len(test))
-
-
-def _beir(folder: Path, split: str, passages: Sequence[str], queries: Sequence[tuple[str, str]]) -> None:
-    (folder / "qrels").mkdir(parents=True, exist_ok=True)
-    number = {normalised(text): f"p{i}" for i, text in enumerate(passages)}
-    asked = list(dict.fromkeys(anchor for anchor, _ in queries))
-    _lines(folder / "corpus.jsonl", [{"_id": f"p{i}", "title": "", "text": text} for i, text in enumerate(passages)])
-    _lines(folder / "queries.jsonl", [{"_id": f"q{i}", "text": text} for i, text in enumerate(asked)])
-    with atomic_file(folder / "qrels" / f"{split}.tsv") as aside, open(aside, "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
-        writer.writerow(["query-id", "corpus-id", "score"])
-        writer.writerows([f"q{asked.index(anchor)}", number[normalised(positive)], 1] for anchor, positive in queries)
-
-
-def _lines(file: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    write_text(file, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-
-
-# What a recipe says for each kind of data; a line is a comment or a step.
-STEPS = {
-    "tsdae": """\
-  # Learns the domain's words from the raw texts. More steps help large corpora; the gate sets it back where it hurts.
-  # With four thousand texts or more, and a base that is an embedder, objective: vectors gains more.
-  - tsdae: {deletion_ratio: 0.6, epochs: 1}
-""",
-    "texts alone": """\
-  # Nobody has asked anything yet, so titles and sentences stand in for questions. Real pairs teach more: see adapt label.
-  - pairs: {forms: [title-body, sentence-rest], min_passage_words: 10}
-  - finetune: {examples: pseudo, loss: mnrl, epochs: 1, learning_rate: 2e-5}
-""",
-    "gold": """\
-  # Reads two sentences at once and learns your scores; then it scores pairs that nobody labelled.
-  - cross-encoder: {pairs: gold, epochs: 3}
-  - silver: {sampling: [bm25, dense], pairs: 2000}
-  # Learns from your scores and the cross-encoder's together.
-  - finetune: {id: augment, examples: [gold, silver], loss: cosent, learning_rate: 2e-5}
-""",
-    "gold without texts": """\
-  # Learns from your scores alone: without raw texts there is nothing to label.
-  - finetune: {id: augment, examples: gold, loss: cosent, epochs: 2, learning_rate: 2e-5}
-""",
-    "pairs": """\
-  # Finds passages that look right for a question but are not, and learns to tell them apart.
-  - mine: {finders: [bm25, dense], negatives: 4}
-  - finetune: {examples: triplets, loss: mnrl, epochs: 1, learning_rate: 5e-5}
-""",
-}
-
-MADE_UP = """\
-# The target is synthetic: titles, first sentences and keyphrases must find the texts that they were cut from. It shows whether
-# the model knows your texts, not how well it answers people: replace it as soon as you have questions and their passages.
-"""
-
-
-def _recipe(
-    name: str, model: str, data: Mapping[str, str], checks: Mapping[str, str], has_texts: bool, language: str | None
-) -> str:
-    target = {"retrieval": "retrieval.ndcg@10", "synthetic-retrieval": "synthetic-retrieval.ndcg@10", "sts": "sts.spearman"}
-    main = next(target[check] for check in ("retrieval", "synthetic-retrieval", "sts") if check in checks)
-    steps = STEPS["tsdae"] if has_texts else ""
-    steps += (STEPS["gold"] if has_texts else STEPS["gold without texts"]) if "gold" in data else ""
-    steps += STEPS["pairs"] if "pairs" in data else ""
-    steps += STEPS["texts alone"] if "synthetic-retrieval" in checks else ""
-    if language not in (None, "english"):
-        steps = re.sub(r"(- (?:mine|silver): \{[^}]*)\}", rf"\1, language: {language}}}", steps)
-    made_up = MADE_UP if "synthetic-retrieval" in checks else ""
-    return f"""\
-# {name}: adapts {escape_terminal(model)} to your texts. Run it with: adapt run {name}
-# Change anything here, or for one run: adapt run {name} --set stages.tsdae.epochs=2
-name: {json.dumps(name)}
-description: {json.dumps(f"{model} adapted to {name}")}
-model: {json.dumps(model)}
-seed: 13
-
-# Paths start at this file. Rows too like dev or test data are removed before training, and counted.
-# limit: 3000 would draw that many rows of each, for a quick try.
-data:
-{"".join(f"  {key}: {json.dumps(value)}" + chr(10) for key, value in data.items())}
-# Measured after every step on dev; on test once, at the end. Targets should rise, guards must not fall.
-{made_up}checks:
-{"".join(f"  {key}: {value}" + chr(10) for key, value in checks.items())}\
-  general-sts: {{dev: corpora/general/sts-dev.csv, test: corpora/general/sts-test.csv, role: guard}}
-  general-retrieval: {{dev: corpora/general/retrieval, test: corpora/general/retrieval, role: guard}}
-
-# A step that lets a guard fall by more than this (0.01 is one point), or the target get worse, is blended back.
-gate:
-  target: {main}
-  guard: {{general-sts.spearman: -0.01, general-retrieval.ndcg@10: -0.01}}
-  action: blend
-
-stages:
-{steps}"""
+    return _summary("gold", len(train), len(dev), len(test))

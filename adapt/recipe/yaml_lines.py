@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
@@ -166,10 +167,12 @@ class _Composer(yaml.SafeLoader):
         self.document, self.depth = document, 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        event = self.peek_event()
+        peek: Callable[[], yaml.Event] = self.peek_event
+        event = peek()
         mark = cast("yaml.Mark", event.start_mark)
         if isinstance(event, yaml.AliasEvent):
-            self.get_event()
+            skip: Callable[[], object] = self.get_event
+            skip()
             self.document.add(mark, "aliases (*name) are not supported; write the value out")
             return yaml.ScalarNode("", "", mark, mark, style="'")
         if tag := getattr(event, "tag", None):

@@ -154,13 +154,13 @@ def second(**cells: str) -> Callable[[str], str]:
 
 WHOLE = scored(lambda rows: None)
 SHEETS = [
-    BadSheet("unscored.csv", lambda sheet: sheet, ("no row has a score yet",)),
+    BadSheet("unscored.csv", lambda sheet: sheet, ("no row has a score",)),
     BadSheet("word.csv", second(score="alike"), ("row 3", "score 'alike' is not a number")),
     BadSheet("high.csv", second(score="7"), ("row 3", "score '7' is not a number from 0 to 5")),
     BadSheet("nan.csv", second(score="nan"), ("row 3", "score 'nan' is not a number")),
     BadSheet("negative.csv", second(score="-1"), ("row 3", "score '-1' is not a number")),
-    BadSheet("changed.csv", second(sentence1="another text"), ("row 3", "a text or the id was changed")),
-    BadSheet("again.csv", scored(lambda rows: rows.append(rows[0])), ("is row 2 again",)),
+    BadSheet("changed.csv", second(sentence1="another text"), ("row 3", "the text or the id has changed")),
+    BadSheet("again.csv", scored(lambda rows: rows.append(rows[0])), ("is a duplicate of row 2",)),
     BadSheet("no-ids.csv", lambda sheet: WHOLE(sheet).replace("id,", "name,", 1), ("has no column id",)),
     BadSheet("columns-twice.csv", lambda sheet: WHOLE(sheet).replace("origin", "score", 1), ("more than once",)),
     BadSheet("fields.csv", lambda sheet: WHOLE(sheet).replace("\r\n", "\r\n,,,", 2), ("row 3", "fields, the header 5")),
@@ -169,6 +169,6 @@ SHEETS = [
     BadSheet("latin-1.csv", lambda sheet: WHOLE(sheet).replace("4", "\xe9", 1).encode("latin-1"), ("UTF-8",)),
     BadSheet("utf-16.csv", lambda sheet: WHOLE(sheet).encode("utf-16"), ("UTF-16",)),
     BadSheet("nul.csv", lambda sheet: WHOLE(sheet).replace("4", "4\0", 1), ("NUL",)),
-    BadSheet("empty.csv", lambda sheet: "", ("holds no rows",)),
+    BadSheet("empty.csv", lambda sheet: "", ("has no rows",)),
     BadSheet("sheet.csv", lambda sheet: b"PK\x03\x04 xl", ("is a zip archive or a spreadsheet",)),
 ]  # fmt: skip

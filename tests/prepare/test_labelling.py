@@ -10,7 +10,7 @@ import pytest
 from adapt import files
 from adapt.checks.leakage import ProtectedTexts
 from adapt.errors import UserError
-from adapt.prepare.labelling import choose, gold_file, sheet_file
+from adapt.prepare.labelling import gold_file, select_pairs, sheet_file
 from adapt.prepare.sheet import read_sheet, write_sheet
 from adapt.records import ScoredPair, Text
 from adapt.text.clean import normalised
@@ -51,20 +51,20 @@ def save(path, rows, between=","):
 
 
 def test_pairs_of_every_likeness_are_chosen_each_once_and_no_text_too_often(texts):
-    chosen = choose(texts, embed, pairs=50)
+    chosen = select_pairs(texts, embed, pairs=50)
     assert len(chosen) == 50 == len(set(map(key, chosen)))
     assert max(Counter(side for p in chosen for side in (p.sentence1, p.sentence2)).values()) <= 2
     assert Counter(p.origin for p in chosen) == {"cosine": 30, "bm25": 10, "random": 10}
-    assert str(choose(texts, embed, pairs=50)) == str(chosen) != str(choose(texts, embed, pairs=50, seed=14))
+    assert str(select_pairs(texts, embed, pairs=50)) == str(chosen) != str(select_pairs(texts, embed, pairs=50, seed=14))
     spread = [float(a @ b) for p in chosen if p.origin == "cosine" for a, b in [embed([p.sentence1, p.sentence2])]]
     assert np.histogram(spread, bins=[-0.01, 0.15, 0.3, 0.45, 1])[0].min() >= 4  # at random seven of ten share nothing
 
 
 def test_what_is_labelled_or_held_out_is_not_asked_again(texts):
-    first = choose(texts, embed, pairs=60)
+    first = select_pairs(texts, embed, pairs=60)
     labelled = [ScoredPair(p.sentence2.upper(), p.sentence1, 0.5) for p in first]
     held = ProtectedTexts(dict.fromkeys((t.text for t in texts[:50]), "sts dev"))
-    again = choose(texts, embed, pairs=60, labelled=labelled, held=held)
+    again = select_pairs(texts, embed, pairs=60, labelled=labelled, protected=held)
     assert len(again) == 60 and not set(map(key, again)) & set(map(key, first))
     barred = {normalised(t.text) for t in texts[:50]}
     assert not barred & {normalised(side) for p in again for side in (p.sentence1, p.sentence2)}
@@ -73,7 +73,7 @@ def test_what_is_labelled_or_held_out_is_not_asked_again(texts):
 def test_long_texts_are_asked_about_by_sentence():
     rng = random.Random(3)
     long = [Text(str(i), " ".join(sentence(rng, 10) for _ in range(8))) for i in range(20)]
-    assert all(len(side.split()) == 10 for p in choose(long, embed, pairs=20) for side in (p.sentence1, p.sentence2))
+    assert all(len(side.split()) == 10 for p in select_pairs(long, embed, pairs=20) for side in (p.sentence1, p.sentence2))
 
 
 def test_no_cell_is_a_formula_and_every_text_comes_back_as_it_was(tmp_path):
@@ -128,20 +128,20 @@ def test_every_problem_of_a_sheet_is_told_at_once_with_its_row(tmp_path):
         read_sheet(save(file, [header, *rows]))
     places = [p.split("filled.csv ")[1].split(": ") for p in told.value.problems]
     assert [row for row, _ in places] == ["row 3", "row 4", "row 5", "row 6", "row 7", "row 8"]
-    assert [what.split()[0] for _, what in places] == ["score", "score", "score", "a", "score", "is"]
+    assert [what.split()[0] for _, what in places] == ["score", "score", "score", "the", "score", "is"]
     assert "a number from 0 to 5" in told.value.problems[0]
 
 
 def test_sheets_that_are_none_or_empty_are_refused(tmp_path):
     pairs = [ScoredPair("text", "other", float("nan"))]
-    with pytest.raises(UserError, match="no row has a score yet"):
+    with pytest.raises(UserError, match="no row has a score"):
         read_sheet(sheet_of(tmp_path, pairs, []))
     with pytest.raises(UserError, match="has no column id, score"):
         read_sheet(save(tmp_path / "x.csv", [["sentence1", "sentence2"], ["a", "b"]]))
     (tmp_path / "latin.csv").write_bytes("id,sentence1\nä".encode("latin-1"))
     with pytest.raises(UserError, match=r"row 2: byte 0xE4 .* is not UTF-8"):
         read_sheet(tmp_path / "latin.csv")
-    with pytest.raises(UserError, match="is there already"):
+    with pytest.raises(UserError, match="already exists"):
         write_sheet(pairs, tmp_path / "sheet.csv")
 
 

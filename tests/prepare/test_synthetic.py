@@ -101,9 +101,9 @@ def test_one_form_may_be_asked_for(texts, tmp_path):
 def test_a_file_is_set_aside_with_what_remains_beside_it(texts, tmp_path):
     files.write(texts, tmp_path / "t.jsonl")
     said = hold_out_file(str(tmp_path / "t.jsonl"), tmp_path / "held", queries=10)
-    assert "synthetic" in said[0] and "Few: with 10" in said[0] and "synthetic-retrieval" in said[2]
-    assert len(files.read(tmp_path / "held" / "texts.jsonl", "texts")) == 300 - int(said[0].split(" texts that")[0].split()[-1])
-    with pytest.raises(UserError, match="is there already"):
+    assert "synthetic" in said[0] and "with 10 rows" in said[0] and "synthetic-retrieval" in said[2]
+    assert len(files.read(tmp_path / "held" / "texts.jsonl", "texts")) == 300 - int(said[0].split(" relevant texts")[0].split()[-1])
+    with pytest.raises(UserError, match="already exists"):
         hold_out_file(str(tmp_path / "t.jsonl"), tmp_path / "held")
 
 
