@@ -1,4 +1,4 @@
-"""Which rows share a batch: shuffled afresh each epoch as a pure function of (seed, epoch)."""
+"""Batches of rows: reshuffled every epoch as a pure function of (seed, epoch), and groups of similar length."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
-LAUNCH_OVERHEAD_TOKENS = 64  # tokens that could be computed in the time that a forward pass takes to begin
+LAUNCH_OVERHEAD_TOKENS = 64  # the fixed cost of a forward pass, in tokens computed in the same time
 
 
 def length_bucketed_batches(lengths: Sequence[int], size: int, seed: int, epoch: int, mega: int = 50) -> list[list[int]]:
-    """Batches of `size` rows of like length: rows are shuffled, sorted within `mega` batches' worth, batches shuffled again."""
+    """Batches of `size` rows of similar length: shuffled, sorted within chunks of `mega` batches, and the batches shuffled."""
     rng = np.random.default_rng([seed, epoch])
     order = rng.permutation(len(lengths))
     batches: list[list[int]] = []
@@ -22,11 +22,10 @@ def length_bucketed_batches(lengths: Sequence[int], size: int, seed: int, epoch:
 
 
 def no_duplicates_batches(keys: Sequence[Sequence[Hashable]], size: int, seed: int, epoch: int) -> list[list[int]]:
-    """Batches of up to `size` rows in which no two rows share a key (a text, a family of texts).
+    """Batches of up to `size` rows in which no two rows share a key (a text, or a group of texts).
 
-    In-batch negatives are false ones when a row's positive is another row's too. A row that does not fit waits for the next
-    batch; every row is used once an epoch, whatever is left makes smaller batches at the end. A batch of one row teaches
-    nothing in-batch and is left out.
+    A shared text would be a false in-batch negative. A row that does not fit goes into a later batch; every row is used once an
+    epoch, the last batches may be smaller. A batch of one row has no in-batch negatives and is left out.
     """
     waiting = np.random.default_rng([seed, epoch]).permutation(len(keys)).tolist()
     batches: list[list[int]] = []
@@ -52,11 +51,11 @@ def no_duplicates_batches(keys: Sequence[Sequence[Hashable]], size: int, seed: i
 def grouped_batches(
     positives: Sequence[Hashable], neighbours: Sequence[Sequence[Hashable]], size: int, seed: int, epoch: int
 ) -> list[list[int]]:
-    """Batches of about `size` rows that keep like with like: rows with one positive, then rows of that positive's neighbours.
+    """Batches of about `size` rows grouped by document: the rows of one positive, then those of its neighbours.
 
-    `positives[i]` names row i's positive, `neighbours[i]` its hard negatives. A document is encoded once for all its rows, and
-    a hard negative that is another row's positive comes at no cost: it sits in the same batch. Documents that are right for an
-    anchor must be masked by the loss. Every row is used once an epoch; a positive's rows are never torn apart.
+    `positives[i]` is the key of row i's positive, `neighbours[i]` those of its hard negatives. A document is encoded once for all
+    its rows, and a hard negative that is another row's positive costs nothing, being in the same batch. The loss must mask
+    documents that are relevant to an anchor. Every row is used once an epoch; the rows of a positive stay together.
     """
     rng = np.random.default_rng([seed, epoch])
     rows_of: dict[Hashable, list[int]] = {}
@@ -72,7 +71,7 @@ def grouped_batches(
                 continue
             if len(batches[-1]) >= size:
                 if positive != first:
-                    break  # a neighbour that finds no room waits for its own turn
+                    break  # a neighbour that does not fit goes into a later batch
                 batches.append([])
             used.add(positive)
             batches[-1] += rows_of[positive]
@@ -80,7 +79,7 @@ def grouped_batches(
 
 
 def length_groups(lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Indices, longest first, in groups whose padded size stays within `budget` tokens (one text at least)."""
+    """Indices, longest first, in groups whose padded size is at most `budget` tokens (or one text)."""
     order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
     groups: list[list[int]] = []
     for index in order:
@@ -92,14 +91,14 @@ def length_groups(lengths: Sequence[int], budget: int) -> list[list[int]]:
 
 
 def least_padding_groups(lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Indices, longest first, in groups whose padded size stays within `budget` (one text at least), at the least cost.
+    """Indices, longest first, in groups whose padded size is at most `budget` tokens (or one text), at the lowest total cost.
 
-    A group costs its padded size and a START: short texts are not padded to long ones where a group of their own is cheaper. Of 33
-    questions and 60 passages 4 % is padding, filled up from the longest 10 %.
+    A group costs its padded size plus LAUNCH_OVERHEAD_TOKENS: short texts get a group of their own where that is cheaper than
+    padding. Of 33 questions and 60 passages 4 % is padding; filling groups up from the longest text gives 10 %.
     """
     order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
     longest = np.array([lengths[i] for i in order])
-    cost = np.zeros(len(order) + 1)  # of the first texts, grouped best
+    cost = np.zeros(len(order) + 1)  # the lowest cost of the first texts
     start = np.zeros(len(order) + 1, dtype=int)  # where their last group begins
     first = 0
     for end in range(1, len(order) + 1):
@@ -117,7 +116,7 @@ def least_padding_groups(lengths: Sequence[int], budget: int) -> list[list[int]]
 
 
 def balance_groups(lengths: Sequence[int], budget: int, cores: int) -> list[list[list[int]]]:
-    """`least_padding_groups` for each core, with the least work for the busiest core: balances padding against even shares."""
+    """For each core its `least_padding_groups`, with the lowest cost of the busiest core: balances padding against even shares."""
     total = sum(lengths)
     cores = max(1, min(cores, total // (4 * LAUNCH_OVERHEAD_TOKENS)))
     least = -(-total // (cores * budget))  # groups for a core

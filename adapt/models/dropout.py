@@ -1,24 +1,24 @@
-"""How much of what passes between layers is dropped while training."""
+"""Dropout probabilities of a model."""
 
 from __future__ import annotations
 
 import torch
 
-PROBABILITY_ATTRIBUTES = ("dropout_prob", "attention_dropout")  # attributes from which attention reads its own
+PROBABILITY_ATTRIBUTES = ("dropout_prob", "attention_dropout")  # attributes of attention modules
 
 
-def set_dropout(module: torch.nn.Module, share: float) -> None:
-    """Set every dropout layer's share, and attention's own."""
+def set_dropout(module: torch.nn.Module, probability: float) -> None:
+    """Set the dropout probability, 0 to 1, of every dropout layer and attention module, in place."""
     for part in module.modules():
         if isinstance(part, torch.nn.Dropout):
-            part.p = share
+            part.p = probability
         for name in PROBABILITY_ATTRIBUTES:
             if isinstance(getattr(part, name, None), float):
-                setattr(part, name, share)
+                setattr(part, name, probability)
 
 
 def has_dropout(module: torch.nn.Module) -> bool:
-    """Whether any layer of the module drops something."""
+    """Whether any dropout probability of the module is above 0."""
     return any(
         (isinstance(part, torch.nn.Dropout) and part.p > 0)
         or any(getattr(part, name, None) not in (None, 0.0) for name in PROBABILITY_ATTRIBUTES)

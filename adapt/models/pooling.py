@@ -1,4 +1,4 @@
-"""What is chosen for a model whose folder does not say it: how token vectors become one; and which prompts are in use."""
+"""Defaults for models whose folder does not name them: the pooling of a plain language model, and notes on pooling and prompts."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from adapt.models.lookup import prompt_for_role, read_config
 
 
 def default_pooling(folder: Path) -> str:
-    """How a plain language model's token vectors become one: its folder does not say.
+    """The pooling of a plain language model, whose folder names none.
 
-    cls, as in the TSDAE paper; lasttoken where each token sees those before it only, so that the first sees nothing; mean for
-    T5's encoders, which have no first token of their own.
+    cls, as in the TSDAE paper; lasttoken for causal attention, where the first token attends to nothing else; mean for T5
+    encoders, which have no CLS token.
     """
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL
     from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES as MASKED
@@ -26,15 +26,19 @@ def default_pooling(folder: Path) -> str:
     return "cls" if bidirectional and not config.get("is_decoder") else "lasttoken"
 
 
-POOLED = {"cls": "that of its first token (CLS)", "lasttoken": "that of its last token", "mean": "the mean of its tokens'"}
+POOLING_IN_WORDS = {
+    "cls": "that of its first token (CLS)",
+    "lasttoken": "that of its last token",
+    "mean": "the mean of its tokens'",
+}
 
 
 def default_notes(folder: Path, name: str) -> list[str]:
-    """Sentences on what was chosen for a model: the pooling that its folder does not name, the prompts in use, or that none are."""
+    """Notes on defaults, a sentence each: the pooling where the folder names none, the prompts in use, or missing E5 prompts."""
     found = []
     if not model_folder.is_sentence_transformer(folder):
-        words = POOLED[default_pooling(folder)]
-        found.append(f"{name}: a plain language model, which names no pooling: a text's vector is {words}")
+        words = POOLING_IN_WORDS[default_pooling(folder)]
+        found.append(f"{name}: a plain language model without a pooling: a text's embedding is {words}")
     settings = model_folder.st_config(folder)
     known, default = settings.get("prompts") or {}, settings.get("default_prompt_name")
     used = {role: text for role in ("query", "document") if (text := prompt_for_role(known, default, role))}
@@ -42,7 +46,7 @@ def default_notes(folder: Path, name: str) -> list[str]:
         found.append(f"{name}: prompts in use: {', '.join(f'{text!r} before a {role}' for role, text in used.items())}")
     elif re.search(r"(^|[-_/])e5([-_]|$)", name.lower()):
         found.append(
-            f"{name}: E5 models want 'query: ' and 'passage: ' before texts, and this folder names no prompts; "
+            f"{name}: E5 models expect 'query: ' and 'passage: ' before texts, and this folder has no prompts; "
             "add them to prompts in its config_sentence_transformers.json"
         )
     return found

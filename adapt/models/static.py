@@ -1,8 +1,9 @@
-"""Static embeddings (a vector for each word, averaged) behind the interface of a transformer."""
+"""Static embeddings (the mean of one vector per token) with a transformer's inputs."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,18 +11,18 @@ from sentence_transformers.sentence_transformer.modules.static_embedding import 
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
-MAX_TOKENS = 100_000  # tokens; a mean over words has no limit of its own
+MAX_TOKENS = 100_000  # of a text; the mean itself has no limit
 
 
 class PaddedStaticEmbedding(StaticEmbedding):
-    """sentence-transformers' StaticEmbedding that reads `input_ids` and `attention_mask` [texts, longest], and saves as ever."""
+    """A StaticEmbedding that takes `input_ids` and `attention_mask` [texts, tokens], and is saved as a plain StaticEmbedding."""
 
     def __init__(self, given: StaticEmbedding):
-        """The very weights of `given`."""
+        """Share the weights of `given`."""
         super().__init__(given.tokenizer, given.embedding.weight.detach().float())
         self.stored: Tokenizer = given.tokenizer
-        # A copy: calling it sets truncation, and what is saved is to stay as it was.
-        self.tokenizer = _Words(tokenizer_object=copy.deepcopy(given.tokenizer))  # type: ignore[assignment]
+        # A copy: calls set its truncation, which must not be saved.
+        self.tokenizer = _plain(tokenizer_object=copy.deepcopy(given.tokenizer))  # type: ignore[assignment]
 
     @property
     def max_seq_length(self) -> int:
@@ -42,8 +43,11 @@ class PaddedStaticEmbedding(StaticEmbedding):
             self.tokenizer = padded
 
 
-class _Words(PreTrainedTokenizerFast):
-    """A tokenizer that adds no special tokens: they would be averaged in."""
+class _PlainTokenizer(PreTrainedTokenizerFast):
+    """A tokenizer that adds no special tokens, which would enter the mean."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return super().__call__(*args, **{**kwargs, "add_special_tokens": False})
+
+
+_plain: Callable[..., PreTrainedTokenizerFast] = _PlainTokenizer  # transformers' constructor has no types

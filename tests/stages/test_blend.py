@@ -36,5 +36,5 @@ def test_models_of_different_shape_are_refused(embedder, language_model, tmp_pat
     BertModel(BertConfig.from_pretrained(language_model, num_hidden_layers=1)).save_pretrained(tmp_path / "other")
     for name in ("tokenizer.json", "tokenizer_config.json"):
         (tmp_path / "other" / name).write_bytes((language_model / name).read_bytes())
-    with pytest.raises(UserError, match="different architectures"):
+    with pytest.raises(UserError, match="their architectures differ"):
         stages.find("blend")().run(Encoder(embedder), Encoder(tmp_path / "other"), Job())
