@@ -259,14 +259,14 @@ def pair_series(data: object, models: ModelPair) -> tuple[Series, Roles] | None:
 
 def _retrieval_series(data: RetrievalData, models: ModelPair) -> Series:
     """Each query with its relevant passages, and with its hard negative: the highest irrelevant passage of the base model."""
-    from adapt.retrieval import dense
+    from adapt.retrieval.neighbours import nearest
 
     text_of = {text.id: text.text for text in data.corpus}
     positives = [(query.text, text_of[name]) for query in data.queries for name in data.relevant[query.id] if name in text_of]
     queries = models.base([query.text for query in data.queries], "query")
-    nearest, _ = dense.top(queries, models.base([text.text for text in data.corpus], "document"), HARD_NEGATIVE_DEPTH)
+    ranked, _ = nearest(queries, models.base([text.text for text in data.corpus], "document"), HARD_NEGATIVE_DEPTH)
     negatives = []
-    for query, indices in zip(data.queries, nearest, strict=True):
+    for query, indices in zip(data.queries, ranked, strict=True):
         passages = (data.corpus[i] for i in indices)
         relevant = data.relevant[query.id]
         negative = next((p.text for p in passages if p.id not in relevant and not data.is_itself(query, p)), None)
