@@ -6,13 +6,11 @@ import pytest
 from adapt.checks import Measurement
 from adapt.checks.kinds.retrieval import RetrievalData
 from adapt.pipeline import per_example
+from adapt.pipeline.cosine_comparison import ModelPair, compare_cosines, pair_series
 from adapt.pipeline.per_example import (
-    ModelPair,
     compare_check,
-    compare_cosines,
     compare_neighbours,
     gains,
-    pair_series,
     select_items,
     values_per_item,
 )
