@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from adapt import __version__
+from adapt import __version__, aliases
 from adapt import stages as registry
 from adapt.cli import data, evaluation, failures, inference, recipes
 from adapt.cli.stages import PluginCommand, stage_command
@@ -64,7 +64,19 @@ class Doors(click.Group):
 
 
 def _order(word: str) -> tuple[int, str]:
-    chain = ("tsdae", "pairs", "cross-encoder", "silver", "mine", "finetune", "blend", "align")
+    chain = (
+        "tsdae",
+        "mlm",
+        "simcse",
+        "embedding-denoising",
+        "pairs",
+        "cross-encoder",
+        "silver",
+        "mine",
+        "finetune",
+        "blend",
+        "align",
+    )
     return (chain.index(word) if word in chain else len(chain), word)
 
 
@@ -90,6 +102,7 @@ def main() -> None:
     import warnings
 
     warnings.filterwarnings("ignore")
+    aliases.show_as_notes()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that can't show a letter shows its number

@@ -1,50 +1,71 @@
-"""One stage by hand: its command, read from the stage."""
+"""The command of a single stage, with an option for each of its inputs and settings."""
 
 from __future__ import annotations
 
 import inspect
+import types
 import typing
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import click
 from pydantic import ValidationError
 
-from adapt import stages
+from adapt import aliases, stages
 from adapt.cli.output import OVERWRITE, SEED, refuse_existing, say, voice
-from adapt.cli.read_options import reads_data
+from adapt.cli.read_options import read_options, reads_data
 from adapt.errors import UserError
 from adapt.recipe import yaml_lines
-from adapt.recipe.values import validation_messages
+from adapt.recipe.values import unknown_setting, validation_messages
+from adapt.settings import Option
+from adapt.stages import Stage, TrainingStage
+
+READING_HELP = "init"  # a command whose help describes the options of reading data files
+
+
+class StageCommand(click.Command):
+    """A command whose help shows its options in sections."""
+
+    sections: Mapping[str, list[click.Parameter]] = {}
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write a row for each option, in sections; the options of reading data files are only named."""
+        for heading, options in self.sections.items():
+            if options:
+                with formatter.section(heading):
+                    formatter.write_dl([(option.opts[0], str(getattr(option, "help", ""))) for option in options], col_max=34)
+        reading = [option.opts[0] for option in read_options()]
+        with formatter.section(f"Reading data files (see adapt {READING_HELP} --help)"):
+            formatter.write_text("  ".join(reading))
 
 
 def stage_command(word: str) -> click.Command:
-    """The command of a stage: an option for each input and setting, as the stage declares them."""
+    """The command of a stage: an option for each input and setting, as the stage declares them, and hidden ones for old names."""
     stage = stages.find(word)
-    made = stage.output_kind()
-    what = "folder of the model" if made.endswith("encoder") else "file for the result (.jsonl, .csv, .parquet ...)"
-    options: list[click.Parameter] = []
-    for want in stage.inputs():
-        kinds = " or ".join(want.kinds)
-        data = not want.kinds[0].endswith("encoder")
-        what_it_is = f"{kinds}: a file or folder; may be given again" if data else f"{kinds}: a folder or name"
-        options.append(click.Option([_flag(want.name)], required=want.required, multiple=data, help=what_it_is))
-    options.append(click.Option(["--out"], required=True, type=click.Path(path_type=Path), help=what))
-    for name, info in stage.model_fields.items():
-        shown = "" if info.default in (None, ()) else f"  [default: {_plain(info.default)}]"
-        kind, multiple = _click_type(info.annotation)
-        options.append(click.Option([_flag(name)], type=kind, multiple=multiple, help=f"{info.description}{shown}"))
-    options.append(click.Option(["--seed"], type=SEED, default=13, show_default=True, help="for every random choice"))
-    options += [OVERWRITE, click.Option(["--force"], is_flag=True, hidden=True)]
+    files = [_input_option(want) for want in stage.inputs()]
+    made = "folder for the model" if stage.output_kind().endswith("encoder") else "file for the result (.jsonl, .csv, .parquet ...)"
+    files.append(click.Option(["--out"], required=True, type=click.Path(path_type=Path), help=f"{made}  [required]"))
+    sections: dict[str, list[click.Parameter]] = {"Inputs and output": files, "Settings": []}
+    for option in stage.options():
+        sections.setdefault(_section(stage, option), []).append(_setting_option(stage, option))
+    sections["Inputs and output"] += [
+        click.Option(["--seed"], type=SEED, default=13, help="random seed  [default: 13]"),
+        OVERWRITE,
+    ]
+    visible = [option for options in sections.values() for option in options]
+    hidden = [*_old_options(stage, {str(option.name) for option in visible}), click.Option(["--force"], is_flag=True, hidden=True)]
 
     def go(out: Path, seed: int, overwrite: bool, force: bool, **given: Any) -> None:
         if force:
-            say("note: --force is called --overwrite now", err=True)
-        _one_stage(stage, out, seed, overwrite or force, given)
+            say("note: --force is now --overwrite; the old option still works", err=True)
+        _one_stage(stage, out, seed, overwrite or force, {k: v for k, v in given.items() if v not in (None, ())})
 
     first, _, more = inspect.cleandoc(stage.__doc__ or "").partition("\n")
     doc = f"{first}\n{more}\n\n\b\n{stage.example}"
-    return reads_data(click.Command(word, callback=go, params=options, help=doc, short_help=stage.help()))
+    command = StageCommand(word, callback=go, params=[*visible, *hidden], help=doc, short_help=stage.help())
+    command.sections = sections
+    return reads_data(command)
 
 
 class PluginCommand(click.Command):
@@ -58,19 +79,107 @@ class PluginCommand(click.Command):
         return stage_command(self.name or "").make_context(*args, **kwargs)
 
 
-def _one_stage(stage_class: type[stages.Stage], out: Path, seed: int, overwrite: bool, given: dict[str, Any]) -> None:
+def _one_stage(stage_class: type[Stage], out: Path, seed: int, overwrite: bool, given: dict[str, Any]) -> None:
     from adapt.pipeline.single_stage import run_stage
 
-    names = {want.name for want in stage_class.inputs()}
-    settings = {k: yaml_lines.scalar(v) if v == "null" else v for k, v in given.items() if k not in names and v not in (None, ())}
-    try:
-        stage = stage_class.model_validate(settings)
-    except ValidationError as error:
-        raise UserError([f"{_flag(str(location[0]))}: {phrase}" for location, _, phrase in validation_messages(error)]) from None
-    sources = {k: v for k, v in given.items() if k in names and v not in (None, ())}
+    inputs = {want.name for want in stage_class.inputs()}
+    stage = _stage(stage_class, {name: value for name, value in given.items() if name not in inputs})
     refuse_existing(out, overwrite)
+    sources = {name: value for name, value in given.items() if name in inputs}
     counts = run_stage(stage, sources, out, seed, voice()).counts
     say(f"{out}: " + "  ".join(f"{k} {_plain(v)}" for k, v in counts.items()))
+
+
+def _stage(stage_class: type[Stage], given: Mapping[str, Any]) -> Stage:
+    """The stage with the settings of a command line; raises UserError for values that it does not take."""
+    word = stage_class.name()
+    target = stages.find(aliases.OBJECTIVES[given["objective"]]) if "objective" in given else stage_class
+    flat = {name: yaml_lines.scalar(value) if isinstance(value, str) else value for name, value in given.items()}
+    paths = {option.name: ".".join(option.path) for option in target.options()}
+    for name, alias in aliases.of_stage(target.name()).items():
+        if flat.get(name) in alias.values and paths.get(name) == alias.new:  # an option of today with a value of before
+            aliases.warn(f"'--{name} {flat[name]}' is now '--{name} {alias.convert(flat[name])}'; the old value still works")
+            flat[name] = alias.convert(flat[name])
+    settings = stages.nested(target, flat)
+    if isinstance(settings.get("loss"), dict) and "name" not in settings["loss"]:
+        settings["loss"] = {"name": "mnrl", **settings["loss"]}
+    renamed = aliases.rename(word, settings)
+    for note in renamed.notes:
+        aliases.warn(note)
+    if renamed.problems:
+        raise UserError([f"--{text}" for _, text in renamed.problems])
+    renamed.settings.pop("id", None)
+    flags: dict[tuple[str | int, ...], str] = {option.path: _flag(option.name) for option in target.options()}
+    try:
+        return target.model_validate(renamed.settings)
+    except ValidationError as error:
+        problems = []
+        for location, kind, phrase in validation_messages(error):
+            flag = flags.get(location) or flags.get((*location, "name")) or _flag(str(location[-1]))
+            problems.append(f"{flag}: {unknown_setting(location, target) if kind == 'extra_forbidden' else phrase}")
+        raise UserError(problems) from None
+
+
+def _input_option(want: stages.Input) -> click.Parameter:
+    kinds = " or ".join(want.kinds)
+    is_data = not want.kinds[0].endswith("encoder")
+    description = f"{kinds}: a file or folder; repeatable" if is_data else f"{kinds}: a folder or name"
+    description += "  [required]" if want.required else ""
+    return click.Option([_flag(want.name)], required=want.required, multiple=is_data, help=description)
+
+
+def _setting_option(stage: type[Stage], option: Option) -> click.Parameter:
+    """An option for a setting; pydantic checks its value."""
+    kind, multiple = _click_type(option.annotation)
+    alias = aliases.of_stage(stage.name()).get(option.name)
+    default = _default(stage, option)
+    shown = "" if default in (None, (), "") or default is False else f"  [default: {_plain(default)}]"
+    only = f"({', '.join(option.only)}) " if option.only else ""
+    description = f"{only}{option.description}{shown}"
+    if isinstance(kind, click.Choice) and not multiple:
+        choices = ", ".join(f"{name} (default)" if name == default else name for name in kind.choices)
+        description = f"{only}{option.description}: {choices}"
+        kind = click.Choice([*kind.choices, *(alias.values if alias else ())])
+    return (
+        _truth_option(option.name, help=description)
+        if kind is bool
+        else click.Option([_flag(option.name)], type=kind, multiple=multiple, help=description)
+    )
+
+
+def _truth_option(name: str, help: str = "", hidden: bool = False) -> click.Option:
+    """An option that may be given as a flag or with a value: `--symmetric`, `--symmetric false`."""
+    return click.Option([_flag(name)], type=str, is_flag=False, flag_value="true", help=help, hidden=hidden)
+
+
+def _default(stage: type[Stage], option: Option) -> Any:
+    """What a setting is where it is not given; "" where that depends on the loss."""
+    found: Any = stage.model_fields[option.path[0]].get_default(call_default_factory=True)
+    if option.only:
+        return option.field.default
+    return getattr(found, option.path[1]) if len(option.path) > 1 else found
+
+
+def _section(stage: type[Stage], option: Option) -> str:
+    if option.only or option.path[0] == "loss":
+        return "Loss (and its settings; in parentheses the losses that have them)"
+    return "Training" if issubclass(stage, TrainingStage) and option.path[0] in TrainingStage.model_fields else "Settings"
+
+
+def _old_options(stage: type[Stage], taken: Iterable[str]) -> list[click.Parameter]:
+    """Hidden options for the names that settings had before; see `adapt.aliases`."""
+    multiple = {option.path: _click_type(option.annotation)[1] for option in stage.options()}
+    old = {name: multiple.get(tuple(alias.new.split(".")), False) for name, alias in aliases.of_stage(stage.name()).items()}
+    if stage.name() == "tsdae":
+        others = {name for word in aliases.UNUSED for name in (*aliases.of_stage(word), *aliases.UNUSED[word])}
+        old = dict.fromkeys(others, False) | old | {"objective": False}
+    found: list[click.Parameter] = []
+    for name in sorted(set(old) - set(taken)):
+        choices = click.Choice(list(aliases.OBJECTIVES)) if name == "objective" else str
+        is_truth = name in ("tied", "soft_margin", "calibrated")
+        plain = click.Option([_flag(name)], type=choices, multiple=old[name], hidden=True)
+        found.append(_truth_option(name, hidden=True) if is_truth else plain)
+    return found
 
 
 def _flag(name: str) -> str:
@@ -86,12 +195,13 @@ def _plain(value: Any) -> str:
 def _click_type(annotation: Any) -> tuple[Any, bool]:
     """(click's type, whether it may be given several times) for a field's annotation; pydantic checks the bounds."""
     args = [a for a in typing.get_args(annotation) if a is not type(None)]
-    if typing.get_origin(annotation) is Literal:
+    origin = typing.get_origin(annotation)
+    if origin is Literal:
         return click.Choice([str(a) for a in args]), False
-    if typing.get_origin(annotation) is tuple:
+    if origin is tuple:
         return _click_type(args[0])[0], True
-    if type(None) in typing.get_args(annotation):
+    if origin in (typing.Union, types.UnionType):
         return str, False  # a value, or null
-    if typing.get_origin(annotation) is typing.Annotated:
+    if origin is typing.Annotated:
         return _click_type(args[0])
     return {bool: bool, int: int, float: float}.get(annotation, str), False

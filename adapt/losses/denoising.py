@@ -19,8 +19,8 @@ from adapt.models.mixed_precision import compute_dtype
 from adapt.runtime.device import device, seed_all
 
 INSTEAD = (
-    "Use objective: mlm (any encoder with a masked-language head) or objective: simcse (any encoder) in the same stage; "
-    "denoising works with BERT, RoBERTa, XLM-RoBERTa, CamemBERT, ELECTRA, ERNIE, BigBird, RemBERT."
+    "Use mlm (any encoder with a masked-language-model head) or simcse (any encoder); "
+    "tsdae works with BERT, RoBERTa, XLM-RoBERTa, CamemBERT, ELECTRA, ERNIE, BigBird, RemBERT."
 )
 
 

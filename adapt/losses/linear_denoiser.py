@@ -1,4 +1,4 @@
-"""A linear map from the vector of a damaged text to that of the undamaged one, in closed form.
+"""A linear map from the vector of a corrupted text to that of the clean one, in closed form.
 
 After the marginalised denoising autoencoder of Chen, Xu, Weinberger & Sha (2012), https://arxiv.org/abs/1206.4683. There the
 texts are bags of words, whose damage has a known mean, and the map is held at zero; an encoder's damage is sampled, and its
@@ -22,28 +22,28 @@ TRUSTED = 10  # texts to each of a vector's numbers; with fewer a map of d · d 
 AT_ONCE = 256  # texts between two words of progress
 
 
-def linear_denoiser(damaged: np.ndarray, clean: np.ndarray, ridge: float) -> np.ndarray:
-    """The W, [d, d] in float64, that takes `damaged` to `clean`, both [n, d]: a ridge regression of what to change.
+def linear_denoiser(corrupted: np.ndarray, clean: np.ndarray, ridge: float) -> np.ndarray:
+    """The W, [d, d] in float64, that takes `corrupted` to `clean`, both [n, d]: a ridge regression of what to change.
 
     Minimised is Σ ‖x W - y‖² + ridge · v · max(n, 10 d) · ‖W - I‖² over the centred rows x and y, v being the mean variance of
-    x's d numbers; `ridge` is above 0. Directions in which damaged texts hardly differ are left as they are, and few texts
+    x's d numbers; `ridge` is above 0. Directions in which corrupted texts hardly differ are left as they are, and few texts
     change little.
     """
-    x, y = (rows.astype(np.float64) - rows.mean(axis=0, dtype=np.float64) for rows in (damaged, clean))
+    x, y = (rows.astype(np.float64) - rows.mean(axis=0, dtype=np.float64) for rows in (corrupted, clean))
     square = x.T @ x / len(x)
     pull = ridge * max(1, TRUSTED * len(square) / len(x)) * np.trace(square) / len(square) * np.eye(len(square))
     return np.linalg.solve(square + pull, x.T @ y / len(x) + pull)
 
 
-class DenoisedBase:
-    """The model in `folder` with a linear denoiser after it: what an encoder is to give for damaged texts."""
+class DenoisedEmbeddings:
+    """The model in `folder` with a linear denoiser after it: what an encoder is to give for corrupted texts."""
 
     def __init__(
-        self, folder: Path, damaged: Sequence[list[int]], clean: Sequence[list[int]], ridge: float, precision: str, job: Job
+        self, folder: Path, corrupted: Sequence[list[int]], clean: Sequence[list[int]], ridge: float, precision: str, job: Job
     ):
-        """The map is fitted on the token ids of n texts, `damaged` and `clean`."""
+        """The map is fitted on the token ids of n texts, `corrupted` and `clean`."""
         self.base = load_encoder(folder, precision)
-        progress = job.progress("tsdae: linear denoiser", len(damaged) + len(clean), "texts")
+        progress = job.progress("tsdae: linear denoiser", len(corrupted) + len(clean), "texts")
 
         def vectors(ids: Sequence[list[int]]) -> np.ndarray:
             found = []
@@ -53,13 +53,13 @@ class DenoisedBase:
                 progress.advance(len(found[-1]))
             return np.concatenate(found)
 
-        denoiser = linear_denoiser(vectors(damaged), vectors(clean), ridge)
+        denoiser = linear_denoiser(vectors(corrupted), vectors(clean), ridge)
         self.denoiser = torch.from_numpy(denoiser).float().to(self.base.device)
 
     @torch.no_grad()
     def __call__(self, ids: Sequence[list[int]]) -> torch.Tensor:
         """Unit vectors [texts, d] without gradients.
 
-        The shift between the means of damaged and clean vectors is left out: all texts alike would move towards one point.
+        The shift between the means of corrupted and clean vectors is left out: all texts alike would move towards one point.
         """
         return F.normalize(F.normalize(forward(self.base, ids), dim=1) @ self.denoiser, dim=1)

@@ -39,14 +39,14 @@ class Masked(torch.nn.Module):
         self.encoder = encoder
         body: Any = encoder[0].auto_model
         if encoder.tokenizer.mask_token_id is None:
-            raise UserError(f"{folder}: the tokenizer has no mask token; objective: simcse works with any encoder")
+            raise UserError(f"{folder}: the tokenizer has no mask token; simcse works with any encoder")
         try:
             with quiet_libraries():
                 config = AutoConfig.from_pretrained(folder)
                 self.head = AutoModelForMaskedLM.from_pretrained(folder, config=config, dtype=torch.float32)
         except (ValueError, AttributeError) as error:
             name = type(body).__name__
-            raise UserError(f"{folder}: '{name}' has no masked-language head; objective: simcse works with any encoder") from error
+            raise UserError(f"{folder}: '{name}' has no masked-language-model head; simcse works with any encoder") from error
         if getattr(config, "tie_word_embeddings", True):
             self.head.get_output_embeddings().weight = body.get_input_embeddings().weight
         self.encoder_frozen = False

@@ -1,4 +1,4 @@
-"""From a batch and its vectors to a loss: one among the losses, by its name and the settings that it heeds."""
+"""From a batch and its embeddings to the value of a loss."""
 
 from __future__ import annotations
 
@@ -7,53 +7,64 @@ from dataclasses import dataclass
 import torch
 
 from adapt.losses import classification, ranking, similarity, triplets
-from adapt.training.ranking_data import RankedBatch
-from adapt.training.scored_data import RatedBatch
+from adapt.losses.settings import (
+    Angle,
+    Contrastive,
+    ContrastiveLoss,
+    Cosent,
+    Cosine,
+    InBatchLoss,
+    LossSettings,
+    MarginMse,
+    Mnrl,
+    Softmax,
+    Triplet,
+)  # fmt: skip
+from adapt.training.ranking_data import RankingBatch
+from adapt.training.scored_data import ScoredPairBatch
 
 
 @dataclass(frozen=True)
-class Objective:
-    """A loss and its settings; what another loss heeds is passed over. `margin` None: a soft one."""
+class BatchLoss:
+    """The loss that `settings` describe; `classifier` is the head that loss softmax trains."""
 
-    loss: str
-    scale: float
-    symmetric: bool
-    distance: str
-    margin: float | None
-    in_batch: str
-    guide_margin: float
-    relative: bool
-    same_from: float
+    settings: LossSettings
     classifier: classification.Classifier | None = None
 
-    def __call__(self, batch: RankedBatch | RatedBatch, vectors: torch.Tensor) -> torch.Tensor:
-        """The mean loss of a batch whose texts have these vectors, [texts, d] in the order of `batch.ids`."""
-        return self._ranked(batch, vectors) if isinstance(batch, RankedBatch) else self._rated(batch, vectors)
+    def __call__(self, batch: RankingBatch | ScoredPairBatch, embeddings: torch.Tensor) -> torch.Tensor:
+        """The mean loss of a batch whose texts have these embeddings, [texts, d] in the order of `batch.ids`."""
+        if isinstance(batch, RankingBatch):
+            return self._of_ranking(batch, embeddings[: len(batch.rows)], embeddings[len(batch.rows) :])
+        first, second = embeddings.chunk(2)
+        return self._of_pairs(batch.wanted, first, second)
 
-    def _ranked(self, batch: RankedBatch, vectors: torch.Tensor) -> torch.Tensor:
-        anchors, documents = vectors[: len(batch.rows)], vectors[len(batch.rows) :]
-        target, allowed, (rows, wrong) = batch.target, batch.allowed, batch.own
-        if batch.guide is not None:
-            allowed = allowed & ~ranking.too_like(batch.guide, target, self.guide_margin, self.relative)
-        if self.loss == "mnrl":
-            return ranking.multiple_negatives(anchors, documents, target, allowed, self.scale, self.symmetric)
-        if self.loss == "margin-mse":
+    def _of_ranking(self, batch: RankingBatch, anchors: torch.Tensor, documents: torch.Tensor) -> torch.Tensor:
+        loss, target, allowed, (rows, wrong) = self.settings, batch.target, batch.allowed, batch.own
+        if batch.guide is not None and isinstance(loss, InBatchLoss):
+            relative = loss.guide_margin_strategy == "relative"
+            allowed = allowed & ~ranking.guide_positives(batch.guide, target, loss.guide_margin, relative)
+        if isinstance(loss, Mnrl):
+            return ranking.multiple_negatives(anchors, documents, target, allowed, loss.scale, loss.symmetric)
+        if isinstance(loss, MarginMse):
             assert batch.margins is not None
             return ranking.margin_mse(anchors[rows], documents[target[rows]], documents[wrong], batch.margins)
-        table = triplets.distances(anchors, documents, self.distance)
-        if self.in_batch != "none":
-            rows, wrong = triplets.in_batch(table, target, allowed, self.in_batch)
-        return triplets.triplet(table, target, rows, wrong, self.margin)
+        assert isinstance(loss, Triplet)
+        table = triplets.distances(anchors, documents, loss.distance)
+        if loss.in_batch != "none":
+            rows, wrong = triplets.in_batch(table, target, allowed, loss.in_batch)
+        return triplets.triplet(table, target, rows, wrong, None if loss.margin == "soft" else loss.margin)
 
-    def _rated(self, batch: RatedBatch, vectors: torch.Tensor) -> torch.Tensor:
-        first, second = vectors.chunk(2)
-        if self.loss in ("cosent", "angle"):
-            return (similarity.cosent if self.loss == "cosent" else similarity.angle)(first, second, batch.wanted, self.scale)
-        if self.loss == "cosine":
-            return similarity.cosine_mse(first, second, batch.wanted)
-        if self.loss == "softmax":
+    def _of_pairs(self, wanted: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+        loss = self.settings
+        if isinstance(loss, Cosent):
+            return similarity.cosent(first, second, wanted, loss.scale)
+        if isinstance(loss, Angle):
+            return similarity.angle(first, second, wanted, loss.scale)
+        if isinstance(loss, Cosine):
+            return similarity.cosine_mse(first, second, wanted)
+        if isinstance(loss, Softmax):
             assert self.classifier is not None
-            return classification.softmax(self.classifier, first, second, batch.wanted)
-        contrast = similarity.contrastive if self.loss == "contrastive" else similarity.online_contrastive
-        assert self.margin is not None
-        return contrast(first, second, batch.wanted >= self.same_from, self.margin)
+            return classification.softmax(self.classifier, first, second, wanted)
+        assert isinstance(loss, ContrastiveLoss)
+        contrast = similarity.contrastive if isinstance(loss, Contrastive) else similarity.online_contrastive
+        return contrast(first, second, wanted >= loss.positive_threshold, loss.margin)

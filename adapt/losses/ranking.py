@@ -34,7 +34,7 @@ def multiple_negatives(
     return (forth + F.cross_entropy(logits[:, target].T.masked_fill(~fair, float("-inf")), rows)) / 2
 
 
-def too_like(guide: torch.Tensor, target: torch.Tensor, margin: float, relative: bool) -> torch.Tensor:
+def guide_positives(guide: torch.Tensor, target: torch.Tensor, margin: float, relative: bool) -> torch.Tensor:
     """Where a guide takes a document for another positive: [a, n] booleans; never true of the target itself.
 
     guide [a, n]: a guide model's cosines of anchors and documents, target [a]. True where one lies above the positive's cosine

@@ -12,7 +12,7 @@ from adapt.escaping import escape_terminal
 STEPS = {
     "tsdae": """\
   # Adapts the model to the vocabulary of the raw texts. Large corpora benefit from more steps; the gate undoes harm.
-  # With 4,000 texts or more, and a base model that is an embedder, objective: vectors gains more.
+  # With 4,000 texts or more, and a base model that is an embedder, stage embedding-denoising gains more.
   - tsdae: {deletion_ratio: 0.6, epochs: 1}
 """,
     "texts alone": """\
@@ -33,7 +33,7 @@ STEPS = {
 """,
     "pairs": """\
   # Mines hard negatives, passages that are similar to a question but do not answer it, and trains with them.
-  - mine: {finders: [bm25, dense], negatives: 4}
+  - mine: {retrievers: [bm25, dense], negatives: 4}
   - finetune: {examples: triplets, loss: mnrl, epochs: 1, learning_rate: 5e-5}
 """,
 }

@@ -69,6 +69,6 @@ def _within(scope: Scope[None], step: Step) -> Step | None:
         shares = getattr(stage, "shares", None)
         if want.name == "examples" and shares and names != written:
             left = tuple(share for name, share in zip(written, shares, strict=True) if name in names)
-            stage = stage.with_setting("shares", tuple(share / sum(left) for share in left) if len(left) > 1 else None)
+            stage = stage.with_setting("shares", tuple(share / sum(left) for share in left) if len(left) > 1 else ())
     kinds = {name: joint_kind(scope.kind(n) or step.kinds[name] for n in names) for name, names in inputs.items()}
     return None if stage.problems(kinds) else replace(step, stage=stage, inputs=inputs, kinds=kinds)

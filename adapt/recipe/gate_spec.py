@@ -14,6 +14,7 @@ from adapt.errors import did_you_mean
 from adapt.recipe.problems import Problems
 from adapt.recipe.spec import CheckSpec, GateSpec, Step
 from adapt.recipe.values import format_value, validate
+from adapt.stages import Stage
 
 MAX_COMBINATIONS = 100  # of a sweep, where the recipe does not set max_combinations
 Sweep = dict[tuple[str, str], Sequence[object]]  # (step, setting) → values
@@ -103,11 +104,12 @@ def parse_sweep(
         if step_id not in known:
             problems.add(("sweep", step_id), f"the recipe has no step '{step_id}'.{did_you_mean(step_id, known)}")
             continue
-        fields = type(known[step_id].stage).model_fields
+        stage = type(known[step_id].stage)
         for name, values in settings.items():
             path, setting = ("sweep", step_id, name), name.replace("-", "_")
-            if setting not in fields:
-                problems.add(path, f"step '{step_id}' has no setting '{name}'.{did_you_mean(setting, fields)}")
+            if not stage.has_setting(setting):
+                every = [*stage.model_fields, *(".".join(option.path) for option in stage.options())]
+                problems.add(path, f"step '{step_id}' has no setting '{name}'.{did_you_mean(setting, every)}")
             elif not isinstance(values, list) or not values:
                 problems.add(path, f"expected a list of values to try (got {format_value(values)})")
             elif (step_id, setting) in found:
@@ -132,7 +134,7 @@ def _validate_sweep(swept: Sweep, steps: Mapping[str, Step], problems: Problems,
         stage, path, accepted = steps[step_id].stage, ("sweep", step_id, setting), []
         for value in values:
             try:
-                accepted.append(getattr(validate(type(stage), {**stage.model_dump(), setting: value}), setting))
+                accepted.append(_swept_value(stage, setting, value))
             except ValidationError as error:
                 problems.add_validation_error(path[:-1], error, type(stage), f"step '{step_id}': ")
         if len(accepted) > len({repr(value) for value in accepted}):
@@ -144,8 +146,19 @@ def _validate_sweep(swept: Sweep, steps: Mapping[str, Step], problems: Problems,
         step, own = steps[step_id], {setting: values for (of, setting), values in valid.items() if of == step_id}
         for combination in product(*own.values()):
             settings = dict(zip(own, combination, strict=True))
-            stage = type(step.stage).model_validate({**step.stage.model_dump(), **settings})
+            stage = step.stage
+            for name, value in settings.items():
+                stage = stage.with_setting(name, value)
             combination_text = ", ".join(f"{name} {format_value(value)}" for name, value in settings.items())
             for problem in stage.problems(step.kinds):
                 problems.add(("sweep", step_id), f"step '{step_id}' with {combination_text}: {problem}")
     return valid
+
+
+def _swept_value(stage: Stage, setting: str, value: object) -> object:
+    """A value as the setting stores it; raises pydantic's ValidationError for an invalid one."""
+    if setting not in type(stage).model_fields and "." not in setting:  # the method itself: see `PretrainingStage.with_setting`
+        stage.with_setting(setting, value)
+        return value
+    found = validate(type(stage), stage.values_with(setting, value)).value_at(setting)
+    return value if isinstance(found, dict) else found

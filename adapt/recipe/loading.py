@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+from adapt import aliases
 from adapt.errors import UserError, did_you_mean
 from adapt.recipe import overrides, yaml_lines
 from adapt.recipe.catalog import find
@@ -44,7 +45,7 @@ def _plain(value: object) -> object:
 class RecipeParser:
     """Makes a `Recipe` of the parsed YAML of one file; `lines` maps key paths to line numbers."""
 
-    def __init__(self, file: Path, raw: object, lines: Mapping[KeyPath, int]):
+    def __init__(self, file: Path, raw: object, lines: dict[KeyPath, int]):
         if not isinstance(raw, dict):
             raise UserError(f"{file}: a recipe is a mapping with the keys {', '.join(KEYS)}")
         self.file = file
@@ -55,6 +56,8 @@ class RecipeParser:
         """The recipe with these overrides; raises UserError with every problem."""
         for override in changes:
             overrides.apply(override, self.raw, self.problems)
+        for path, text in aliases.rename_in_recipe(self.raw, self.problems.lines, self.problems.overridden):
+            self.problems.add(path, text)
         for key in self.raw:
             if key not in KEYS:
                 self.problems.add((key,), f"unknown key '{key}'.{did_you_mean(key, KEYS)}")

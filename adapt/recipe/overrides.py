@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from adapt.aliases import SHORTHAND
 from adapt.errors import UserError, did_you_mean
 from adapt.files.options import ReadOptions
 from adapt.files.paths import resolve_path
@@ -69,6 +70,8 @@ def _container(path: list[str | int], inside: object, next_part: str) -> object:
         return {"dev": inside}
     if path[0] == "checks" and len(path) == 3 and path[2] in ("dev", "test") and isinstance(inside, str):
         return {"folder": inside}  # checks.retrieval.dev.pool=500
+    if path[0] == "stages" and len(path) == 4 and path[3] in SHORTHAND and not isinstance(inside, dict):
+        return {SHORTHAND[str(path[3])]: inside}  # stages.finetune.loss.scale=30
     if isinstance(inside, dict) or (isinstance(inside, list) and path == ["stages"]):
         return inside
     raise UserError(f"'{'.'.join(map(str, path))}' is {format_value(inside)}, which has no '{next_part}'")

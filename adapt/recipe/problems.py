@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
 from adapt.errors import UserError, did_you_mean, limit_problems
-from adapt.recipe.values import validation_messages
+from adapt.recipe.values import unknown_setting, validation_messages
 
 KeyPath = tuple[str | int, ...]  # keys and list indices from the top of the recipe: ("stages", 0, "tsdae", "epochs")
 MAX_PROBLEMS = 100  # shown for one recipe
@@ -17,7 +16,7 @@ MAX_PROBLEMS = 100  # shown for one recipe
 class Problems:
     """The problems of one recipe. `overridden` maps the key paths that `--set` has changed to the options as typed."""
 
-    def __init__(self, file: Path, lines: Mapping[KeyPath, int]):
+    def __init__(self, file: Path, lines: dict[KeyPath, int]):
         self.file, self.lines = file, lines
         self.messages: list[str] = []
         self.overridden: dict[KeyPath, str] = {}
@@ -40,7 +39,7 @@ class Problems:
             key = ".".join(map(str, location))
             where = (*path, *location)
             if kind == "extra_forbidden":
-                self.add(where, f"{prefix}unknown key '{key}'.{did_you_mean(key, model.model_fields)}")
+                self.add(where, f"{prefix}{unknown_setting(location, model)}")
             elif kind == "literal_error":
                 options, _, value = message.removeprefix("input should be ").rpartition(" (got ")
                 known = options.replace(" or ", ", ").replace("'", "").split(", ")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from adapt import stages
+from adapt import aliases, stages
 from adapt.errors import closest, did_you_mean
 from adapt.models import lookup
 from adapt.recipe.data_spec import DATA_KEYS
@@ -117,7 +117,7 @@ class StepParser:
         known = [*input_names, *stage_class.model_fields, "id"]
         unknown = [key for key in settings if key.replace("-", "_") not in known]
         for key in unknown:
-            hint = did_you_mean(key.replace("-", "_"), known)
+            hint = did_you_mean(key.replace("-", "_"), [*known, *aliases.of_stage(word)])
             self.problems.add((*path, key), f"step '{step_id}': unknown setting '{key}'.{hint}")
         examples = given.get("examples")
         if "examples" in input_names and isinstance(examples, dict) and "shares" in stage_class.model_fields:

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
+
+from adapt.errors import did_you_mean
+from adapt.losses.settings import LOSS_NAMES, losses_with
+from adapt.settings import Settings, groups, options
 
 Model = TypeVar("Model", bound=BaseModel)
 _MAPPING = "expected a mapping, {key: value}"
 MESSAGES = {
     "int_type": "expected a whole number", "float_type": "expected a number", "bool_type": "expected true or false",
     "string_type": "expected a string", "tuple_type": "expected a list, such as [a, b]", "dict_type": _MAPPING,
-    "model_type": _MAPPING, "finite_number": "expected a finite number",
+    "model_type": _MAPPING, "model_attributes_type": "expected a name or a mapping", "finite_number": "expected a finite number",
     "int_from_float": "expected a whole number", "int_parsing": "expected a whole number", "float_parsing": "expected a number",
     "bool_parsing": "expected true or false",
 }  # fmt: skip
@@ -34,15 +38,28 @@ def validation_messages(error: ValidationError) -> list[tuple[tuple[str | int, .
     """(location, pydantic's error type, message) of every problem, one for each location."""
     found: dict[tuple[str | int, ...], tuple[str, str]] = {}
     for problem in error.errors(include_url=False):
-        # Where a field accepts several types, pydantic appends the type that it tried to the location.
-        location = tuple(part for part in problem["loc"] if part not in ("str", "int", "float", "bool") and "[" not in str(part))
-        context = problem.get("ctx", {})
-        text = MESSAGES.get(problem["type"]) or str(context.get("error") or problem["msg"])
-        message = f"{text[0].lower()}{text[1:]} (got {format_value(problem['input'])})"
+        location, kind, context = _key_path(problem["loc"]), problem["type"], problem.get("ctx", {})
+        text, value = MESSAGES.get(kind) or str(context.get("error") or problem["msg"]), problem["input"]
+        if kind == "union_tag_invalid":  # the name of a loss
+            kind, value, names = "literal_error", context["tag"], [name.strip() for name in context["expected_tags"].split(",")]
+            text = f"input should be {', '.join(names[:-1])} or {names[-1]}"
+        message = f"{text[0].lower()}{text[1:]} (got {format_value(value)})"
         if location in found:
-            message = f"{found[location][1].rpartition(' (got ')[0]}, or {message.removeprefix('expected ')}"
-        found[location] = problem["type"], message
+            kind, before = found[location]
+            message = f"{before.rpartition(' (got ')[0]}, or {message.removeprefix('expected ')}"
+        found[location] = kind, message
     return [(location, kind, message) for location, (kind, message) in found.items()]
+
+
+def unknown_setting(location: Sequence[str | int], model: type[BaseModel]) -> str:
+    """The message for a key that a model does not have, with the most similar one that it has."""
+    *group, key = map(str, location)
+    if group == ["loss"] and (losses := losses_with(key)):
+        return f"this loss has no setting '{key}'; it is a setting of {', '.join(losses)}"
+    known = list(model.model_fields)
+    if group and issubclass(model, Settings):
+        known = [option.path[-1] for option in options(model) if option.path[0] == group[0]]
+    return f"unknown key '{'.'.join(map(str, location))}'.{did_you_mean(key, known)}"
 
 
 def format_value(value: object, max_length: int = 80) -> str:
@@ -60,11 +77,23 @@ def format_value(value: object, max_length: int = 80) -> str:
     return text if len(text) <= max_length else text[: max_length - 1] + "…"
 
 
+def _key_path(location: Sequence[str | int]) -> tuple[str | int, ...]:
+    """A location without what pydantic adds where a field accepts several types: the type, or the loss, that it tried."""
+    kept = [part for part in location if part not in ("str", "int", "float", "bool") and "[" not in str(part)]
+    return tuple(part for i, part in enumerate(kept) if not (i == 1 and kept[0] == "loss" and part in LOSS_NAMES))
+
+
 def _convert(annotation: object, value: object) -> object:
     """The value with lists converted to tuples, and whole floats (1e5) to integers, where the annotation requires it."""
     origin, args = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
         return _convert(args[0], value)
+    models = groups(annotation)
+    if isinstance(value, dict) and models:
+        fields = next((model for model in models if model.tag() == value.get("name")), models[0]).model_fields
+        return {key: _convert(fields[key].annotation, part) if key in fields else part for key, part in value.items()}
+    if isinstance(value, list) and len(models) == 1 and models[0].shorthand:
+        return _convert(annotation, {models[0].shorthand: value})
     if origin in (typing.Union, types.UnionType):
         plain = [typing.get_args(arg)[0] if typing.get_origin(arg) is typing.Annotated else arg for arg in args]
         if isinstance(value, float) and float in plain:

@@ -14,64 +14,62 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import EntryPoint
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator
+from pydantic import Field
+from typing_extensions import Self
 
 from adapt import plugins
 from adapt.errors import UserError
 from adapt.runtime.precision import Precision
+from adapt.settings import (
+    Length,
+    NonNegativeFloat,
+    Option,
+    PairLength,
+    PositiveFloat,
+    PositiveInt,
+    Settings,
+    Share,
+    groups,
+    options,
+)  # fmt: skip
+from adapt.training.settings import OptimizerSettings, TrainingSettings
 
 GROUP = "adapt.stages"  # of entry points, see `adapt.plugins`
-LARGEST_INT = 2**31 - 1
-# Architectures whose positions begin behind the padding token's number.
+# Architectures whose position numbers start after that of the padding token.
 OFFSET_BY_PADDING = (
     "roberta", "xlm-roberta", "camembert", "roberta-prelayernorm", "xlm-roberta-xl", "xmod", "data2vec-text", "longformer", "mpnet",
 )  # fmt: skip
-Share = Annotated[float, Field(ge=0, le=1)]
-# Tokens that mark where texts begin and end count, too: up to two of a text, four of a pair. Less would cut all words off.
-Length = Annotated[int, Field(ge=4)]
-PairLength = Annotated[int, Field(ge=8)]
 # Of every stage that trains an encoder: see `adapt.losses.retention`.
 Retain = Annotated[
     NonNegativeFloat,
-    Field(description="weight of the pull towards the vectors that the model as it came in gives for a batch's texts"),
+    Field(description="weight of distillation towards the initial model's embeddings"),
 ]
 __all__ = [
     "Input", "Length", "NonNegativeFloat", "PairLength", "PositiveFloat", "PositiveInt", "Retain", "Share", "Stage",
-    "TrainingStage", "find", "names",
-    "too_long",
+    "TrainingStage", "find", "names", "nested", "too_long",
 ]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Input:
-    """One thing a stage takes: the kinds that fit, and whether it can do without."""
+    """One input of a stage: the kinds that it may be of, and whether it is required."""
 
     name: str
     kinds: tuple[str, ...]
     required: bool
 
 
-class Stage(BaseModel):
+class Stage(Settings):
     """A kind of work with its settings; frozen, and strict about unknown names."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
-    version: ClassVar[int] = 1  # raised when the same settings would make something else
+    version: ClassVar[int] = 1  # raised when the same settings would give another result
     output_name: ClassVar[str] = ""  # the name of the output in later steps of a recipe, beside the step's id
     default_inputs: ClassVar[Mapping[str, tuple[str, ...]]] = {}  # input → names to use where its own name is not defined
     explicit_inputs: ClassVar[tuple[str, ...]] = ()  # optional inputs that are used only where a recipe sets them
     example: ClassVar[str] = ""  # a command to paste
     registered: ClassVar[str] = ""  # the entry point's name, for a stage from another package
-
-    @field_validator("*")
-    @classmethod
-    def _no_giant(cls, value: Any) -> Any:
-        """Counts, sizes and lengths beyond this are slips of the keyboard, and overflow where arrays are made."""
-        for part in value if isinstance(value, tuple) else (value,):
-            if type(part) is int and part > LARGEST_INT:
-                raise ValueError(f"must be {LARGEST_INT} or less")
-        return value
 
     @classmethod
     def name(cls) -> str:
@@ -99,18 +97,56 @@ class Stage(BaseModel):
         """The kind of data or model that `run` returns."""
         return _kinds(typing.get_type_hints(cls.run, include_extras=True)["return"])[0]
 
-    def with_setting(self, name: str, value: Any) -> Stage:
+    @classmethod
+    def options(cls) -> list[Option]:
+        """Every setting, those of groups included, as a command line shows them."""
+        return options(cls)
+
+    @classmethod
+    def from_options(cls, **values: Any) -> Self:
+        """The stage from its options by their flat names, `scale=30` for `loss.scale`; raises pydantic's ValidationError."""
+        return cls.model_validate(nested(cls, values))
+
+    @classmethod
+    def has_setting(cls, path: str) -> bool:
+        """Whether there is a setting at `path`: "batch_size", "loss" or "loss.scale"."""
+        return path in cls.model_fields or any(".".join(option.path) == path for option in options(cls))
+
+    def value_at(self, path: str) -> Any:
+        """The setting at `path`; a group as a mapping of the settings that were given."""
+        found: Any = self
+        for part in path.split("."):
+            found = getattr(found, part)
+        return found.model_dump(exclude_unset=True) if isinstance(found, Settings) else found
+
+    def values_with(self, path: str, value: Any) -> dict[str, Any]:
+        """The settings that were given, with the one at `path` ("loss.scale") changed.
+
+        A bare value of a group changes only the setting that it is short for: `loss: angle` keeps a scale.
+        """
+        values = self.model_dump(exclude_unset=True)
+        group, _, inner = path.partition(".")
+        members = groups(type(self).model_fields[group].annotation) if group in type(self).model_fields else []
+        if members and not inner and not isinstance(value, Mapping):
+            inner = members[0].shorthand
+        if inner:
+            values[group] = {**values.get(group, {}), inner: value}
+        else:
+            values[group] = value
+        return values
+
+    def with_setting(self, path: str, value: Any) -> Stage:
         """The same stage with one setting changed; raises pydantic's ValidationError for a bad value."""
-        return type(self).model_validate({**self.model_dump(), name: value})
+        return type(self).model_validate(self.values_with(path, value))
 
     def problems(self, kinds: Mapping[str, str]) -> list[str]:
         """What is wrong with these settings for inputs of these kinds; a sentence each."""
         return []
 
-    def model_problems(self, config: Mapping[str, Any], tuned: bool) -> list[str]:
-        """What these settings ask that a model can't do, a sentence each.
+    def model_problems(self, config: Mapping[str, Any], is_embedder: bool) -> list[str]:
+        """What of these settings is not possible with a model, a sentence each.
 
-        `config` is the model's config.json; `tuned`: it is an embedder and no plain language model.
+        `config` is the model's config.json; `is_embedder`: it is an embedding model and no plain language model.
         """
         return []
 
@@ -137,25 +173,36 @@ class TrainingStage(Stage):
     max_steps: PositiveInt | None = Field(None, description="stop after this many steps")
     batch_size: PositiveInt = Field(32, description="rows per step")
     learning_rate: PositiveFloat = Field(5e-5, description="peak learning rate")
-    warmup: Share = Field(0.1, description="share of the steps in which the learning rate rises")
-    scheduler: Literal["linear", "cosine", "constant"] = Field("linear", description="how the learning rate falls after that")
-    weight_decay: NonNegativeFloat = Field(0.01, description="AdamW's weight decay")
-    dropout: Share = Field(0.0, description="dropout while training; 0 is a quarter faster on a CPU")
+    optimizer: OptimizerSettings = Field(default_factory=OptimizerSettings, description="AdamW and its learning-rate schedule")
+    dropout: Share = Field(0.0, description="dropout; 0 is 25 % faster on a CPU")
     max_length: Length = Field(192, description="tokens per text; the rest is cut")
-    precision: Precision = Field(
-        "auto", description="of the transformer's layers; auto: bf16 where the hardware has it, fp32 elsewhere (or ADAPT_PRECISION)"
-    )
+    precision: Precision = Field("auto", description="auto is bf16 where the hardware has it")
     gradient_checkpointing: bool = Field(False, description="less memory for about a third more time")
 
-    def optimisation(self) -> Any:
-        """These settings as `adapt.training.loop.fit` takes them."""
-        from adapt.training.loop import Optimisation
+    def training(self) -> TrainingSettings:
+        """These settings as `adapt.training.objective.train` takes them."""
+        early_stopping = getattr(self, "early_stopping", None)
+        patience = early_stopping.patience if early_stopping else getattr(self, "patience", None) or 1
+        return TrainingSettings(
+            self.epochs, self.max_steps, self.batch_size, self.optimizer, self.precision, self.gradient_checkpointing, patience
+        )
 
-        return Optimisation(self.warmup, self.weight_decay, self.scheduler, self.precision, self.gradient_checkpointing)
+
+def nested(stage: type[Stage], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by their flat names as a stage takes them: {"scale": 30} → {"loss": {"scale": 30}}; unknown names stay."""
+    paths = {option.name: option.path for option in options(stage)}
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        path = paths.get(name, (name,))
+        if len(path) == 1:
+            found[path[0]] = value
+        else:
+            found.setdefault(path[0], {})[path[1]] = value
+    return found
 
 
 def too_long(max_length: int, config: Mapping[str, Any]) -> list[str]:
-    """That a model has fewer positions than `max_length` tokens need; nothing where its config.json does not tell."""
+    """A problem where a model has fewer positions than `max_length` tokens need; none where its config.json has no number."""
     positions = config.get("max_position_embeddings")
     if type(positions) is not int or positions < 1:
         return []
@@ -163,7 +210,7 @@ def too_long(max_length: int, config: Mapping[str, Any]) -> list[str]:
         positions -= 2  # https://github.com/huggingface/sentence-transformers/issues/207
     if max_length <= positions:
         return []
-    return [f"max_length {max_length} is more than the {positions} tokens that the model can read; give max_length: {positions}"]
+    return [f"max_length {max_length} is more than the {positions} tokens that the model supports; set max_length: {positions}"]
 
 
 def _kinds(hint: Any) -> tuple[str, ...]:
@@ -178,7 +225,8 @@ def _kinds(hint: Any) -> tuple[str, ...]:
 @lru_cache
 def built_in() -> tuple[str, ...]:
     """The names of the stages that come with adapt: the files of this folder."""
-    return tuple(sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__)))
+    modules = [module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")]
+    return tuple(sorted(name.replace("_", "-") for name in modules))
 
 
 def names() -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Mix the weights of the model with those of another of the same architecture."""
+"""Weight interpolation."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from adapt.stages import Share, Stage
 
 
 class Blend(Stage):
-    """Mix the weights of the model with those of another of the same architecture.
+    """Interpolate the weights of two models of one architecture.
 
-    `other + share · (model - other)`: the model before a chain of steps gives back what they made it forget, at some cost at
-    home (Wortsman et al. 2022, WiSE-FT, https://arxiv.org/abs/2109.01903).
+    `other + alpha · (model - other)`, WiSE-FT (Wortsman et al. 2022, https://arxiv.org/abs/2109.01903): the weights before
+    a chain of steps restore what the steps made the model forget, at some cost on the target.
     """
 
     output_name: ClassVar[str] = "blended"
     default_inputs: ClassVar = {"other": ("base",)}
     example: ClassVar[str] = "adapt blend --model tuned --other all-MiniLM-L6-v2 --share 0.5 --out blended"
 
-    share: Share = Field(0.5, description="of the way from the other model to the model: 0 is the other, 1 the model")
+    alpha: Share = Field(0.5, description="fraction of the way from the other model to the model: 0 is the other, 1 the model")
 
     def run(self, model: EncoderFolder, other: EncoderFolder, job: Job) -> EncoderFolder:
         """The blended encoder, in `job.out / "model"`. Raises UserError where the two have other weights by name or shape."""
         from adapt.models.interpolation import interpolate
 
-        return Encoder(interpolate(other.path, model.path, self.share, job.out / "model"))
+        return Encoder(interpolate(other.path, model.path, self.alpha, job.out / "model"))

@@ -12,7 +12,8 @@ from pydantic import Field
 
 from adapt.job import Job
 from adapt.records import CrossEncoder, CrossEncoderFolder, EncoderFolder, Scored, ScoredPair
-from adapt.stages import PairLength, PositiveFloat, PositiveInt, Share, TrainingStage, too_long
+from adapt.settings import PairLength, PositiveFloat, PositiveInt, Share
+from adapt.stages import TrainingStage, too_long
 from adapt.storage import atomic, digests
 
 if TYPE_CHECKING:
@@ -35,18 +36,18 @@ class CrossEncoderStage(TrainingStage):
     default_inputs: ClassVar = {"pairs": ("gold", "scored")}
     example: ClassVar[str] = "adapt cross-encoder --model all-MiniLM-L6-v2 --pairs gold.csv --out labeller --epochs 1"
 
-    epochs: PositiveInt = Field(3, description="passes over the pairs, in an order of the two texts that is drawn anew each time")
+    epochs: PositiveInt = Field(3, description="passes over the pairs, the two texts in random order")
     batch_size: PositiveInt = Field(16, description="pairs per step")
-    head_learning_rate: PositiveFloat = Field(1e-3, description="of the new scoring layer")
-    held_out: Share = Field(0.1, description="share of the pairs kept aside to judge and calibrate the labeller")
+    head_learning_rate: PositiveFloat = Field(1e-3, description="peak learning rate of the classification head")
+    held_out: Share = Field(0.1, description="fraction of the pairs held out for evaluation and calibration")
     patience: PositiveInt | None = Field(
-        None, description="stop after this many half epochs without a lower held-out loss, and keep the best; null trains on"
+        None, description="early stopping: half epochs without a lower held-out loss; null disables it"
     )
     seeds: PositiveInt = Field(
-        1, description="labellers to train, of which the best on the held-out pairs stays: small gold is luck"
+        1, description="models to train, of which the best on held-out pairs is kept: reduces variance on small gold sets"
     )
     calibration: Literal["auto", "none", "isotonic", "platt"] = Field(
-        "auto", description="map from scores to gold's scale; auto: isotonic from 1,000 held-out pairs, platt below, none under 10"
+        "auto", description="auto: isotonic from 1,000 held-out pairs, platt below, none under 10"
     )
     max_length: PairLength = Field(192, description="tokens per pair")
     dropout: Share = Field(0.1, description="dropout while training")
@@ -103,69 +104,31 @@ class CrossEncoderStage(TrainingStage):
         return CrossEncoder(folder)
 
     def _train(self, base: Path, train: Sequence[ScoredPair], held: Sequence[ScoredPair], seed: int, place: Path, job: Job) -> None:
-        """Train one labeller into `place / "model"`; `fitted.json` appears when it is done."""
-        import numpy as np
-        import torch
-
-        from adapt.inference.batching import length_bucketed_batches
-        from adapt.inference.scoring import Truncation, logits
+        """Train one labeller into `place / "model"`; `fitted.json` is written when it is finished."""
+        from adapt.inference.scoring import Truncation
+        from adapt.losses.pair_scoring import PairScoring
         from adapt.models.cross_encoder import CrossEncoderModel
         from adapt.models.dropout import set_dropout
-        from adapt.training import checkpoint
-        from adapt.training.loop import Group, HeldOut, epochs_of, fit, trainable
+        from adapt.training import checkpoint, objective
 
         atomic.remove(place / FITTED)
         place.mkdir(exist_ok=True)
         part = Job(seed, place, place, job.listener)
-        reader = CrossEncoderModel(base, new_head_seed=seed)
-        set_dropout(reader, self.dropout)
-        scores = torch.tensor([p.score for p in train])
-        orders, truncated = self._both_orders(reader, train)
-        Truncation(len(train), truncated, reader.limit(self.max_length)).report(part, "cross-encoder, training pairs")
-
-        def loss(epoch: int, rows: list[int], done: float) -> torch.Tensor:
-            # Which text comes first is drawn anew each epoch: similarity has no direction, a transformer's input has.
-            turned = [int(np.random.default_rng([seed, epoch, i]).random() < 0.5) for i in rows]
-            found = logits(reader, [orders[turn][i] for turn, i in zip(turned, rows, strict=True)])
-            return torch.nn.functional.binary_cross_entropy_with_logits(found, scores[rows].to(found.device))
-
-        plan = epochs_of(
-            lambda epoch: length_bucketed_batches([len(row) for row, _ in orders[0]], self.batch_size, seed, epoch),
-            self.epochs,
-            self.max_steps,
-        )
-        watch = None
-        if self.patience and held:
-            half = max(1, len(train) // self.batch_size // 2)
-            watch = HeldOut(lambda: self._held_out_loss(reader, held), half, self.patience)
-        is_new = [(name, p) for name, p in trainable(reader) if "classifier" in name or "pooler" in name]
-        new = {id(p) for _, p in is_new}
-        body = [(name, p) for name, p in trainable(reader) if id(p) not in new]
-        fitted = fit(
-            reader, loss, plan, [Group(body, self.learning_rate), Group(is_new, self.head_learning_rate)], part,
-            label="cross-encoder" if self.seeds == 1 else f"cross-encoder, seed {seed}", unit="pairs", how=self.optimisation(),
-            held_out=watch,
+        model = CrossEncoderModel(base, new_head_seed=seed)
+        set_dropout(model, self.dropout)
+        scoring = PairScoring(
+            model, train, held if self.patience else (), seed,
+            label="cross-encoder" if self.seeds == 1 else f"cross-encoder, seed {seed}", max_length=self.max_length,
+            learning_rate=self.learning_rate, head_learning_rate=self.head_learning_rate,
+            interval=max(1, len(train) // self.batch_size // 2),
         )  # fmt: skip
-        reader.save(place / "model")
+        limit = model.limit(self.max_length)
+        Truncation(len(train), scoring.truncated, limit).report(part, "cross-encoder, training pairs")
+        report = objective.train(scoring, self.training(), part)
+        model.save(place / "model")
         checkpoint.clear(place)
-        counts = {**part.counts, **asdict(fitted)}
+        counts = {**part.counts, **asdict(report)}
         digests.write_verified(place / FITTED, {"counts": counts, "files": digests.manifest(place)})
-
-    def _both_orders(self, reader: Any, pairs: Sequence[ScoredPair]) -> tuple[tuple[list[Any], list[Any]], int]:
-        """The token ids of all pairs in each order, and how many of the pairs are truncated."""
-        first, second = [p.sentence1 for p in pairs], [p.sentence2 for p in pairs]
-        found, truncated = reader.ids_and_truncated(first, second, self.max_length)
-        return (found, reader.ids(second, first, self.max_length)), truncated
-
-    def _held_out_loss(self, reader: Any, held: Sequence[ScoredPair]) -> float:
-        """Mean binary cross-entropy over the held-out pairs in both orders."""
-        import torch
-
-        from adapt.inference.scoring import logits
-
-        found = torch.cat([logits(reader, ids) for ids in self._both_orders(reader, held)[0]])
-        wanted = torch.tensor([pair.score for pair in held] * 2, device=found.device)
-        return float(torch.nn.functional.binary_cross_entropy_with_logits(found, wanted))
 
 
 def _finished(place: Path) -> bool:

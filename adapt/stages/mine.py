@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from adapt.retrieval.hits import Hits
     from adapt.retrieval.mining_report import SuspectedPositives
 
-Finder = Literal["bm25", "dense"]
+Retriever = Literal["bm25", "dense"]
 
 
 class Mine(Stage):
@@ -27,8 +27,8 @@ class Mine(Stage):
 
     Never a negative: the query itself, anything that the pairs tie to it (in either direction, through each other), near-copies
     of these, passages of the same group or document. Positive-aware filter as in NV-Retriever
-    (https://arxiv.org/abs/2407.15831, TopK-PercPos): a hit that scores above `max_share` of the positive's score may be an
-    unlabelled positive and is passed over; a cross_encoder judges by the same bounds, on calibrated scores, what the cosine let
+    (https://arxiv.org/abs/2407.15831, TopK-PercPos): a hit that scores above (1 - `relative_margin`) · the positive's score may be
+    an unlabelled positive and is passed over; a cross_encoder judges by the same bounds, on calibrated scores, what the cosine let
     through. A `miner` takes the model's place in search and filter. No pair is lost for want of negatives. Beside the triplets:
     suspected.csv (hits to review), analysis.json and hardest.csv.
     """
@@ -40,34 +40,28 @@ class Mine(Stage):
     explicit_inputs: ClassVar = ("cross_encoder", "miner")
     example: ClassVar[str] = "adapt mine --pairs pairs.jsonl --corpus passages.jsonl --model all-MiniLM-L6-v2 --out triplets.jsonl"
 
-    finders: tuple[Finder, ...] = Field(("bm25", "dense"), min_length=1, description="who searches")
-    fusion: Literal["rrf", "quota"] = Field(
-        "rrf", description="several finders: fused by reciprocal rank, or each with a number of negatives of its own"
-    )
-    quotas: tuple[PositiveInt, ...] = Field((), description="fusion quota: negatives of each finder; none given means equal shares")
+    retrievers: tuple[Retriever, ...] = Field(("bm25", "dense"), min_length=1, description="how hits are searched for: bm25, dense")
+    fusion: Literal["rrf", "quota"] = Field("rrf", description="of the retrievers: by reciprocal rank, or a quota each")
+    quotas: tuple[PositiveInt, ...] = Field((), description="fusion quota: negatives of each retriever; equal where not set")
     negatives: PositiveInt = Field(4, description="hard negatives for each pair")
-    range_min: int = Field(0, ge=0, description="best hits of each finder to pass over, counted before any filter")
-    range_max: PositiveInt = Field(50, description="how deep each finder looks, counted before any filter")
-    max_share: Share | None = Field(
-        0.95, description="a hit above this share of the positive's similarity is passed over; null trusts the labels and keeps all"
+    range_min: int = Field(0, ge=0, description="skip the best hits of each retriever, before any filter")
+    range_max: PositiveInt = Field(50, description="depth of each retriever's search, before any filter")
+    relative_margin: Share | None = Field(
+        0.05, description="skip hits above (1 - margin) of the positive's similarity; null keeps all"
     )
-    margin: NonNegativeFloat | None = Field(None, description="a hit must score lower than the positive by at least this")
-    max_score: float | None = Field(None, description="a hit of a higher cosine is passed over")
-    min_score: float | None = Field(None, description="a hit of a lower cosine is passed over: too easy")
-    max_judged: Share | None = Field(
-        0.5,
-        description="a hit that the cross_encoder scores higher is passed over: a positive, to it; null leaves it to the shares",
+    absolute_margin: NonNegativeFloat | None = Field(None, description="skip hits above the positive's similarity less this margin")
+    max_score: float | None = Field(None, description="skip hits of a higher cosine")
+    min_score: float | None = Field(None, description="skip hits of a lower cosine: too easy")
+    max_cross_encoder_score: Share | None = Field(
+        0.5, description="skip hits that the cross_encoder scores higher, as likely positives; null disables it"
     )
-    within_group: bool = Field(
-        False, description="let passages of the pair's own group be negatives; where each question has one right passage"
-    )
-    strategy: Literal["top", "random"] = Field("top", description="take the best hits that are left, or draw among them")
+    within_group: bool = Field(False, description="allow negatives of the pair's own group: each question has one right passage")
+    sampling_strategy: Literal["top", "random"] = Field("top", description="the best of the remaining hits, or a random sample")
     precision: InferencePrecision = Field(
         "auto",
-        description="of encoding; auto: bf16 where the hardware has it; int8: two to three times faster on a CPU, where "
-        "it agrees with fp32 (extra int8)",
+        description="of encoding; int8 is 2 to 3 times faster on a CPU (extra int8)",
     )
-    language: Language = Field("english", description="whose word endings bm25 takes off; scripts without spaces need none")
+    language: Language = Field("english", description="whose word endings bm25 removes")
 
     def problems(self, kinds) -> list[str]:
         found = []
@@ -75,16 +69,23 @@ class Mine(Stage):
             found.append(f"range_min {self.range_min} leaves nothing up to range_max {self.range_max}; raise range_max")
         if self.min_score is not None and self.max_score is not None and self.min_score > self.max_score:
             found.append(f"min_score {self.min_score:g} is more than max_score {self.max_score:g}; no hit would be left")
-        if len(set(self.finders)) < len(self.finders):
-            found.append("finders names one twice")
+        if len(set(self.retrievers)) < len(self.retrievers):
+            found.append("retrievers names one twice")
         if self.quotas and self.fusion != "quota":
             found.append("quotas are for fusion 'quota'; with 'rrf' leave them out")
-        elif self.quotas and (len(self.quotas) != len(self.finders) or sum(self.quotas) != self.negatives):
-            found.append(f"quotas {list(self.quotas)}: give one for each of {len(self.finders)} finders, {self.negatives} in all")
+        elif self.quotas and (len(self.quotas) != len(self.retrievers) or sum(self.quotas) != self.negatives):
+            found.append(
+                f"quotas {list(self.quotas)}: give one for each of {len(self.retrievers)} retrievers, {self.negatives} in all"
+            )
         if self.precision == "int8" and int8.missing_packages():
             found.append(int8.missing_packages())
-        if "cross_encoder" in kinds and self.max_judged is None and self.max_share is None and self.margin is None:
-            found.append("cross_encoder has no bound to judge by; set max_judged, max_share or margin")
+        if (
+            "cross_encoder" in kinds
+            and self.max_cross_encoder_score is None
+            and self.relative_margin is None
+            and self.absolute_margin is None
+        ):
+            found.append("cross_encoder has no bound to judge by; set max_cross_encoder_score, relative_margin or absolute_margin")
         return found
 
     def run(
@@ -132,7 +133,7 @@ class Mine(Stage):
         return triplets
 
     def _search(self, pairs: Pairs, corpus: Texts, miner: Encoder, job: Job) -> Hits:
-        """What each finder has found, up to rank `range_max`. The pool is the corpus and all positives, each text once."""
+        """What each retriever found, up to rank `range_max`. The pool is the corpus and all positives, each text once."""
         import numpy as np
 
         from adapt.inference.encoding import embed
@@ -146,21 +147,21 @@ class Mine(Stage):
         exclusions = Exclusions(pairs, corpus, pool, self.within_group)
         vectors = embed(miner.path, pool, job, role="document", label="mining pool", precision=self.precision)
         queries = embed(miner.path, list(anchors), job, role="query", label="mining queries", precision=self.precision)
-        job.note(f"mine: searching {len(pool):,} passages for {len(anchors):,} queries with {' and '.join(self.finders)}")
+        job.note(f"mine: searching {len(pool):,} passages for {len(anchors):,} queries with {' and '.join(self.retrievers)}")
         ranked: dict[str, np.ndarray] = {}
-        for finder in self.finders:
-            if finder == "dense":
-                ranked[finder] = dense.top(queries, vectors, self.range_max)[0]
+        for retriever in self.retrievers:
+            if retriever == "dense":
+                ranked[retriever] = dense.top(queries, vectors, self.range_max)[0]
             else:
                 found, scores = bm25.top(pool, list(anchors), self.range_max, self.language)
-                ranked[finder] = np.where(scores > 0, found, -1)  # a hit shares a word
+                ranked[retriever] = np.where(scores > 0, found, -1)  # a hit shares a word
         return Hits(pairs, pool, exclusions, [anchors[pair.anchor] for pair in pairs], queries, vectors, ranked, self.range_min)
 
     def _bound(self, positive: float, most: float | None) -> float:
         """The highest score that a negative may have beside this positive, `most` at the most; right below zero, too."""
-        share = float("inf") if self.max_share is None else positive - (1 - self.max_share) * abs(positive)
-        margin = float("inf") if self.margin is None else positive - self.margin
-        return min(share, margin, float("inf") if most is None else most)
+        relative = float("inf") if self.relative_margin is None else positive - self.relative_margin * abs(positive)
+        absolute = float("inf") if self.absolute_margin is None else positive - self.absolute_margin
+        return min(relative, absolute, float("inf") if most is None else most)
 
     def _fair(self, hits: Hits, pair: int, suspects: SuspectedPositives, seed: int) -> list[np.ndarray]:
         """The hits whose cosine is within bounds, in the order of choice: one list for each quota."""
@@ -173,15 +174,15 @@ class Mine(Stage):
         lowest = -float("inf") if self.min_score is None else self.min_score
         found: list[tuple[np.ndarray, np.ndarray]] = []
         high: dict[int, float] = {}
-        for finder in self.finders:
-            places, ranks = hits.candidates(pair, finder)
+        for retriever in self.retrievers:
+            places, ranks = hits.candidates(pair, retriever)
             cosines = hits.cosines(pair, places)
             high.update(zip(places[cosines > highest].tolist(), cosines[cosines > highest].tolist(), strict=True))
             within = (cosines <= highest) & (cosines >= lowest)
             found.append((places[within], ranks[within]))
         suspects.add(pair, np.array(list(high)), np.array(list(high.values())), positive, "cosine")
         lists = [reciprocal_rank(found)] if self.fusion == "rrf" else [own for own, _ in found]
-        if self.strategy == "random":
+        if self.sampling_strategy == "random":
             lists = [own[np.random.default_rng([seed, pair, i]).permutation(len(own))] for i, own in enumerate(lists)]
         return lists
 
@@ -203,7 +204,7 @@ class Mine(Stage):
         def score(texts: list[tuple[str, str]]) -> np.ndarray:
             return predict(cross_encoder.path, texts, job, label="mining filter", calibrated=True, truncation=truncation)
 
-        found = filtered(hits, lists, quotas, score, lambda positive: self._bound(positive, self.max_judged), suspects)
+        found = filtered(hits, lists, quotas, score, lambda positive: self._bound(positive, self.max_cross_encoder_score), suspects)
         truncation.report(job, "mining filter")
         return found
 

@@ -43,10 +43,10 @@ class PairsFromText(Stage):
     forms: tuple[Form, ...] = Field(
         ("title-body", "heading-section", "sentence-rest"),
         min_length=1,
-        description="what is paired; where a text gives more pairs than per_document, the forms named first come first",
+        description="what is paired; where a text gives more pairs than max_per_document, the forms named first come first",
     )
     pairs: PositiveInt | None = Field(None, description="most pairs to make, drawn at random; all where not set")
-    per_document: PositiveInt = Field(1, description="most pairs from one text")
+    max_per_document: PositiveInt = Field(1, description="most pairs from one text")
     min_words: PositiveInt = Field(3, description="fewest words of a title, heading or sentence")
     max_words: PositiveInt = Field(40, description="most words of a title, heading or sentence; longer ones are left out")
     min_passage_words: PositiveInt = Field(20, description="fewest words of a body, section or rest")
@@ -103,7 +103,7 @@ class PairsFromText(Stage):
                 for anchor, passage in makers[form](document, rng)
                 if self.min_words <= count_words(anchor) <= self.max_words and count_words(passage) >= self.min_passage_words
             ]
-            room = self.per_document - len(found)
+            room = self.max_per_document - len(found)
             found += [some[i] for i in sorted(rng.permutation(len(some))[:room])]
         return found
 

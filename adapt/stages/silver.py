@@ -32,7 +32,7 @@ class Silver(Stage):
     domain's own gold; one trained on gold from elsewhere, for the domain's texts alone; or, without any gold, a published
     cross-encoder, by name or path. Pairs of gold, in either order, are left out, and so are repeats; every row says
     which sampler found it, at which rank, and what the labeller said before and after calibration. `summary.json` beside the
-    pairs holds the histogram of their scores. A run that was killed goes on with the first part that is not scored yet.
+    pairs holds the histogram of their scores. A run that was killed resumes with the first part that is not scored yet.
     """
 
     version: ClassVar[int] = 4
@@ -44,33 +44,30 @@ class Silver(Stage):
 
     sampling: tuple[Sampler, ...] = Field(
         ("bm25", "dense"),
-        description="how candidates are found: lexical or dense neighbours, at random, or so that scores follow gold's (kde)",
+        description="how candidates are found; kde: so that scores follow gold's",
     )
-    shares: tuple[PositiveFloat, ...] = Field((), description="of the pairs, that each sampler gives; equal where none are given")
-    pairs: PositiveInt = Field(2_000, description="silver pairs to make, as far as the texts allow")
-    top_k: PositiveInt = Field(5, description="nearest neighbours of each text that become candidates")
-    per_text: PositiveInt | None = Field(20, description="most pairs that any one text may be in; null sets no bound")
-    target: Literal["none", "gold", "uniform"] = Field(
-        "none", description="distribution that the scores are to have, in tenths: as found, as gold's, or even"
+    shares: tuple[PositiveFloat, ...] = Field((), description="fraction of the pairs for each sampler; equal where not set")
+    pairs: PositiveInt = Field(2_000, description="silver pairs to make")
+    top_k: PositiveInt = Field(5, description="nearest neighbours of each text that are candidates")
+    max_per_text: PositiveInt | None = Field(20, description="most pairs of one text; null is no limit")
+    target_distribution: Literal["none", "gold", "uniform"] = Field("none", description="distribution of the scores")
+    oversample: PositiveInt = Field(4, description="scored candidates per pair, for kde and target_distribution")
+    calibrate: bool = Field(True, description="map scores to gold's scale, by the labeller's calibration or gold")
+    min_spearman: Correlation | None = Field(
+        None, description="stop where the labeller's Spearman with held-out gold is lower; null disables the check"
     )
-    oversample: PositiveInt = Field(4, description="candidates scored for each pair that is kept, for kde and for a target")
-    calibrated: bool = Field(True, description="scores on gold's scale, where the labeller has a calibration or gold is given")
-    min_agreement: Correlation | None = Field(
-        None, description="labeller's Spearman with held-out gold below which nothing is labelled; null does not ask"
-    )
-    target_form: Literal["scored", "binary"] = Field("scored", description="scores from 0 to 1, or 0 and 1 alone")
+    target_form: Literal["scored", "binary"] = Field("scored", description="scores from 0 to 1, or 0 and 1")
     threshold: Share = Field(0.5, description="score from which a binary pair is 1")
-    unit: Literal["sentence", "text"] = Field("sentence", description="what is paired: sentences of the texts, or whole texts")
+    unit: Literal["sentence", "text"] = Field("sentence", description="what is paired")
     min_words: PositiveInt = Field(5, description="shorter sentences are left out")
     max_words: PositiveInt = Field(60, description="longer sentences are left out")
-    language: Language = Field("english", description="whose word endings bm25 takes off; scripts without spaces need none")
+    language: Language = Field("english", description="whose word endings bm25 removes")
     max_length: PairLength = Field(192, description="tokens per pair that the cross-encoder reads")
     precision: InferencePrecision = Field(
         "auto",
-        description="of scoring and encoding; auto: bf16 where the hardware has it; int8: two to three times faster on a CPU, "
-        "where it agrees with fp32 (extra int8)",
+        description="of scoring and encoding; int8 is 2 to 3 times faster on a CPU (extra int8)",
     )
-    shard_size: PositiveInt = Field(10_000, description="pairs scored at a time; a killed run loses no more than these")
+    shard_size: PositiveInt = Field(10_000, description="pairs scored at a time; a killed run resumes after the last")
 
     def problems(self, kinds) -> list[str]:
         found = []
@@ -78,8 +75,8 @@ class Silver(Stage):
             found.append("sampling 'dense' needs an encoder: give model, or use sampling 'bm25'")
         if "kde" in self.sampling and "gold" not in kinds:
             found.append("sampling 'kde' follows gold's scores: give gold, or use sampling 'bm25'")
-        if self.target == "gold" and "gold" not in kinds:
-            found.append("target 'gold' needs gold; give it, or use target 'uniform'")
+        if self.target_distribution == "gold" and "gold" not in kinds:
+            found.append("target_distribution 'gold' needs gold; give it, or use 'uniform'")
         if self.precision == "int8" and int8.missing_packages():
             found.append(int8.missing_packages())
         if len(set(self.sampling)) < max(1, len(self.sampling)):
@@ -104,7 +101,7 @@ class Silver(Stage):
     ) -> Scored:
         """Scored pairs, made as they are asked for: what stays in memory is the texts and a few numbers a pair.
 
-        Raises UserError where the texts give no pair or `min_agreement` can't be asked, WorkFailed for a labeller below it (the
+        Raises UserError where the texts give no pair or `min_spearman` can't be asked, WorkFailed for a labeller below it (the
         input may be in order: it is the labeller's training that fell short).
         """
         import numpy as np
@@ -155,24 +152,24 @@ class Silver(Stage):
 
         saved = calibration.load(folder)
         curve, agreed = saved or (calibration.Calibration(), {})
-        asked = self.calibrated or self.min_agreement is not None
+        asked = self.calibrate or self.min_spearman is not None
         if saved is None and asked and len(gold) >= calibration.MIN_ROWS:
             found = predict(folder, [(p.sentence1, p.sentence2) for p in gold], job, self.max_length, label="labeller on gold")
             wanted = [p.score for p in gold]
             curve, agreed = calibration.fit(found, wanted), calibration.agreement(found, wanted, job.seed)
-        if self.min_agreement is not None:
+        if self.min_spearman is not None:
             if "spearman" not in agreed:
                 raise UserError(
-                    "silver: min_agreement is set, but the labeller's agreement with gold is not known; train it with "
-                    f"adapt cross-encoder and {calibration.MIN_ROWS} held-out pairs or more, or give an off-the-shelf one and gold"
+                    "silver: min_spearman is set, but the labeller's agreement with gold is not known; train it with "
+                    f"adapt cross-encoder and {calibration.MIN_ROWS} held-out pairs or more, or give a pre-trained one and gold"
                 )
-            if agreed["spearman"] < self.min_agreement:
+            if agreed["spearman"] < self.min_spearman:
                 raise WorkFailed(
                     f"silver: the labeller's Spearman with gold is {agreed['spearman']:.3f} on {agreed['rows']} pairs, below "
-                    f"min_agreement {self.min_agreement:g}: its labels would teach mistakes. Train it on more gold, for more "
-                    "epochs or with several seeds, or take a cross-encoder off the shelf"
+                    f"min_spearman {self.min_spearman:g}: its labels are too noisy. Train it on more gold, for more "
+                    "epochs or with several seeds, or use a pre-trained cross-encoder"
                 )
-        return curve if self.calibrated else calibration.Calibration(), agreed
+        return curve if self.calibrate else calibration.Calibration(), agreed
 
     def _scored(self, folder: Path, units: Sequence[str], pool: Any, job: Job) -> Any:
         """Raw scores of the pool, [n]; parts that an earlier, killed run has scored are read from `job.work`."""
@@ -230,13 +227,13 @@ class Silver(Stage):
         from adapt.retrieval import sampling
 
         sizes: dict[str, int] = {
-            sampler: quota * (self.oversample if sampler == "kde" or self.target != "none" else 1)
+            sampler: quota * (self.oversample if sampler == "kde" or self.target_distribution != "none" else 1)
             for sampler, quota in zip(self.sampling, self._quotas(), strict=True)
         }
         fill = not self.shares and "kde" not in self.sampling
         return sampling.find(
             units, gold, sizes, model, job,
-            top_k=self.top_k, per_text=self.per_text, fill=fill, language=self.language, precision=self.precision,
+            top_k=self.top_k, per_text=self.max_per_text, fill=fill, language=self.language, precision=self.precision,
         )  # fmt: skip
 
     # ------------------------------------------------------------------------------------------ label distribution
@@ -252,7 +249,7 @@ class Silver(Stage):
 
         from adapt.retrieval.matching import BINS, histogram
 
-        return np.ones(BINS) if self.target == "uniform" else histogram(gold) if len(gold) else None
+        return np.ones(BINS) if self.target_distribution == "uniform" else histogram(gold) if len(gold) else None
 
     def _kept(self, pool: Any, scores: Any, gold: Any, seed: int) -> Any:
         """Which candidates stay, by row number, in order."""
@@ -261,12 +258,12 @@ class Silver(Stage):
         from adapt.retrieval.matching import by_density, by_histogram
 
         rng = np.random.default_rng([seed, 2])
-        if self.target != "none" and not self.shares:
+        if self.target_distribution != "none" and not self.shares:
             return by_histogram(scores, self._target(gold), self.pairs, rng)
         kept = []
         for number, quota in enumerate(self._quotas()):
             rows = np.flatnonzero(pool.sampler == number)
-            if self.target != "none":
+            if self.target_distribution != "none":
                 rows = rows[by_histogram(scores[rows], self._target(gold), quota, rng)]
             elif self.sampling[number] == "kde":
                 rows = rows[by_density(scores[rows], gold, quota, rng)]
@@ -286,7 +283,7 @@ class Silver(Stage):
         target = self._target(gold)
         sentence = ""
         if target is not None:
-            to = "uniform" if self.target == "uniform" else "gold"
+            to = "uniform" if self.target_distribution == "uniform" else "gold"
             before, after = (distance(shown[name], target) for name in ("candidates", "silver"))
             about["distance"] = {"to": to, "before": before, "after": after}
             job.counts.update(distance_before=before, distance_after=after)
@@ -298,4 +295,6 @@ class Silver(Stage):
         (job.out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
         job.note(f"silver: {len(rows):,} pairs of {len(scores):,} scored{sentence}\n{drawn(shown)}")
         if len(rows) < self.pairs:
-            job.note(f"silver: {self.pairs:,} were asked for; for more, give more texts, or raise top_k, per_text or oversample")
+            job.note(
+                f"silver: {self.pairs:,} were asked for; for more, give more texts, or raise top_k, max_per_text or oversample"
+            )

@@ -18,7 +18,7 @@ from adapt.text.sentences import sentences
 
 
 @dataclass(frozen=True)
-class NoisyTexts:
+class TokenizedTexts:
     """Token ids of each text, and to which word each token belongs (-1: none; see `word_units`)."""
 
     ids: list[np.ndarray]
@@ -28,7 +28,7 @@ class NoisyTexts:
         """The texts as they are."""
         return [self.ids[i].tolist() for i in rows]
 
-    def damaged(self, rows: Iterable[int], share: float, seed: int, epoch: int) -> list[list[int]]:
+    def corrupted(self, rows: Iterable[int], share: float, seed: int, epoch: int) -> list[list[int]]:
         """With that share of the words deleted, others in each epoch."""
         return [delete_words(self.ids[i], self.units[i], share, seed, epoch, i).tolist() for i in rows]
 
@@ -40,17 +40,17 @@ class NoisyTexts:
         return [ids.tolist() for ids, _ in found], [chosen for _, chosen in found]
 
 
-def noisy_texts(encoder: SentenceTransformer, texts: Sequence[str], max_length: int) -> NoisyTexts:
+def tokenize(encoder: SentenceTransformer, texts: Sequence[str], max_length: int) -> TokenizedTexts:
     """The texts as `encoder` tokenizes them, with its prompt, cut to `max_length` tokens."""
     prompt = prompt_for(encoder, "")
     given = [prompt + text for text in texts]
     limit = min(max_length, encoder.max_seq_length or max_length)
     tokens = encoder.tokenizer(given, truncation=True, max_length=limit, return_offsets_mapping=True)
     units = [word_units(text, tokens.word_ids(i), tokens["offset_mapping"][i], len(prompt)) for i, text in enumerate(given)]
-    return NoisyTexts([np.asarray(ids) for ids in tokens["input_ids"]], units)
+    return TokenizedTexts([np.asarray(ids) for ids in tokens["input_ids"]], units)
 
 
-def worth_reading(texts: Sequence[Text], split: bool, min_words: int, max_words: int) -> tuple[list[str], int]:
+def training_texts(texts: Sequence[Text], split: bool, min_words: int, max_words: int) -> tuple[list[str], int]:
     """(what training reads, how many near-copies were left out of it).
 
     Read are sentences of `min_words` to `max_words` words or, where not `split`, whole texts of `min_words` words or more.

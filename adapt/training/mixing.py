@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from adapt.records import ConcatSequence, Pair
-from adapt.training.ranking_data import Ranked
-from adapt.training.scored_data import Rated
+from adapt.training.ranking_data import RankingData
+from adapt.training.scored_data import ScoredPairData
 
 
 def split(examples: Sequence[Any]) -> list[Sequence[Any]]:
@@ -20,12 +20,12 @@ def split(examples: Sequence[Any]) -> list[Sequence[Any]]:
     return [examples[end - size : end] for size, end in zip(sizes, ends, strict=True)]
 
 
-def pairs_from(threshold: float, sources: Sequence[Sequence[Any]]) -> list[Sequence[Any]]:
+def positive_pairs(threshold: float, sources: Sequence[Sequence[Any]]) -> list[Sequence[Any]]:
     """Of scored rows, those of at least `threshold` as pairs."""
     return [[Pair(e.sentence1, e.sentence2, origin=e.origin) for e in source if e.score >= threshold] for source in sources]
 
 
-def numbered(sources: Sequence[Sequence[Any]], kept: Sequence[int]) -> list[list[int]]:
+def row_numbers(sources: Sequence[Sequence[Any]], kept: Sequence[int]) -> list[list[int]]:
     """The row numbers of each source, counted through all of them, as far as they are among `kept`."""
     wanted, found, start = set(kept), [], 0
     for source in sources:
@@ -35,7 +35,7 @@ def numbered(sources: Sequence[Sequence[Any]], kept: Sequence[int]) -> list[list
 
 
 @dataclass(frozen=True)
-class Epochs:
+class EpochSampler:
     """What an epoch takes from each source (row numbers), and whether a batch holds rows of one source only.
 
     `shares`: how many of an epoch's rows come from each source; without any, every row of every source.
@@ -48,9 +48,9 @@ class Epochs:
 
     def rows(self, epoch: int) -> list[list[int]]:
         """The rows of each source that this epoch takes."""
-        return drawn(self.sources, self.shares, self.seed, epoch) if self.shares else [list(rows) for rows in self.sources]
+        return sample_sources(self.sources, self.shares, self.seed, epoch) if self.shares else [list(rows) for rows in self.sources]
 
-    def batches(self, data: Ranked | Rated, size: int, epoch: int) -> list[list[int]]:
+    def batches(self, data: RankingData | ScoredPairData, size: int, epoch: int) -> list[list[int]]:
         """The epoch's batches."""
         rows = self.rows(epoch)
         if self.apart:
@@ -58,7 +58,7 @@ class Epochs:
         return data.batches([row for some in rows for row in some], size, epoch)
 
 
-def drawn(sources: Sequence[Sequence[int]], shares: Sequence[float], seed: int, epoch: int) -> list[list[int]]:
+def sample_sources(sources: Sequence[Sequence[int]], shares: Sequence[float], seed: int, epoch: int) -> list[list[int]]:
     """Each source's rows for this epoch, so that the sources stand to each other as `shares` (which add up to 1).
 
     The source that is scarcest for its share is used whole, of the others a part is drawn anew each epoch, without repeats.
@@ -77,7 +77,7 @@ def interleaved(batches: Sequence[Sequence[list[int]]]) -> list[list[int]]:
     return [batches[number][i] for _, number, i in sorted(places)]
 
 
-def set_aside(keys: Sequence[Hashable], share: float, seed: int) -> tuple[list[int], list[int]]:
+def split_held_out(keys: Sequence[Hashable], share: float, seed: int) -> tuple[list[int], list[int]]:
     """(rows to train on, about `share` of the rows to hold out); rows with one key stay together."""
     rows_of: dict[Hashable, list[int]] = {}
     for row, key in enumerate(keys):

@@ -22,7 +22,7 @@ from adapt.text.clean import normalised
 
 
 @dataclass(frozen=True)
-class RankedBatch:
+class RankingBatch:
     """Anchors and the documents that stand before them.
 
     ids: token ids of a anchors, then of n documents; rows [a] and documents [n]: their numbers in the examples; target [a]:
@@ -41,7 +41,7 @@ class RankedBatch:
     margins: torch.Tensor | None = None
 
 
-class Ranked:
+class RankingData:
     """Pairs and triplets: every text of a batch is encoded once, and knows the anchors that it is right for."""
 
     def __init__(
@@ -94,7 +94,7 @@ class Ranked:
         example = self.examples[row]
         return (example.positive, *(example.negatives if isinstance(example, Triplet) else ()))
 
-    def batch(self, epoch: int, rows: list[int]) -> RankedBatch:
+    def batch(self, epoch: int, rows: list[int]) -> RankingBatch:
         """What these rows bring along in this epoch."""
         positives = [self.number[self.examples[row].positive] for row in rows]
         wrong = [[self.number[text] for text in self._negatives(epoch, row)] for row in rows]
@@ -110,7 +110,7 @@ class Ranked:
         own = [(i, column[number]) for i, some in enumerate(wrong) for number in some if (i, column[number]) not in tied]
         which, what = zip(*own, strict=True) if own else ((), ())
         here = device()
-        return RankedBatch(
+        return RankingBatch(
             [self.anchors[row] for row in rows] + [self.documents[number] for number in documents],
             rows,
             documents,
@@ -121,13 +121,13 @@ class Ranked:
             self._margins([rows[i] for i in which], [documents[j] for j in what]) if self.scores else None,
         )
 
-    def guided(self, guide: Path, job: Job) -> None:
+    def add_guide(self, guide: Path, job: Job) -> None:
         """Encode all texts with another encoder; from now on batches hold its cosines."""
         anchors = torch.from_numpy(embed(guide, [e.anchor for e in self.examples], job, "query", "guide, anchors"))
         documents = torch.from_numpy(embed(guide, self.texts, job, "document", "guide, documents"))
         self.guide = anchors.to(device()), documents.to(device())
 
-    def taught(self, teacher: Path, job: Job) -> None:
+    def add_teacher(self, teacher: Path, job: Job) -> None:
         """Score every anchor with its positive and its negatives by a cross-encoder; from now on batches hold margins."""
         asked = dict.fromkeys((e.anchor, text) for e in self.examples for text in (e.positive, *getattr(e, "negatives", ())))
         self.scores = dict(zip(asked, predict(teacher, list(asked), job, label="teacher").tolist(), strict=True))

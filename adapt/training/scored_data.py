@@ -17,14 +17,14 @@ from adapt.text.clean import normalised
 
 
 @dataclass(frozen=True)
-class RatedBatch:
+class ScoredPairBatch:
     """Token ids of n first texts, then of their n partners; wanted [n]: the score or label of each two."""
 
     ids: list[list[int]]
     wanted: torch.Tensor
 
 
-class Rated:
+class ScoredPairData:
     """Scored and labelled pairs, batched by length."""
 
     def __init__(self, encoder: SentenceTransformer, examples: Sequence[ScoredPair | Labelled], max_length: int, seed: int):
@@ -40,6 +40,6 @@ class Rated:
         lengths = [max(len(self.left[row]), len(self.partner[row])) for row in rows]
         return [[rows[i] for i in batch] for batch in length_bucketed_batches(lengths, size, self.seed, epoch)]
 
-    def batch(self, epoch: int, rows: list[int]) -> RatedBatch:
+    def batch(self, epoch: int, rows: list[int]) -> ScoredPairBatch:
         """These rows; the same in every epoch."""
-        return RatedBatch([self.left[row] for row in rows] + [self.partner[row] for row in rows], self.wanted[rows])
+        return ScoredPairBatch([self.left[row] for row in rows] + [self.partner[row] for row in rows], self.wanted[rows])

@@ -22,7 +22,7 @@ from transformers import TrainerCallback
 from adapt.inference.encoding import forward
 from adapt.job import Job
 from adapt.models import lookup
-from adapt.models.bi_encoder import load_encoder, pad_batch, quiet_libraries, token_ids
+from adapt.models.bi_encoder import load_encoder, padded, quiet, token_ids
 from adapt.models.cross_encoder import CrossEncoderModel
 from adapt.models.mixed_precision import set_precision
 from adapt.records import Encoder
@@ -32,9 +32,9 @@ from adapt.stages.cross_encoder import CrossEncoderStage
 from adapt.stages.finetune import Finetune
 from adapt.stages.tsdae import Tsdae
 from adapt.training import loop
-from adapt.training.denoising_data import noisy_texts
+from adapt.training.denoising_data import tokenize
 
-BASE = lookup.find_model("all-MiniLM-L6-v2")
+BASE = lookup.locate("all-MiniLM-L6-v2")
 BATCH = 32
 BEST = "dropout 0" + (", bf16=True" if fast_bfloat16() else "")
 
@@ -62,7 +62,7 @@ def trainer_seconds(kind: str, model: Any, rows: Dataset, loss: Any, seed: int, 
     }[kind]
     watch = Watch()
     logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()), quiet_libraries():
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()), quiet():
         arguments = argument_type(
             output_dir=folder, num_train_epochs=1, per_device_train_batch_size=BATCH, seed=seed, report_to=[], disable_tqdm=True,
             save_strategy="no", logging_strategy="no", use_cpu=device().type == "cpu", bf16=best and fast_bfloat16(),
@@ -96,7 +96,7 @@ def stock_encoder(best: bool, pooling: str | None = None) -> Any:
     from sentence_transformers import SentenceTransformer
 
     settings = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0} if best else {}
-    with quiet_libraries():
+    with quiet():
         model = SentenceTransformer(str(BASE), device=str(device()), config_kwargs=settings)
     if pooling:
         from adapt.models.bi_encoder import set_pooling
@@ -137,12 +137,12 @@ def tsdae(size: float) -> Arm:
     rows = [sentence for _, sentence in sentences(drawn, 8, 60)][:count]
     stage = Tsdae(start="raw", pooling="cls", batch_size=BATCH, max_words=1_000)
     encoder = load_encoder(BASE)
-    read = noisy_texts(encoder, rows, stage.max_length)
+    read = tokenize(encoder, rows, stage.max_length)
     noisy = [delete_words(ids, units, 0.6, 13, 0, i) for i, (ids, units) in enumerate(zip(read.ids, read.units, strict=True))]
 
     def ours(seed: int) -> float:
         run = lambda: stage.run(Encoder(BASE), texts_of(rows), Job(seed))  # noqa: E731
-        return stage_seconds(run, lambda: noisy_texts(encoder, rows, stage.max_length))
+        return stage_seconds(run, lambda: tokenize(encoder, rows, stage.max_length))
 
     def stock(seed: int, best: bool = False) -> float:
         rng = random.Random(seed)
@@ -154,7 +154,7 @@ def tsdae(size: float) -> Arm:
         data = Dataset.from_dict({"text": rows})
         data.set_transform(damage, columns=["text"], output_all_columns=True)
         model = stock_encoder(best, "cls")
-        with quiet_libraries():
+        with quiet():
             loss = DenoisingAutoEncoderLoss(model, tie_encoder_decoder=True)
         if best:
             for part in loss.decoder.modules():
@@ -169,11 +169,11 @@ def tsdae(size: float) -> Arm:
         set_pooling(mine, "cls")
         module = Denoising(mine, BASE, tied=True, seed=0).eval()
         set_precision(module, "fp32")
-        with quiet_libraries():
+        with quiet():
             theirs = DenoisingAutoEncoderLoss(twin, tie_encoder_decoder=True).eval()
         theirs.decoder.load_state_dict(module.decoder.state_dict())
         some, whole = [ids.tolist() for ids in noisy[:4]], read.clean(range(4))
-        other = theirs([pad_batch(some, 0, device()), pad_batch(whole, 0, device())], None)
+        other = theirs([padded(some, 0, device()), padded(whole, 0, device())], None)
         return same(module(some, whole), other, mine[0].auto_model, twin[0].auto_model)
 
     lengths = [len(ids) for ids in read.ids]
@@ -218,7 +218,7 @@ def mnrl(size: float) -> Arm:
         target = torch.arange(4, device=device())
         allowed = torch.ones(4, 8, dtype=torch.bool, device=device())
         loss = multiple_negatives(vectors[:4], vectors[4:], target, allowed)
-        other = MultipleNegativesRankingLoss(twin)([pad_batch(some, 0, device()) for some in ids], None)
+        other = MultipleNegativesRankingLoss(twin)([padded(some, 0, device()) for some in ids], None)
         return same(loss, other, mine, twin)
 
     lengths = [len(ids) for column in columns for ids in token_ids(encoder, column, max_length=stage.max_length)]
@@ -248,12 +248,12 @@ def cross_encoder(size: float) -> Arm:
 
     def stock(seed: int, best: bool = False) -> float:
         settings = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0} if best else {}
-        with quiet_libraries():
+        with quiet():
             model = CrossEncoder(str(BASE), num_labels=1, device=str(device()), config_kwargs=settings)
         return trainer_seconds("cross", model, data, BinaryCrossEntropyLoss(model), seed, best)
 
     def gate() -> dict[str, tuple[float, bool]]:
-        with quiet_libraries():
+        with quiet():
             twin = CrossEncoder(str(BASE), num_labels=1, device=str(device()))
         twin.model.load_state_dict(reader.model.state_dict())
         twin.eval()

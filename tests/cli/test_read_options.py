@@ -53,7 +53,7 @@ def test_init_finds_the_language_and_warns_of_a_model_that_can_not_read(domain, 
     columns = ("--column", "anchor=Frage", "--column", "positive=Antwort")
     done = run("init", domain / "amt", "--pairs", domain / "de.csv", "--model", embedder, *columns)
     assert done.exit_code == 0 and "language: german" in done.output, done.output
-    assert "mine: {finders: [bm25, dense], negatives: 4, language: german}" in (domain / "amt" / "recipe.yaml").read_text()
+    assert "mine: {retrievers: [bm25, dense], negatives: 4, language: german}" in (domain / "amt" / "recipe.yaml").read_text()
     rows = [f"合同{i}的期限是多久,期限一般为{i}周" for i in "一二三四五六七八九十"]
     (domain / "zh.csv").write_text("question,answer\n" + "\n".join(rows) + "\n")
     done = run("init", domain / "zh", "--pairs", domain / "zh.csv", "--model", embedder)

@@ -22,15 +22,18 @@ SCORED = [ScoredPair(p.anchor, p.positive, round(RNG.random(), 2)) for p in PAIR
 TRIPLETS = [Triplet(p.anchor, p.positive, (LINES[(i + 7) % 96], LINES[(i + 19) % 96])) for i, p in enumerate(PAIRS)]
 TRAINING = {"max_steps": 3, "batch_size": 16, "learning_rate": 1e-5, "dropout": 0.0}
 WORK = {  # stage: settings, inputs beside the model
-    "tsdae": (TRAINING, lambda: {"texts": [Text(str(i), line) for i, line in enumerate(LINES)]}),
+    **dict.fromkeys(
+        ("tsdae", "mlm", "embedding-denoising"),
+        (TRAINING, lambda: {"texts": [Text(str(i), line) for i, line in enumerate(LINES)]}),
+    ),
     "cross-encoder": (TRAINING | {"held_out": 0.25, "head_learning_rate": 1e-5}, lambda: {"pairs": SCORED}),
     "finetune": (TRAINING, lambda: {"examples": TRIPLETS}),
     "align": (TRAINING, lambda: {"parallel": [Parallel(p.anchor, p.positive) for p in PAIRS]}),
 }
 CASES = [
-    ("tsdae", {"start": "tuned"}), ("tsdae", {"start": "raw"}), ("tsdae", {"objective": "vectors"}),
-    ("tsdae", {"objective": "mlm"}), ("cross-encoder", {}), ("finetune", {}), ("finetune", {"loss": "triplet"}),
-    ("finetune", {"token_budget": 256}), ("finetune", {"batching": "gathered"}), ("align", {}),
+    ("tsdae", {"base_type": "embedding-model"}), ("tsdae", {"base_type": "language-model"}), ("embedding-denoising", {}),
+    ("mlm", {}), ("cross-encoder", {}), ("finetune", {}), ("finetune", {"loss": "triplet"}),
+    ("finetune", {"token_budget": 256}), ("finetune", {"loss": {"name": "mnrl", "batching": "grouped"}}), ("align", {}),
 ]  # fmt: skip
 
 
@@ -95,7 +98,7 @@ def test_silver_and_mine_find_what_they_find_on_the_cpu(on, bundled, tmp_path):
         labelled = silver.run(
             texts=texts, cross_encoder=CrossEncoder(tmp_path / "m"), gold=SCORED[:8], model=Encoder(bundled), job=Job(3)
         )
-        mine = stages.find("mine")(finders=["dense"], negatives=3, precision="fp32")
+        mine = stages.find("mine")(retrievers=["dense"], negatives=3, precision="fp32")
         return labelled, mine.run(pairs=PAIRS, model=Encoder(bundled), job=Job(3))
 
     silver, mined = made()

@@ -9,7 +9,7 @@ from adapt.inference import encoding, scoring, token_budget
 from adapt.job import Job
 from adapt.models.bi_encoder import load_encoder, token_ids
 from adapt.models.cross_encoder import CrossEncoderModel
-from adapt.training.loop import Group, fit, trainable
+from adapt.training.loop import ParameterGroup, fit, trainable
 
 from ..conftest import WORDS, tolerance
 
@@ -61,7 +61,7 @@ def trained(embedder, work=lambda step: step):
         return (found @ found.T).square().mean()
 
     plan = [(0, list(range(start, start + 12))) for start in (0, 12, 24)]
-    fit(model, work(loss), plan, [Group(trainable(model), 1e-3)], job, label="test", unit="texts")
+    fit(model, work(loss), plan, [ParameterGroup(trainable(model), 1e-3)], job, label="test", unit="texts")
     return torch.cat([part.detach().flatten() for part in model.parameters()])
 
 

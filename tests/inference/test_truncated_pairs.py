@@ -84,7 +84,7 @@ def silver(embedder, labeller, job):
 def mine(embedder, labeller, job):
     rng = random.Random(3)
     pairs = [Pair(sentence(rng, 40), sentence(rng, 40)) for _ in range(12)]
-    stage = stages.find("mine")(negatives=2, finders=("dense",))
+    stage = stages.find("mine")(negatives=2, retrievers=("dense",))
     stage.run(pairs, Encoder(embedder), job, cross_encoder=CrossEncoder(labeller))
     return None
 
@@ -136,7 +136,7 @@ def test_more_tokens_than_positions_are_refused_before_a_stage_by_hand_runs(doma
     models = {"cross-encoder": {"model": str(embedder), "pairs": "gold.csv"}, "silver": {"cross_encoder": str(labeller)}}[word]
     sources = {"texts": str(domain / "texts.jsonl")} if word == "silver" else {}
     sources |= {name: value if value.startswith("/") else str(domain / value) for name, value in models.items()}
-    with pytest.raises(UserError, match="max_length 65 is more than the 64 tokens that the model can read"):
+    with pytest.raises(UserError, match="max_length 65 is more than the 64 tokens that the model supports"):
         run_stage(stage, sources, domain / "out.csv" if word == "silver" else domain / "out", 1, ignore_events)
     assert not list(domain.glob("*out*"))
 

@@ -79,7 +79,7 @@ def test_a_guide_masks_what_sentence_transformers_masks(vectors, how, margin):
 
     a, p, n = vectors
     anchors, documents = (torch.nn.functional.normalize(v, dim=1) for v in (guides[0], torch.cat(guides[1:])))
-    masked = ours.too_like(anchors @ documents.T, torch.arange(6), margin, relative=how == "relative")
+    masked = ours.guide_positives(anchors @ documents.T, torch.arange(6), margin, relative=how == "relative")
     assert masked.any() and not masked.all()
     mine = ours.multiple_negatives(a, torch.cat([p, n]), torch.arange(6), ~masked, scale=20.0)
     same_value_and_gradients(mine, other, vectors)
@@ -87,7 +87,7 @@ def test_a_guide_masks_what_sentence_transformers_masks(vectors, how, margin):
 
 def test_a_relative_margin_lies_below_a_negative_cosine_too():
     guide = torch.tensor([[-0.5, -0.51, -0.56, 0.1]])
-    assert ours.too_like(guide, torch.tensor([0]), 0.1, relative=True).tolist() == [[False, True, False, True]]
+    assert ours.guide_positives(guide, torch.tensor([0]), 0.1, relative=True).tolist() == [[False, True, False, True]]
 
 
 def test_margin_mse_equals_sentence_transformers(vectors):

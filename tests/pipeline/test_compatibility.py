@@ -38,11 +38,11 @@ def planned(recipe_file, tmp_path, *changes):
         (
             "mpnet",
             "stages.tsdae.objective=denoise",
-            "objective: denoise needs a decoder with cross-attention, and 'mpnet' has none",
+            "tsdae needs a decoder with cross-attention, and 'mpnet' has none",
         ),
         ("llama", "stages.tsdae.objective=denoise", "'llama' has none"),
-        ("llama", "stages.tsdae.objective=mlm", "objective: mlm needs a masked-language head, and 'llama' has none"),
-        ("bert", "stages.cross-encoder.max_length=65", "max_length 65 is more than the 64 tokens that the model can read"),
+        ("llama", "stages.tsdae.objective=mlm", "mlm needs a masked-language-model head, and 'llama' has none"),
+        ("bert", "stages.cross-encoder.max_length=65", "max_length 65 is more than the 64 tokens that the model supports"),
         ("roberta", "stages.silver.max_length=63", "max_length 63 is more than the 62 tokens"),
     ],
 )
@@ -67,9 +67,9 @@ def test_what_the_base_can_do_is_planned(recipe_file, tmp_path, base_of, archite
     assert planned(recipe_file, tmp_path, f"model={base_of(model_type=architecture)}", change)
 
 
-def test_a_plain_language_model_has_no_vectors_to_learn_from(recipe_file, tmp_path, language_model):
+def test_embedding_denoising_refuses_a_plain_language_model(recipe_file, tmp_path, language_model):
     change = ["stages.tsdae.objective=vectors", f"model={language_model}"]
-    with pytest.raises(UserError, match="the base is no embedder"):
+    with pytest.raises(UserError, match="the base is no embedding model"):
         planned(recipe_file, tmp_path, *change)
 
 
@@ -160,7 +160,9 @@ def test_matryoshka_wider_than_the_base_is_refused_in_the_plan(recipe_file, tmp_
     stages = stages.replace("16", str(limit // 2))
     change = stages.replace("finetune: {", "finetune: {examples: pairs, ")
     assert planned(recipe_file, tmp_path, f"model={base}", f"stages={change % limit}")
-    with pytest.raises(UserError, match=rf"step 'finetune': matryoshka {limit + 1} is more than the model's own width, {limit}"):
+    with pytest.raises(
+        UserError, match=rf"step 'finetune': matryoshka {limit + 1} is more than the model's own dimension, {limit}"
+    ):
         planned(recipe_file, tmp_path, f"model={base}", f"stages={change % (limit + 1)}")
     swept = [f"stages={change % limit}", f"sweep={{finetune: {{matryoshka: [[4], [{limit + 1}]]}}}}"]
     with pytest.raises(UserError, match=f"matryoshka {limit + 1} is more"):
@@ -179,15 +181,15 @@ def test_a_teacher_of_another_width_is_refused_in_the_plan(recipe_file, tmp_path
     teachers = {dense: tiny.embedder(language_model, domain / f"teacher-{dense}", dense=dense) for dense in (24, 32)}
     change = ["data.parallel=%s" % (domain / "parallel.jsonl"), "stages=[{align: {teacher: %s}}]"]
     assert planned(recipe_file, tmp_path, change[0], change[1] % teachers[32])
-    with pytest.raises(UserError, match="step 'align': the teacher's vectors have 24 dimensions, the model's 32"):
+    with pytest.raises(UserError, match="step 'align': the teacher's embeddings have 24 dimensions, the model's 32"):
         planned(recipe_file, tmp_path, change[0], change[1] % teachers[24])
 
 
-def test_a_base_whose_vectors_no_decoder_reads_is_refused_in_the_plan(recipe_file, tmp_path, domain, language_model):
+def test_a_base_whose_embeddings_do_not_fit_its_decoder_is_refused_in_the_plan(recipe_file, tmp_path, domain, language_model):
     bases = {dense: tiny.embedder(language_model, domain / f"base-{dense}", dense=dense) for dense in (24, 32)}
     change = "stages=[{tsdae: {%s}}]"
     assert planned(recipe_file, tmp_path, f"model={bases[32]}", change % "")
-    with pytest.raises(UserError, match=r"step 'tsdae': the base gives vectors of 24 .* reads 32; use objective"):
+    with pytest.raises(UserError, match=r"step 'tsdae': the base gives embeddings of 24 .* needs 32; use embedding-denoising"):
         planned(recipe_file, tmp_path, f"model={bases[24]}", change % "")
     assert planned(recipe_file, tmp_path, f"model={bases[24]}", change % "objective: simcse")
 

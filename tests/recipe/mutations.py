@@ -11,7 +11,7 @@ KEYS = (
     "checks.x-retrieval.test.at",
     "gate.target", "gate.guard", "gate.guard.sts.spearman", "gate.transfer", "gate.action", "gate.grid", "gate.later", "stages",
     "stages.tsdae", "stages.0", "stages.9", "stages.²", "stages.tsdae.id", "stages.tsdae.min_words", "stages.augment.examples",
-    "stages.augment.loss", "stages.mine.miner", "stages.mine.cross_encoder", "stages.mine.range_min", "stages.mine.finders",
+    "stages.augment.loss", "stages.mine.miner", "stages.mine.cross_encoder", "stages.mine.range_min", "stages.mine.retrievers",
     "stages.mine.quotas", "stages.silver.shares", "stages.silver.cross_encoder", "stages.silver.pairs", "stages.finetune.max_steps",
     "stages.finetune.learning_rate", "stages.finetune.matryoshka", "stages.finetune.gradient_checkpointing", "sweep",
     "sweep.finetune", "sweep.finetune.epochs", "sweep.mine.negatives", "max_combinations", "foo", "a.b.c", "", "stages..x",

@@ -58,9 +58,9 @@ def refused(recipe_file, *changes):
         ("stages.finetune.max_steps=[3]", "expected a whole number (got [3])"),
         ("stages.finetune.symmetric=1", "expected true or false (got 1)"),
         ("stages.finetune.learning_rate=true", "expected a number (got true)"),
-        ("stages.mine.finders=bm25", "expected a list"),
-        ("stages.mine.finders={bm25: 1}", "expected a list"),
-        ("stages.mine.finders=[bm25, 5]", "can't be 5"),
+        ("stages.mine.retrievers=bm25", "expected a list"),
+        ("stages.mine.retrievers={bm25: 1}", "expected a list"),
+        ("stages.mine.retrievers=[bm25, 5]", "can't be 5"),
         ("stages.tsdae=5", "must be a mapping"),
         ("stages=5", "must be a list"),
         ("stages=[5]", "unknown stage '5'"),
@@ -194,7 +194,7 @@ def test_what_is_written_well_still_loads(recipe_file):
         ],
     )  # fmt: skip
     steps = {step.id: step.stage for step in loaded.steps}
-    assert steps["silver"].pairs == 1000 and steps["silver"].calibrated is True and steps["mine"].max_share is None
+    assert steps["silver"].pairs == 1000 and steps["silver"].calibrate is True and steps["mine"].relative_margin is None
     assert loaded.name == "My recipe (v1.2)" and "ärzte_v1.2" in steps and loaded.gate.guard == {"sts.spearman": -0.02}
     assert loaded.checks["retrieval"].dev["pool"] == 3 and steps["augment"].shares == (0.5, 0.5)
 

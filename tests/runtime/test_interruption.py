@@ -18,7 +18,7 @@ from adapt.runtime import interruption
 from adapt.runtime.interruption import Interrupted
 from adapt.training import checkpoint, loop
 from adapt.training.checkpoint import BEFORE, NAME, Checkpoints
-from adapt.training.loop import Group, fit, trainable
+from adapt.training.loop import ParameterGroup, fit, trainable
 
 from ..conftest import WORDS
 
@@ -45,7 +45,7 @@ def trained(embedder, work, at_step=lambda number: None):
 
     plan = [(0, list(range(start, start + 5))) for start in range(0, 30, 5)]
     job = Job(3, work=work)
-    fit(model, loss, plan, [Group(trainable(model), 1e-3)], job, label="test", unit="texts")
+    fit(model, loss, plan, [ParameterGroup(trainable(model), 1e-3)], job, label="test", unit="texts")
     return torch.cat([part.detach().flatten() for part in model.parameters()]), steps
 
 

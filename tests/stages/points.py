@@ -53,7 +53,7 @@ def on_arc(*cosines):
 def mined(monkeypatch, points, pairs, corpus=(), job=None, cross_encoder=None, **settings):
     """The stage's triplets over such points, {(anchor, positive): negatives}; `dense` alone searches unless said."""
     monkeypatch.setattr("adapt.inference.encoding.embed", lambda folder, texts, job, **_: points(texts))
-    stage = find("mine")(**{"finders": ("dense",), "range_max": 1_000, **settings})
+    stage = find("mine")(**{"retrievers": ("dense",), "range_max": 1_000, **settings})
     made = stage.run(pairs, Encoder(Path("points")), job or Job(2), corpus, cross_encoder)
     return {(t.anchor, t.positive): t.negatives for t in made}
 

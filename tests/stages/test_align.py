@@ -49,7 +49,7 @@ def test_the_squared_error_agrees_with_sentence_transformers():
 @pytest.mark.parametrize(("mse", "contrastive"), [(1.0, 0.0), (0.0, 1.0), (1.0, 1.0)])
 def test_alignment_teaches_which_sentence_is_whose_translation(embedder, parallel, mse, contrastive):
     check, job = checks.find("translation"), Job(1)
-    stage = stages.find("align")(mse=mse, contrastive=contrastive, epochs=15, batch_size=16, learning_rate=2e-3)
+    stage = stages.find("align")(mse_weight=mse, contrastive_weight=contrastive, epochs=15, batch_size=16, learning_rate=2e-3)
     made = stage.run(Encoder(embedder), parallel, job)
     before, after = (check.measure(parallel, BiEncoderModel(folder, Job())).metrics["accuracy"] for folder in (embedder, made.path))
     assert after > before + 0.1 and job.counts["last_loss"] < job.counts["first_loss"]
@@ -60,7 +60,7 @@ def test_squared_error_holds_the_models_own_language_in_place(embedder, parallel
     sources = [row.source for row in parallel]
     base, moved = embed(embedder, sources, Job()), {}
     for mse, contrastive in ((1.0, 0.0), (0.0, 1.0)):
-        stage = stages.find("align")(mse=mse, contrastive=contrastive, epochs=10, batch_size=16, learning_rate=2e-3)
+        stage = stages.find("align")(mse_weight=mse, contrastive_weight=contrastive, epochs=10, batch_size=16, learning_rate=2e-3)
         made = stage.run(Encoder(embedder), parallel, Job(1))
         moved[mse] = 1 - float((embed(made.path, sources, Job()) * base).sum(1).mean())
     assert 0 < moved[1.0] < 0.5 * moved[0.0]
@@ -84,7 +84,7 @@ def test_another_teacher_is_followed_where_one_is_named(embedder, parallel, tmp_
     teacher = Encoder(save_encoder(model, tmp_path / "teacher"))
     targets = [row.target for row in parallel]
     wanted = embed(teacher.path, [row.source for row in parallel], Job())
-    stage = stages.find("align")(contrastive=0.0, epochs=15, batch_size=16, learning_rate=2e-3)
+    stage = stages.find("align")(contrastive_weight=0.0, epochs=15, batch_size=16, learning_rate=2e-3)
     nearness = []
     for named in ({}, {"teacher": teacher}):
         made = stage.run(Encoder(embedder), parallel, Job(1), **named)
@@ -93,6 +93,6 @@ def test_another_teacher_is_followed_where_one_is_named(embedder, parallel, tmp_
 
 
 def test_settings_and_rows_that_teach_nothing_are_refused(embedder):
-    assert stages.find("align")(mse=0, contrastive=0).problems({})
+    assert stages.find("align")(mse_weight=0, contrastive_weight=0).problems({})
     with pytest.raises(UserError, match="no batch of two different sentences"):
         stages.find("align")().run(Encoder(embedder), [Parallel("heart", "x"), Parallel("heart", "y")], Job())

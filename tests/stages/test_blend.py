@@ -23,7 +23,7 @@ def moved(embedder, tmp_path):
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
 def test_every_weight_lies_at_its_share_of_the_way(embedder, moved, share):
-    made = stages.find("blend")(share=share).run(Encoder(moved), Encoder(embedder), Job())
+    made = stages.find("blend")(alpha=share).run(Encoder(moved), Encoder(embedder), Job())
     base, found = load_file(embedder / "model.safetensors"), load_file(made.path / "model.safetensors")
     assert base.keys() == found.keys()
     for name, tensor in base.items():

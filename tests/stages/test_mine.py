@@ -24,7 +24,9 @@ def test_mining_never_takes_what_the_pairs_tie_to_the_query(embedder, texts):
     pairs = [Pair("heart?", t[0]), Pair("kidney?", t[0]), Pair("kidney?", t[1]), Pair(t[2], "fever?"), Pair("fever?", t[3])]
     corpus = [*texts, Text("copy", copy), Text("q", "heart?")]
     for strategy in ("top", "random"):
-        made = stages.find("mine")(negatives=30, max_share=None, strategy=strategy).run(pairs, Encoder(embedder), Job(2), corpus)
+        made = stages.find("mine")(negatives=30, relative_margin=None, sampling_strategy=strategy).run(
+            pairs, Encoder(embedder), Job(2), corpus
+        )
         assert [(m.anchor, m.positive) for m in made] == [(p.anchor, p.positive) for p in pairs]  # no pair is lost
         tied = {t[0], t[1], "heart?", "kidney?", copy}  # shared positives, other questions, near-copies
         assert not set(made[0].negatives) & tied and not set(made[2].negatives) & tied
@@ -36,7 +38,9 @@ def test_mining_passes_over_hits_too_near_to_the_positive(embedder, texts):
     pairs = [Pair(f"{t.text.split('.')[0]}?", t.text) for t in texts[:8]]
     queries = embed(embedder, [p.anchor for p in pairs], Job(), "query")
     for share in (0.95, 0.5):
-        made = stages.find("mine")(finders=("dense",), negatives=20, max_share=share).run(pairs, Encoder(embedder), Job(2), texts)
+        made = stages.find("mine")(retrievers=("dense",), negatives=20, relative_margin=round(1 - share, 12)).run(
+            pairs, Encoder(embedder), Job(2), texts
+        )
         for row, triplet in enumerate(made):
             if triplet.origin == "random":
                 continue
@@ -46,8 +50,10 @@ def test_mining_passes_over_hits_too_near_to_the_positive(embedder, texts):
 
 def test_range_min_counts_raw_ranks(embedder, texts):
     pairs = [Pair("heart kidney?", texts[0].text)]
-    full = stages.find("mine")(finders=("dense",), negatives=30, max_share=None).run(pairs, Encoder(embedder), Job(2), texts)
-    late = stages.find("mine")(finders=("dense",), negatives=30, max_share=None, range_min=5).run(
+    full = stages.find("mine")(retrievers=("dense",), negatives=30, relative_margin=None).run(
+        pairs, Encoder(embedder), Job(2), texts
+    )
+    late = stages.find("mine")(retrievers=("dense",), negatives=30, relative_margin=None, range_min=5).run(
         pairs, Encoder(embedder), Job(2), texts
     )
     ranks = [int(o.split("@")[1]) for o in full[0].origin.split()]
@@ -64,12 +70,12 @@ def test_groups_and_documents_of_a_pair_are_not_its_negatives_and_do_not_chain(m
     everything = {"rest of d1", "inhaler", "cough", "d1 of another file", "joint", "other", "own answer", "plain"}
     found = {
         anchor: set(texts)
-        for (anchor, _), texts in mined(monkeypatch, Points(), pairs, corpus, max_share=None, negatives=20).items()
+        for (anchor, _), texts in mined(monkeypatch, Points(), pairs, corpus, relative_margin=None, negatives=20).items()
     }
     assert found["q1"] == everything - {"inhaler", "cough", "rest of d1"}  # its group, its text's group, its document; the copy
     assert found["q2"] == everything - {"own answer", "joint"} | {long, long + " too"}
     assert found["q3"] == everything - {"plain"} | {long, long + " too"}
-    found = mined(monkeypatch, Points(), pairs, corpus, max_share=None, negatives=20, within_group=True)
+    found = mined(monkeypatch, Points(), pairs, corpus, relative_margin=None, negatives=20, within_group=True)
     assert set(found["q1", long]) == everything - {"rest of d1"}
 
 
@@ -79,12 +85,12 @@ def test_quotas_give_each_finder_its_share_and_the_other_fills_what_is_missing(m
     table = {"alpha beta": (1, 0), "right": on_arc(0.95)[0]}
     table |= dict(zip([*near, "alpha x", "alpha beta y z w v u"], on_arc(0.9, 0.8, 0.7, 0.6, 0.85, -0.5, -0.6), strict=True))
     corpus = [Text(text, text) for text in table if text not in ("alpha beta", "right")]
-    pairs, settings = [Pair("alpha beta", "right")], {"finders": ("bm25", "dense"), "max_share": None, "fusion": "quota"}
+    pairs, settings = [Pair("alpha beta", "right")], {"retrievers": ("bm25", "dense"), "relative_margin": None, "fusion": "quota"}
 
     def found(**more):
         return mined(monkeypatch, Points(table), pairs, corpus, **settings, **more)["alpha beta", "right"]
 
-    lexical = mined(monkeypatch, Points(table), pairs, corpus, finders=("bm25",), max_share=None, negatives=9)[
+    lexical = mined(monkeypatch, Points(table), pairs, corpus, retrievers=("bm25",), relative_margin=None, negatives=9)[
         "alpha beta", "right"
     ]
     assert set(lexical) == set(words)
@@ -96,7 +102,7 @@ def test_quotas_give_each_finder_its_share_and_the_other_fills_what_is_missing(m
     assert found(negatives=3, quotas=(1, 2))[0] == lexical[0]
 
 
-def test_reciprocal_ranks_add_up_over_finders():
+def test_reciprocal_ranks_add_up_over_retrievers():
     from adapt.retrieval.fusion import by_quota, reciprocal_rank
 
     one, two = (np.array([7, 3, 9]), np.array([1, 2, 3])), (np.array([9, 3, 5]), np.array([1, 2, 8]))
@@ -147,7 +153,7 @@ def test_a_cross_encoder_judges_on_calibrated_scores(monkeypatch, language_model
     table = dict(zip(asked, predict(folder, asked, Job(), calibrated=True), strict=True))
     assert (raw > 0.5).all() or (raw < 0.5).all()
     job = Job(2, out=tmp_path)
-    found = mined(monkeypatch, Points(), pairs, corpus, job, CrossEncoder(folder), max_share=None, negatives=30)
+    found = mined(monkeypatch, Points(), pairs, corpus, job, CrossEncoder(folder), relative_margin=None, negatives=30)
     for pair in pairs:
         wanted = {text for text in texts if text != pair.positive and table[pair.anchor, text] <= 0.5}
         assert set(found[pair.anchor, pair.positive]) == wanted or not wanted
@@ -162,7 +168,7 @@ def test_a_miner_takes_the_model_s_place_in_search_and_filter(monkeypatch):
     near, far, both = (1, 0.5), (0, 1), {"q": (1, 0), "p": (1, 0.1)}
     tables = {"model": Points(both | {"a": near, "b": far}), "miner": Points(both | {"a": far, "b": near})}
     monkeypatch.setattr("adapt.inference.encoding.embed", lambda folder, texts, job, **_: tables[folder.name](texts))
-    stage = stages.find("mine")(finders=("dense",), negatives=1)
+    stage = stages.find("mine")(retrievers=("dense",), negatives=1)
     given = [Pair("q", "p")], Encoder(Path("model")), Job(2), [Text("a", "a"), Text("b", "b")]
     assert stage.run(*given)[0].negatives == ("a",)
     assert stage.run(*given, miner=Encoder(Path("miner")))[0].negatives == ("b",)
@@ -171,7 +177,7 @@ def test_a_miner_takes_the_model_s_place_in_search_and_filter(monkeypatch):
 
 def test_a_bm25_hit_shares_a_word_with_the_query(monkeypatch):
     pairs, corpus = [Pair("heart", "the heart rises")], [Text("1", "heart falls"), Text("2", "kidney")]
-    found = mined(monkeypatch, Points(), pairs, corpus, finders=("bm25",), max_share=None)
+    found = mined(monkeypatch, Points(), pairs, corpus, retrievers=("bm25",), relative_margin=None)
     assert found["heart", "the heart rises"] == ("heart falls",)
 
 
@@ -180,10 +186,10 @@ def test_a_bm25_hit_shares_a_word_with_the_query(monkeypatch):
     [
         ({"range_min": 50}, "range_min 50 leaves nothing"),
         ({"quotas": (2, 2)}, "quotas are for fusion 'quota'"),
-        ({"quotas": (2, 3), "fusion": "quota"}, "one for each of 2 finders, 4 in all"),
-        ({"quotas": (4,), "fusion": "quota"}, "one for each of 2 finders, 4 in all"),
-        ({"finders": ("bm25", "bm25")}, "finders names one twice"),
-        ({"max_judged": None, "max_share": None}, "cross_encoder has no bound"),
+        ({"quotas": (2, 3), "fusion": "quota"}, "one for each of 2 retrievers, 4 in all"),
+        ({"quotas": (4,), "fusion": "quota"}, "one for each of 2 retrievers, 4 in all"),
+        ({"retrievers": ("bm25", "bm25")}, "retrievers names one twice"),
+        ({"max_cross_encoder_score": None, "relative_margin": None}, "cross_encoder has no bound"),
     ],
 )
 def test_settings_that_do_not_fit_are_told(settings, sentence):

@@ -25,13 +25,16 @@ def corpus_of(seed, pairs=12, others=30):
 
 AGREEING = [
     ({}, {}),
-    ({"margin": 0.1}, {"absolute_margin": 0.1}),
-    ({"margin": 0.0}, {"absolute_margin": 0.0}),
-    ({"max_share": 0.95}, {"relative_margin": 0.05}),
-    ({"max_share": 0.5}, {"relative_margin": 0.5}),
+    ({"absolute_margin": 0.1}, {"absolute_margin": 0.1}),
+    ({"absolute_margin": 0.0}, {"absolute_margin": 0.0}),
+    ({"relative_margin": 0.05}, {"relative_margin": 0.05}),
+    ({"relative_margin": 0.5}, {"relative_margin": 0.5}),
     ({"max_score": 0.3}, {"max_score": 0.3}),
     ({"min_score": -0.2}, {"min_score": -0.2}),
-    ({"max_score": 0.6, "min_score": -0.4, "margin": 0.05}, {"max_score": 0.6, "min_score": -0.4, "absolute_margin": 0.05}),
+    (
+        {"max_score": 0.6, "min_score": -0.4, "absolute_margin": 0.05},
+        {"max_score": 0.6, "min_score": -0.4, "absolute_margin": 0.05},
+    ),
 ]
 
 
@@ -41,7 +44,7 @@ def test_rows_agree_where_the_peer_is_right(monkeypatch, ours, theirs, seed):
     pairs, corpus = corpus_of(seed)
     points = Points(size=4)  # positives may have negative cosines: bounds must hold below zero, too
     wanted = peer(points, pairs, corpus, **theirs)
-    found = mined(monkeypatch, points, pairs, corpus, negatives=3, **{"max_share": None, **ours})
+    found = mined(monkeypatch, points, pairs, corpus, negatives=3, **{"relative_margin": None, **ours})
     assert {key: found[key] for key in wanted} == wanted
     assert len(wanted) > 2 and set(found) == {(p.anchor, p.positive) for p in pairs}
     assert all(len(found[key]) < 3 for key in set(found) - set(wanted))  # what the peer drops had too few
@@ -52,14 +55,14 @@ def test_rows_agree_for_queries_with_several_positives_and_without_a_corpus(monk
     pairs, _ = corpus_of(seed)
     pairs += [Pair(pair.anchor, f"second {pair.positive}") for pair in pairs[:5]]
     points = Points(size=4)
-    assert mined(monkeypatch, points, pairs, negatives=3, max_share=None) == peer(points, pairs)
+    assert mined(monkeypatch, points, pairs, negatives=3, relative_margin=None) == peer(points, pairs)
 
 
 def test_a_query_in_the_corpus_is_not_its_own_negative(monkeypatch):
     pairs, corpus = corpus_of(1)
     corpus.append(Text("q", pairs[0].anchor))
     key = (pairs[0].anchor, pairs[0].positive)
-    assert pairs[0].anchor not in mined(monkeypatch, Points(), pairs, corpus, max_share=None, negatives=30)[key]
+    assert pairs[0].anchor not in mined(monkeypatch, Points(), pairs, corpus, relative_margin=None, negatives=30)[key]
     assert peer(Points(), pairs, corpus)[key][0] == pairs[0].anchor
 
 
@@ -69,7 +72,7 @@ def test_reversed_and_transitive_pairs_are_not_negatives(monkeypatch):
     reverse = "asked the other way round"
     tied = [*pairs, Pair(reverse, a), Pair(c, b)]  # reverse ~ a: reversed;  a ~ b ~ c ~ d: through each other
     corpus = [*corpus, Text("r", reverse)]
-    found = mined(monkeypatch, Points(), tied, corpus, max_share=None, negatives=40)[a, b]
+    found = mined(monkeypatch, Points(), tied, corpus, relative_margin=None, negatives=40)[a, b]
     assert not {reverse, c, d, a} & set(found) and len(found) > 30
     theirs = peer(Points(), tied, corpus, num_negatives=40)[a, b]
     assert {reverse, d, a} <= set(theirs)
@@ -79,9 +82,12 @@ def test_range_min_counts_raw_ranks_not_what_the_margin_left(monkeypatch):
     names = ["too near", "near", "third", "fourth", "fifth", "sixth"]
     points = Points({"q": (1, 0), "p": on_arc(0.8)[0], **dict(zip(names, on_arc(0.9, 0.79, 0.6, 0.5, 0.4, 0.3), strict=True))})
     corpus = [Text(name, name) for name in names]
-    settings = {"negatives": 2, "margin": 0.05, "max_share": None, "range_min": 2}
+    settings = {"negatives": 2, "absolute_margin": 0.05, "relative_margin": None, "range_min": 2}
     # Raw ranks: too near, p, near, third, fourth ...: the positive counts, and so does what the margin takes.
-    assert mined(monkeypatch, points, [Pair("q", "p")], corpus, **settings | {"margin": None})["q", "p"] == ("near", "third")
+    assert mined(monkeypatch, points, [Pair("q", "p")], corpus, **settings | {"absolute_margin": None})["q", "p"] == (
+        "near",
+        "third",
+    )
     assert mined(monkeypatch, points, [Pair("q", "p")], corpus, **settings)["q", "p"] == ("third", "fourth")
     theirs = peer(points, [Pair("q", "p")], corpus, num_negatives=2, absolute_margin=0.05, range_min=2)
     assert theirs["q", "p"] == ("fifth", "sixth")
@@ -91,7 +97,7 @@ def test_range_min_counts_raw_ranks_not_what_the_margin_left(monkeypatch):
 def test_no_pair_is_dropped_for_want_of_negatives(monkeypatch):
     pairs, corpus = corpus_of(3)
     job = Job(2)
-    found = mined(monkeypatch, Points(size=4), pairs, corpus, job, negatives=20, margin=0.3, max_share=None)
+    found = mined(monkeypatch, Points(size=4), pairs, corpus, job, negatives=20, absolute_margin=0.3, relative_margin=None)
     assert list(found) == [(p.anchor, p.positive) for p in pairs] and all(found.values())
     assert job.counts["short"] + job.counts["random"] > 3 and job.counts["left_out"] == 0
     theirs = peer(Points(size=4), pairs, corpus, num_negatives=20, absolute_margin=0.3)
@@ -118,18 +124,18 @@ class Judge:
 
 def test_a_cross_encoder_filters_without_being_asked_for_a_margin_and_in_few_calls(monkeypatch, tmp_path):
     pairs, corpus = corpus_of(4, pairs=20, others=100)
-    plain = mined(monkeypatch, Points(), pairs, corpus, max_share=None, negatives=3)
+    plain = mined(monkeypatch, Points(), pairs, corpus, relative_margin=None, negatives=3)
     first = {(anchor, negatives[0]): 0.9 for (anchor, _), negatives in plain.items()}
     second = {(anchor, negatives[1]): 0.45 for (anchor, _), negatives in plain.items()}
     right = {(p.anchor, p.positive): 0.47 for p in pairs}
     judge = Judge(first | second | right)
     monkeypatch.setattr("adapt.inference.scoring.predict", judge)
-    found = mined(monkeypatch, Points(), pairs, corpus, max_share=None, negatives=3, cross_encoder=CrossEncoder(tmp_path))
+    found = mined(monkeypatch, Points(), pairs, corpus, relative_margin=None, negatives=3, cross_encoder=CrossEncoder(tmp_path))
     assert all(found[key][:2] == plain[key][1:] and len(found[key]) == 3 for key in plain)  # called a positive: passed over
     assert judge.calls == 2 and len(judge.asked) == len(set(judge.asked)) == 20 * (1 + 3 + 1)  # no more than needed
     judge = Judge(first | second | right)
     monkeypatch.setattr("adapt.inference.scoring.predict", judge)
-    found = mined(monkeypatch, Points(), pairs, corpus, max_share=0.9, negatives=3, cross_encoder=CrossEncoder(tmp_path))
+    found = mined(monkeypatch, Points(), pairs, corpus, relative_margin=0.1, negatives=3, cross_encoder=CrossEncoder(tmp_path))
     assert not any((anchor, text) in first | second for (anchor, _), texts in found.items() for text in texts)  # 0.45 > 0.9 · 0.47
     theirs = Judge(first)
     assert peer(Points(), pairs, corpus, cross_encoder=theirs) == plain and theirs.calls == 0  # ignored
@@ -142,11 +148,11 @@ def test_random_choice_depends_on_the_job_s_seed_alone(monkeypatch):
 
     def draw(seed):
         random.seed(random.randrange(1_000) + seed)  # the global state must not matter
-        return mined(monkeypatch, Points(), pairs, corpus, Job(seed), strategy="random", max_share=None, negatives=3)
+        return mined(monkeypatch, Points(), pairs, corpus, Job(seed), sampling_strategy="random", relative_margin=None, negatives=3)
 
     assert draw(1) == draw(1) != draw(2)
     assert sum(draw(1)[key] == draw(2)[key] for key in draw(1)) < 3
-    top = mined(monkeypatch, Points(), pairs, corpus, max_share=None, negatives=3)
+    top = mined(monkeypatch, Points(), pairs, corpus, relative_margin=None, negatives=3)
     assert sum(set(draw(1)[key]) == set(top[key]) for key in top) < 3
     once, again = (peer(Points(), pairs, corpus, sampling_strategy="random") for _ in range(2))
     assert once != again  # no seed to give
@@ -160,7 +166,7 @@ def test_vectors_that_were_kept_are_those_of_the_model_that_asks(monkeypatch, em
         parameter.data = -parameter.data.flip(0)
     save_encoder(other, tmp_path / "other")
     pairs = [Pair(f"{t.text.split('.')[0]}?", t.text) for t in texts[:6]]
-    stage = stages.find("mine")(finders=("dense",), max_share=None)
+    stage = stages.find("mine")(retrievers=("dense",), relative_margin=None)
     fresh = {m: stage.run(pairs, Encoder(m), Job(2), texts) for m in (embedder, tmp_path / "other")}
     for model, wanted in fresh.items():
         assert stage.run(pairs, Encoder(model), Job(2, embedding_cache=tmp_path / "vectors"), texts) == wanted

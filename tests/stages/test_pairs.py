@@ -47,7 +47,7 @@ def test_a_title_column_leads_to_the_body():
 
 
 def test_headings_lead_to_their_sections_with_the_title_before_them():
-    made, _ = make([Text("1", GUIDE)], forms=["heading-section"], per_document=9)
+    made, _ = make([Text("1", GUIDE)], forms=["heading-section"], max_per_document=9)
     assert [pair.anchor for pair in made] == [
         "Kidney stones in adults: How they are found", "Kidney stones in adults: Treatment at home",
     ]  # fmt: skip
@@ -58,7 +58,7 @@ def test_headings_lead_to_their_sections_with_the_title_before_them():
 
 
 def test_labels_of_a_structured_abstract_are_headings_and_its_title_stands_before_them():
-    made, _ = make([Text("1", STRUCTURED)], forms=["heading-section"], per_document=9)
+    made, _ = make([Text("1", STRUCTURED)], forms=["heading-section"], max_per_document=9)
     assert as_rows(made) == [
         ("Salt and blood pressure in old age: BACKGROUND", "Salt raises the pressure of many people."),
         ("Salt and blood pressure in old age: METHODS", "We gave forty people less salt for a month."),
@@ -99,20 +99,20 @@ def test_a_sentence_leads_to_the_rest_of_its_passage(texts, keep):
 
 def test_the_sentence_that_is_the_title_does_not_ask(texts):
     many = [Text(t.id, f"{t.text.split('.')[0]}. {t.text}", title=t.text.split(".")[0]) for t in texts]
-    made, _ = make(many, forms=["sentence-rest"], per_document=9)
+    made, _ = make(many, forms=["sentence-rest"], max_per_document=9)
     assert len(made) > 10 and {pair.anchor.rstrip(".") for pair in made}.isdisjoint({text.title for text in many})
 
 
 def test_a_document_gives_no_more_than_its_cap_and_the_forms_named_first_come_first():
     for cap, wanted in [(1, ["title-body"]), (2, ["title-body", "heading-section"]), (3, ["title-body", *2 * ["heading-section"]])]:
-        made, _ = make([Text("1", GUIDE)], per_document=cap)
+        made, _ = make([Text("1", GUIDE)], max_per_document=cap)
         assert [pair.origin for pair in made] == wanted
     assert [pair.origin for pair in make([Text("1", GUIDE)], forms=["sentence-rest", "title-body"])[0]] == ["sentence-rest"]
 
 
 def test_passages_end_with_a_sentence_and_keep_to_their_limits(texts):
     made, _ = make(
-        texts, max_passage_words=18, min_passage_words=9, min_words=9, max_words=9, forms=["sentence-rest"], per_document=3
+        texts, max_passage_words=18, min_passage_words=9, min_words=9, max_words=9, forms=["sentence-rest"], max_per_document=3
     )
     assert made
     for pair in made:
@@ -121,11 +121,11 @@ def test_passages_end_with_a_sentence_and_keep_to_their_limits(texts):
 
 def test_near_duplicates_never_make_two_pairs(texts):
     copies = [Text(f"copy-{t.id}", t.text + " Again.") for t in texts]
-    made, counts = make([*texts, *copies], forms=["sentence-rest"], per_document=3)
+    made, counts = make([*texts, *copies], forms=["sentence-rest"], max_per_document=3)
     assert counts["near_duplicate_texts"] == len(copies) and {pair.group for pair in made} <= {t.id for t in texts}
     boiler = "This page is for information only and takes the place of no doctor in any case at all."
     guides = [Text(t.id, f"# {t.text.split('.')[0]}\n\n{t.text}\n\n# Please read\n{boiler}") for t in texts]
-    made, counts = make(guides, forms=["heading-section"], per_document=3)
+    made, counts = make(guides, forms=["heading-section"], max_per_document=3)
     assert [pair.positive for pair in made].count(boiler) == 1 and counts["repeated_pairs"] == len(texts) - 1
     positives = [pair.positive for pair in made]
     assert not [(i, j) for i, j, _ in near_duplicates(positives, positives) if i != j]
@@ -151,7 +151,7 @@ def test_texts_that_give_no_pair_say_what_was_looked_for():
 
 
 def test_every_pair_is_made_of_the_words_of_its_own_text(texts):
-    made, _ = make([Text("g", GUIDE), Text("s", STRUCTURED), *texts], per_document=5)
+    made, _ = make([Text("g", GUIDE), Text("s", STRUCTURED), *texts], max_per_document=5)
     own = {"g": GUIDE, "s": STRUCTURED} | {t.id: t.text for t in texts}
     for pair in made:
         assert set(words(f"{pair.anchor} {pair.positive}")) <= set(words(own[pair.group]))

@@ -43,7 +43,7 @@ def test_gold_is_left_out_in_both_orders_and_whatever_its_case(labeller, many):
     for turn in (False, True):
         gold = [ScoredPair(*((p.sentence2, p.sentence1) if turn else (p.sentence1, p.sentence2)), 0.5) for p in near[:10]]
         gold = [ScoredPair(p.sentence1.upper(), p.sentence2.replace(".", " !"), p.score) for p in gold]
-        made = Silver(sampling=("bm25",), pairs=1_000, per_text=None).run(many, labeller, Job(1), gold=gold)
+        made = Silver(sampling=("bm25",), pairs=1_000, max_per_text=None).run(many, labeller, Job(1), gold=gold)
         plain = [frozenset(t.lower().strip(" .!") for t in pair) for pair in sides(made)]
         assert len(plain) == len(set(plain)) > 100
         assert not set(plain) & {frozenset(t.lower().strip(" .!") for t in pair) for pair in sides(gold)}
@@ -51,16 +51,16 @@ def test_gold_is_left_out_in_both_orders_and_whatever_its_case(labeller, many):
 
 def test_no_text_is_in_more_pairs_than_the_cap(labeller, many):
     for sampling in (("bm25",), ("random",), ("bm25", "random")):
-        made = Silver(sampling=sampling, pairs=1_000, per_text=3).run(many, labeller, Job(1))
+        made = Silver(sampling=sampling, pairs=1_000, max_per_text=3).run(many, labeller, Job(1))
         seen = [side for pair in made for side in (pair.sentence1, pair.sentence2)]
         assert max(map(seen.count, set(seen))) == 3 and len(made) > 100
-    free = Silver(sampling=("bm25",), pairs=1_000, per_text=None).run(many, labeller, Job(1))
+    free = Silver(sampling=("bm25",), pairs=1_000, max_per_text=None).run(many, labeller, Job(1))
     seen = [side for pair in free for side in (pair.sentence1, pair.sentence2)]
     assert max(map(seen.count, set(seen))) > 5
 
 
 def test_each_sampler_gives_its_share(labeller, many, gold, embedder):
-    stage = Silver(sampling=("bm25", "dense", "random", "kde"), shares=(0.4, 0.3, 0.2, 0.1), pairs=60, per_text=None)
+    stage = Silver(sampling=("bm25", "dense", "random", "kde"), shares=(0.4, 0.3, 0.2, 0.1), pairs=60, max_per_text=None)
     job = Job(1)
     made = stage.run(many, labeller, job, gold=gold, model=Encoder(embedder))
     found = [p.sampler for p in made]
@@ -76,7 +76,7 @@ def test_kde_follows_golds_scores_where_bm25_does_not(labeller, many, gold):
     wanted = [p.score for p in gold]
     away = {}
     for sampler in ("bm25", "random", "kde"):
-        stage = Silver(sampling=(sampler,), pairs=60, calibrated=False, oversample=20, per_text=None)
+        stage = Silver(sampling=(sampler,), pairs=60, calibrate=False, oversample=20, max_per_text=None)
         made = stage.run(many, labeller, Job(1), gold=gold)
         assert len(made) == 60
         away[sampler] = ks_2samp([p.score for p in made], wanted).statistic
@@ -85,7 +85,7 @@ def test_kde_follows_golds_scores_where_bm25_does_not(labeller, many, gold):
 
 @pytest.mark.parametrize("target", ["gold", "uniform"])
 def test_a_target_brings_the_scores_as_near_as_any_choice_could(labeller, many, gold, target):
-    stage = Silver(sampling=("bm25", "random"), pairs=100, target=target, calibrated=False, oversample=8)
+    stage = Silver(sampling=("bm25", "random"), pairs=100, target_distribution=target, calibrate=False, oversample=8)
     job = Job(1)
     made = stage.run(many, labeller, job, gold=gold)
     summary = json.loads((job.out / "summary.json").read_text())
@@ -102,7 +102,7 @@ def test_a_target_brings_the_scores_as_near_as_any_choice_could(labeller, many, 
 
 
 def test_a_target_keeps_given_shares(labeller, many, gold):
-    stage = Silver(sampling=("bm25", "random"), shares=(3, 1), pairs=80, target="gold", oversample=5)
+    stage = Silver(sampling=("bm25", "random"), shares=(3, 1), pairs=80, target_distribution="gold", oversample=5)
     made = stage.run(many, labeller, Job(1), gold=gold)
     assert [p.sampler for p in made].count("random") == 20 == len(made) - 60
 
@@ -117,7 +117,7 @@ def test_scores_are_calibrated_and_every_row_says_where_it_came_from(labeller, m
         assert abs(pair.score - pair.raw) > 1e-3  # the labeller's own score would be another
         assert pair.calibrated == pair.score and pair.origin == f"silver:bm25@{pair.rank}" and 1 <= pair.rank <= 5
         assert pair.labeller == weights_digest(labeller.path)[:16]
-    plain = Silver(sampling=("bm25",), pairs=50, calibrated=False).run(many, labeller, Job(1))
+    plain = Silver(sampling=("bm25",), pairs=50, calibrate=False).run(many, labeller, Job(1))
     assert all(pair.score == pair.raw for pair in plain)
     for name in ("s.csv", "s.jsonl", "s.parquet", "s.csv.gz", "s.jsonl.gz"):
         files.write(made, tmp_path / name)
@@ -144,7 +144,7 @@ def test_a_cross_encoder_off_the_shelf_labels_without_gold_and_is_calibrated_on_
     gold = [ScoredPair(a.text, b.text, 0.0) for a, b in (rng.choice(np.array(many, dtype=object), 2) for _ in range(60))]
     gold = [ScoredPair(p.sentence1, p.sentence2, min(1.0, 1.4 * (known(p.sentence1, p.sentence2) - 0.05))) for p in gold]
     job = Job(1)
-    made = Silver(sampling=("bm25",), pairs=30, min_agreement=0.9).run(many, labeller, job, gold=gold)
+    made = Silver(sampling=("bm25",), pairs=30, min_spearman=0.9).run(many, labeller, job, gold=gold)
     curve = calibration.fit([known(p.sentence1, p.sentence2) for p in gold], [p.score for p in gold])
     assert curve.kind == "platt"
     assert all(p.score == pytest.approx(float(curve(known(p.sentence1, p.sentence2))), abs=1e-6) for p in made)
@@ -169,14 +169,14 @@ def test_a_real_classifier_off_the_shelf_labels_texts_alone(language_model, many
 
 
 def test_a_labeller_below_the_bound_is_refused(labeller, many, gold):
-    ask = Silver(sampling=("bm25",), pairs=20, min_agreement=0.4)
+    ask = Silver(sampling=("bm25",), pairs=20, min_spearman=0.4)
     with pytest.raises(UserError, match="agreement with gold is not known"):
         ask.run(many, labeller, Job(1))
     calibration.save(labeller.path, Calibration(), {})  # trained here, without held-out pairs
     with pytest.raises(UserError, match="agreement with gold is not known"):
         ask.run(many, labeller, Job(1), gold=gold)
     calibration.save(labeller.path, Calibration(), {"rows": 40, "spearman": 0.39})
-    with pytest.raises(WorkFailed, match=r"Spearman with gold is 0\.390 on 40 pairs, below min_agreement 0\.4"):
+    with pytest.raises(WorkFailed, match=r"Spearman with gold is 0\.390 on 40 pairs, below min_spearman 0\.4"):
         ask.run(many, labeller, Job(1))
     calibration.save(labeller.path, Calibration(), {"rows": 40, "spearman": 0.4})
     assert len(ask.run(many, labeller, Job(1))) == 20
@@ -184,7 +184,7 @@ def test_a_labeller_below_the_bound_is_refused(labeller, many, gold):
 
 def test_the_same_seed_gives_the_same_rows_and_another_seed_others(labeller, many, gold):
     for sampling in (("bm25",), ("random",), ("kde",), ("bm25", "random")):
-        stage = Silver(sampling=sampling, pairs=30, target="gold" if len(sampling) > 1 else "none")
+        stage = Silver(sampling=sampling, pairs=30, target_distribution="gold" if len(sampling) > 1 else "none")
         first, again, other = (list(stage.run(many, labeller, Job(seed), gold=gold)) for seed in (1, 1, 2))
         assert first == again and sides(first) != sides(other)
 
@@ -232,7 +232,7 @@ def test_rows_are_made_one_at_a_time_and_never_all_held(labeller, many, tmp_path
     import sys
 
     monkeypatch.setattr(sys.modules[Silver.__module__], "SilverPair", Watched)
-    made = Silver(sampling=("random",), pairs=1_000, shard_size=50, per_text=None).run(many, labeller, Job(1))
+    made = Silver(sampling=("random",), pairs=1_000, shard_size=50, max_per_text=None).run(many, labeller, Job(1))
     assert len(made) == 1_000 and most == 0 and max(labeller.asked) == 50
     files.write(made, tmp_path / "silver.csv")
     assert len(files.read(tmp_path / "silver.csv", "scored")) == 1_000 and 0 < most <= 3
@@ -251,11 +251,11 @@ def test_the_note_shows_the_histogram_and_says_when_there_are_fewer(labeller, ma
 def test_settings_that_do_not_fit_are_told_together():
     assert Silver().problems({"texts": "texts", "model": "encoder"}) == []
     assert "needs an encoder" in Silver().problems({})[0]
-    found = Silver(sampling=("kde", "kde"), shares=(1,), target="gold").problems({})
+    found = Silver(sampling=("kde", "kde"), shares=(1,), target_distribution="gold").problems({})
     assert [word for word in ("follows gold", "needs gold", "each once", "1 numbers for 2") if any(word in f for f in found)] == [
         "follows gold", "needs gold", "each once", "1 numbers for 2",
     ]  # fmt: skip
-    assert Silver(sampling=("kde",), target="gold").problems({"gold": "scored"}) == []
+    assert Silver(sampling=("kde",), target_distribution="gold").problems({"gold": "scored"}) == []
 
 
 def test_texts_that_give_no_pair_are_refused(labeller):

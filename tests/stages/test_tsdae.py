@@ -7,15 +7,15 @@ from adapt.job import Job
 from adapt.records import Encoder, Text
 
 
-def test_gentle_tsdae_stays_nearer_to_the_base_than_the_papers_way(embedder, texts):
+def test_an_embedding_model_stays_nearer_to_its_base_than_in_the_papers_training(embedder, texts):
     probe = [t.text for t in texts]
     base = embed(embedder, probe, Job())
     moved = {}
-    for start, rate in (("tuned", 1e-3), ("raw", 1e-3)):
-        stage = stages.find("tsdae")(start=start, epochs=4, batch_size=8, learning_rate=rate, retain=5.0)
+    for base_type in ("embedding-model", "language-model"):
+        stage = stages.find("tsdae")(base_type=base_type, epochs=4, batch_size=8, learning_rate=1e-3, retain=5.0)
         made = stage.run(Encoder(embedder), texts, Job(1))
-        moved[start] = 1 - float((embed(made.path, probe, Job()) * base).sum(1).mean())
-    assert 0 < moved["tuned"] < 0.5 * moved["raw"]
+        moved[base_type] = 1 - float((embed(made.path, probe, Job()) * base).sum(1).mean())
+    assert 0 < moved["embedding-model"] < 0.5 * moved["language-model"]
 
 
 def test_tsdae_keeps_the_pooling_of_its_base(embedder, language_model, texts):
@@ -25,10 +25,10 @@ def test_tsdae_keeps_the_pooling_of_its_base(embedder, language_model, texts):
         job = Job(1)
         made = stages.find("tsdae")(max_steps=1).run(Encoder(base), texts, job)
         assert load_encoder(made.path)[1].pooling_mode == mode
-        assert job.counts["treated_as"] == ("tuned" if mode == "mean" else "raw")
+        assert job.counts["base_type"] == ("embedding-model" if mode == "mean" else "language-model")
 
 
-def test_tsdae_learns_to_restore(language_model, texts):
+def test_tsdae_learns_to_reconstruct(language_model, texts):
     job = Job(1)
     stages.find("tsdae")(epochs=8, batch_size=8, learning_rate=3e-3).run(Encoder(language_model), texts, job)
     assert job.counts["last_loss"] < job.counts["first_loss"] - 0.5
@@ -39,15 +39,15 @@ def test_tsdae_without_a_usable_sentence_says_so(embedder):
         stages.find("tsdae")().run(Encoder(embedder), [Text("1", "Too short.")], Job())
 
 
-@pytest.mark.parametrize("objective", ["mlm", "simcse"])
-def test_other_objectives_lower_their_loss(language_model, texts, objective):
+@pytest.mark.parametrize("name", ["mlm", "simcse"])
+def test_masked_language_modelling_and_simcse_lower_their_loss(language_model, texts, name):
     job = Job(1)
-    rate = 3e-3 if objective == "mlm" else 1e-3
-    stages.find("tsdae")(objective=objective, epochs=20, batch_size=8, learning_rate=rate).run(Encoder(language_model), texts, job)
-    assert job.counts["last_loss"] < job.counts["first_loss"] - (0.2 if objective == "mlm" else 0.05)
+    rate = 3e-3 if name == "mlm" else 1e-3
+    stages.find(name)(epochs=20, batch_size=8, learning_rate=rate).run(Encoder(language_model), texts, job)
+    assert job.counts["last_loss"] < job.counts["first_loss"] - (0.2 if name == "mlm" else 0.05)
 
 
-def test_an_encoder_without_a_decoder_is_sent_to_an_objective_that_works(tmp_path, language_model, texts):
+def test_for_an_encoder_without_a_decoder_the_error_names_stages_that_work(tmp_path, language_model, texts):
     from transformers import MPNetConfig, MPNetModel
 
     config = MPNetConfig(
@@ -56,18 +56,18 @@ def test_an_encoder_without_a_decoder_is_sent_to_an_objective_that_works(tmp_pat
     MPNetModel(config).save_pretrained(tmp_path)
     for name in ("tokenizer.json", "tokenizer_config.json"):
         (tmp_path / name).write_bytes((language_model / name).read_bytes())
-    with pytest.raises(UserError, match="objective: mlm"):
+    with pytest.raises(UserError, match="Use mlm"):
         stages.find("tsdae")(max_steps=1).run(Encoder(tmp_path), texts, Job(1))
-    for objective in ("mlm", "simcse"):
-        stages.find("tsdae")(objective=objective, max_steps=1).run(Encoder(tmp_path), texts, Job(1))
+    for name in ("mlm", "simcse"):
+        stages.find(name)(max_steps=1).run(Encoder(tmp_path), texts, Job(1))
 
 
-@pytest.mark.parametrize("start", ["raw", "tuned"])
-def test_a_killed_run_goes_on_to_the_same_bits_decoder_and_all(embedder, texts, tmp_path, monkeypatch, start):
+@pytest.mark.parametrize("base_type", ["language-model", "embedding-model"])
+def test_a_killed_run_goes_on_to_the_same_bits_decoder_and_all(embedder, texts, tmp_path, monkeypatch, base_type):
     from adapt.training import loop
 
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", -1.0)
-    stage = stages.find("tsdae")(start=start, epochs=2, batch_size=8, dropout=0.1)
+    stage = stages.find("tsdae")(base_type=base_type, epochs=2, batch_size=8, dropout=0.1)
 
     def job(name, listener=lambda event: None):
         (tmp_path / name).mkdir(exist_ok=True)
@@ -87,8 +87,8 @@ def test_a_killed_run_goes_on_to_the_same_bits_decoder_and_all(embedder, texts, 
     assert (whole.path / "model.safetensors").read_bytes() == (again.path / "model.safetensors").read_bytes()
 
 
-def test_held_out_loss_is_watched_with_fixed_noise(language_model, texts):
+def test_held_out_loss_uses_the_same_corruption_each_time(language_model, texts):
     job = Job(1)
-    stage = stages.find("tsdae")(held_out=0.2, epochs=4, batch_size=8, learning_rate=1e-3)
+    stage = stages.find("tsdae").from_options(held_out=0.2, epochs=4, batch_size=8, learning_rate=1e-3)
     stage.run(Encoder(language_model), texts, job)
     assert job.counts["held_out_loss"] > 0 and job.counts["best_step"] >= 1

@@ -15,8 +15,8 @@ from adapt.training import loop
 from ..conftest import assert_alike, sentence, tolerance
 
 # Pooled otherwise than the base, so that the retention pulls from the first step on.
-SETTINGS = {"batch_size": 8, "max_steps": 2, "frozen": 0.0, "learning_rate": 1e-3, "pooling": "cls", "retain": 5.0}
-OBJECTIVES = ("denoise", "mlm", "vectors")
+SETTINGS = {"batch_size": 8, "max_steps": 2, "learning_rate": 1e-3, "pooling": "cls", "retain": 5.0}
+STAGES = ("tsdae", "mlm", "embedding-denoising")
 
 
 def train(rank, count, base, texts, out):
@@ -27,22 +27,24 @@ def train(rank, count, base, texts, out):
     loop.CHECKPOINT_SECONDS = -1.0  # a checkpoint after the first step
     if count > 1:
         torch.distributed.init_process_group("gloo", init_method=f"file://{out}/meet", rank=rank, world_size=count)
-    for objective in OBJECTIVES:
-        place = out / objective / f"{count}-{rank}"
+    for name in STAGES:
+        place = out / name / f"{count}-{rank}"
         job = Job(3, place / "out", place / "work")
         job.out.mkdir(parents=True)
         job.work.mkdir()
         bi_encoder.save_encoder = lambda model, folder, place=place: save_file(
             dict(model.state_dict()), place / "model.safetensors"
         )
-        stages.find("tsdae")(**SETTINGS, objective=objective).run(Encoder(base), texts, job)
+        stages.find(name)(**SETTINGS, **({} if name == "embedding-denoising" else {"freeze_encoder_ratio": 0.0})).run(
+            Encoder(base), texts, job
+        )
     if count > 1:
         torch.distributed.destroy_process_group()
 
 
 @pytest.fixture(scope="module")
 def trained(embedder, tmp_path_factory):
-    """What one process and two have trained, every objective in the same ones: starting them is what takes time."""
+    """What one process and two have trained, every stage in the same ones: starting them is what takes time."""
     out = tmp_path_factory.mktemp("processes")
     rng = random.Random(5)  # sentences of many lengths: the two halves of a batch hold unlike numbers of tokens
     texts = [Text(str(i), sentence(rng, rng.randint(5, 30))) for i in range(24)]
@@ -52,9 +54,9 @@ def trained(embedder, tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("objective", OBJECTIVES)
-def test_two_processes_train_the_one_model_that_one_process_trains(trained, objective):
-    place = trained / objective
+@pytest.mark.parametrize("stage", STAGES)
+def test_two_processes_train_the_one_model_that_one_process_trains(trained, stage):
+    place = trained / stage
     left, right = (load_file(place / f"2-{rank}" / "model.safetensors") for rank in (0, 1))
     assert all(torch.equal(left[name], right[name]) for name in left)
     one, two = (torch.load(place / f"{count}-0" / "work" / "checkpoint.pt", weights_only=True) for count in (1, 2))
@@ -68,7 +70,7 @@ def test_two_processes_train_the_one_model_that_one_process_trains(trained, obje
 def test_a_checkpoint_without_the_decoder_is_noticed(embedder, texts, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", -1.0)
     job = Job(3, tmp_path, tmp_path)
-    stage = stages.find("tsdae")(**SETTINGS)
+    stage = stages.find("tsdae")(**SETTINGS, freeze_encoder_ratio=0.0)
     stage.run(Encoder(embedder), texts, job)
     saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     assert any(name.startswith("decoder.") for name in saved["module"])

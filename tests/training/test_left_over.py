@@ -7,11 +7,11 @@ from adapt.job import Event, Job
 from adapt.models.bi_encoder import load_encoder
 from adapt.records import Encoder, Pair, Triplet
 from adapt.stages import find
-from adapt.training.ranking_data import Ranked
+from adapt.training.ranking_data import RankingData
 
 
 def batches(embedder, rows, gather=False, size=8):
-    return Ranked(load_encoder(embedder), rows, 16, 1, gather, 3).batches(range(len(rows)), size, 0)
+    return RankingData(load_encoder(embedder), rows, 16, 1, gather, 3).batches(range(len(rows)), size, 0)
 
 
 def test_rows_with_a_hard_negative_are_all_trained(embedder):
@@ -35,7 +35,7 @@ def test_rows_that_find_no_negative_are_told_and_a_stage_without_any_stops(embed
         told.append(event.text)
 
     job = Job(3, listener=listener)
-    stage = find("finetune").model_validate({"loss": "mnrl", "max_steps": 1, "batch_size": 4, "held_out": 0, "max_length": 16})
+    stage = find("finetune").from_options(**{"loss": "mnrl", "max_steps": 1, "batch_size": 4, "max_length": 16})
     stage.run(examples=rows, model=Encoder(embedder), job=job)
     assert job.counts["rows_without_negative"] > 0
     assert any(f"{job.counts['rows_without_negative']} of 20 rows are not trained" in text for text in told)

@@ -3,7 +3,8 @@ import torch
 
 from adapt.errors import UserError, WorkFailed
 from adapt.job import Job
-from adapt.training.loop import Group, HeldOut, Optimisation, _clip, _rate, fit, trainable
+from adapt.training.loop import EarlyStopping, ParameterGroup, _clip, _schedule, fit, trainable
+from adapt.training.settings import OptimizerSettings, TrainingSettings
 
 
 def line():
@@ -12,7 +13,7 @@ def line():
 
 
 def test_the_learning_rate_rises_then_falls_after_the_frozen_share():
-    rates = [_rate(step, 20, warmup=0.2, frozen=0.5) for step in range(20)]
+    rates = [_schedule(step, 20, warmup=0.2, frozen=0.5) for step in range(20)]
     assert rates[:10] == [0.0] * 10
     assert rates[10] == pytest.approx(0.5) and rates[11] == pytest.approx(1.0)
     assert rates[11:] == sorted(rates[11:], reverse=True) and rates[-1] > 0
@@ -23,8 +24,8 @@ def test_training_equals_plain_adamw_with_the_same_schedule(tmp_path):
     ours, theirs = line(), line()
     plan = [(0, [i, i + 1]) for i in range(0, 12, 2)]
     fit(
-        ours, lambda epoch, rows, done: (ours(x[rows]) - y[rows]).square().mean(), plan, [Group(trainable(ours), 0.1)],
-        Job(work=tmp_path), label="t", unit="rows", how=Optimisation(warmup=0.5),
+        ours, lambda epoch, rows, done: (ours(x[rows]) - y[rows]).square().mean(), plan, [ParameterGroup(trainable(ours), 0.1)],
+        Job(work=tmp_path), label="t", unit="rows", settings=TrainingSettings(optimizer=OptimizerSettings(warmup_ratio=0.5)),
     )  # fmt: skip
     optimizer = torch.optim.AdamW(
         [{"params": [theirs.weight], "weight_decay": 0.01}, {"params": [theirs.bias], "weight_decay": 0.0}], lr=0.1
@@ -43,7 +44,7 @@ def test_a_loss_that_is_no_number_stops_training(tmp_path):
     module = line()
     with pytest.raises(WorkFailed, match="loss is nan at step 1 of 3"):
         fit(
-            module, lambda *_: module.weight.sum() * float("nan"), [(0, [0])] * 3, [Group(trainable(module), 0.1)],
+            module, lambda *_: module.weight.sum() * float("nan"), [(0, [0])] * 3, [ParameterGroup(trainable(module), 0.1)],
             Job(work=tmp_path), label="t", unit="rows",
         )  # fmt: skip
     assert torch.isfinite(module.weight).all()
@@ -60,12 +61,12 @@ def test_cosine_falls_as_transformers_has_it_and_constant_stays():
         optimizer.step()
         theirs.step()
     # Theirs begins at 0 and wastes a step; ours begins one step further up the same rise.
-    ours = [_rate(step, 20, 0.2, 0.0, "cosine") for step in range(20)]
+    ours = [_schedule(step, 20, 0.2, 0.0, "cosine") for step in range(20)]
     assert ours[:4] == pytest.approx([w + 0.25 for w in wanted[:4]]) and ours[4:] == pytest.approx(wanted[4:])
-    assert {_rate(step, 20, 0.2, 0.0, "constant") for step in range(4, 20)} == {1.0}
+    assert {_schedule(step, 20, 0.2, 0.0, "constant") for step in range(4, 20)} == {1.0}
 
 
-def test_early_stop_keeps_the_best_weights(tmp_path):
+def test_early_stopping_keeps_the_best_weights(tmp_path):
     module = torch.nn.Linear(1, 1, bias=False)
     module.weight.data.fill_(0.0)
     asked = []
@@ -75,9 +76,10 @@ def test_early_stop_keeps_the_best_weights(tmp_path):
         return abs(module.weight.item() - 0.3)  # the minimum lies on the way: training would walk past it
 
     fitted = fit(
-        module, lambda *_: -module.weight.sum(), [(0, [0])] * 100, [Group(trainable(module), 0.1)],
+        module, lambda *_: -module.weight.sum(), [(0, [0])] * 100, [ParameterGroup(trainable(module), 0.1)],
         Job(out=tmp_path, work=tmp_path), label="t", unit="rows",
-        how=Optimisation(warmup=0.0, weight_decay=0.0, scheduler="constant"), held_out=HeldOut(held_out, every=1, patience=3),
+        settings=TrainingSettings(optimizer=OptimizerSettings(warmup_ratio=0, weight_decay=0, lr_scheduler="constant")),
+        early_stopping=EarlyStopping(held_out, every=1, patience=3),
     )  # fmt: skip
     assert module.weight.item() == pytest.approx(0.3, abs=1e-4) and fitted.steps == 6 == len(asked)
 
@@ -100,10 +102,19 @@ def test_a_run_cut_at_any_step_ends_in_the_same_weights(tmp_path, monkeypatch, w
                 raise KeyboardInterrupt
             return (module(x[rows]) - y[rows]).square().mean()
 
-        held = HeldOut(lambda: (module(x) - y).square().mean().item(), every=2, patience=2) if watched else None
+        held = EarlyStopping(lambda: (module(x) - y).square().mean().item(), every=2, patience=2) if watched else None
         work.mkdir(exist_ok=True)
         plan = [(0, [i, i + 1]) for i in range(0, 12, 2)] * 3
-        fit(module, loss, plan, [Group(trainable(module), 0.3)], Job(5, tmp_path, work), label="t", unit="rows", held_out=held)
+        fit(
+            module,
+            loss,
+            plan,
+            [ParameterGroup(trainable(module), 0.3)],
+            Job(5, tmp_path, work),
+            label="t",
+            unit="rows",
+            early_stopping=held,
+        )
         return module.state_dict()
 
     whole = go(tmp_path / "whole")
@@ -118,8 +129,8 @@ def test_fp16_is_refused_without_a_gpu(tmp_path):
     module = line()
     with pytest.raises(UserError, match="fp16 needs a GPU"):
         fit(
-            module, lambda *_: module.weight.sum(), [(0, [0])], [Group(trainable(module), 0.1)], Job(work=tmp_path), label="t",
-            unit="rows", how=Optimisation(precision="fp16"),
+            module, lambda *_: module.weight.sum(), [(0, [0])], [ParameterGroup(trainable(module), 0.1)], Job(work=tmp_path),
+            label="t", unit="rows", settings=TrainingSettings(precision="fp16"),
         )  # fmt: skip
 
 

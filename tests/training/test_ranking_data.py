@@ -7,8 +7,8 @@ from adapt.job import Job
 from adapt.models.bi_encoder import load_encoder, token_ids
 from adapt.records import Labelled, Pair, ScoredPair, Triplet
 from adapt.training import ranking_data as module
-from adapt.training.ranking_data import Ranked
-from adapt.training.scored_data import Rated
+from adapt.training.ranking_data import RankingData
+from adapt.training.scored_data import ScoredPairData
 
 ROWS = [
     Triplet("heart", "blood", ("lung", "Kidney.")),
@@ -20,7 +20,7 @@ ROWS = [
 
 @pytest.fixture
 def ranked(embedder):
-    return Ranked(load_encoder(embedder), ROWS, 32, negatives=5, gather=False, seed=1)
+    return RankingData(load_encoder(embedder), ROWS, 32, negatives=5, gather=False, seed=1)
 
 
 def documents(ranked, batch):
@@ -51,7 +51,7 @@ def test_ids_are_the_anchors_then_each_document_once(embedder, ranked):
 
 
 def test_negatives_are_drawn_anew_each_epoch_and_again_the_same(embedder):
-    few = Ranked(load_encoder(embedder), ROWS, 32, negatives=1, gather=False, seed=1)
+    few = RankingData(load_encoder(embedder), ROWS, 32, negatives=1, gather=False, seed=1)
     drawn = [few.batch(epoch, [3]).documents for epoch in range(20)]
     assert all(len(some) == 2 for some in drawn) and len(set(map(tuple, drawn))) == 3
     assert drawn == [few.batch(epoch, [3]).documents for epoch in range(20)]
@@ -60,27 +60,27 @@ def test_negatives_are_drawn_anew_each_epoch_and_again_the_same(embedder):
 def test_rows_of_one_anchor_or_one_positive_never_share_a_batch(embedder):
     rows = [Pair(f"anchor {i // 3}", f"positive {i % 40}") for i in range(120)]
     rows += [Pair(f"Anchor {i // 3}!", f"Positive, {i % 40}") for i in range(120)]
-    data = Ranked(load_encoder(embedder), rows, 16, 0, False, seed=1)
+    data = RankingData(load_encoder(embedder), rows, 16, 0, False, seed=1)
     for batch in data.batches(range(240), 16, 0):
         assert len({(i % 120) // 3 for i in batch}) == len({(i % 120) % 40 for i in batch}) == len(batch)
 
 
 def test_batches_of_some_rows_hold_those_rows_alone(ranked, embedder):
     assert sorted(i for batch in ranked.batches([1, 2, 3], 3, 0) for i in batch) == [1, 2, 3]
-    rated = Rated(load_encoder(embedder), [ScoredPair("heart", "blood", i / 10) for i in range(10)], 16, seed=1)
+    rated = ScoredPairData(load_encoder(embedder), [ScoredPair("heart", "blood", i / 10) for i in range(10)], 16, seed=1)
     assert sorted(i for batch in rated.batches([9, 3, 5], 2, 0) for i in batch) == [3, 5, 9]
 
 
 def test_rated_batches_hold_first_texts_then_their_partners(embedder):
     encoder = load_encoder(embedder)
     rows = [Labelled("heart falls", "blood", 2), Labelled("rash", "skin", 0)]
-    batch = Rated(encoder, rows, 16, seed=1).batch(0, [1, 0])
+    batch = ScoredPairData(encoder, rows, 16, seed=1).batch(0, [1, 0])
     assert batch.ids == token_ids(encoder, ["rash", "heart falls", "skin", "blood"])
     assert batch.wanted.tolist() == [0, 2] and batch.wanted.dtype == torch.long
 
 
 def test_a_guide_gives_its_cosines(embedder, ranked):
-    ranked.guided(embedder, Job())
+    ranked.add_guide(embedder, Job())
     batch = ranked.batch(0, [0, 2, 3])
     wanted = embed(embedder, ["heart", "rash", "cough"], Job()) @ embed(embedder, documents(ranked, batch), Job()).T
     np.testing.assert_allclose(batch.guide, wanted, atol=1e-6)
@@ -91,6 +91,6 @@ def test_a_teacher_gives_the_score_of_the_positive_less_that_of_the_negative(ran
         return np.array([len(b) / 10 for _, b in pairs])
 
     monkeypatch.setattr(module, "predict", lengths)
-    ranked.taught("a folder", Job())
+    ranked.add_teacher("a folder", Job())
     batch = ranked.batch(0, [0, 3])  # blood less lung; lung less skin, bone, brain
     assert batch.margins.tolist() == pytest.approx([0.1, 0.0, 0.0, -0.1])
