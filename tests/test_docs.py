@@ -367,7 +367,6 @@ def test_every_test_that_a_page_names_exists():
 @pytest.mark.parametrize("name", stages.built_in())
 def test_a_stage_example_names_options_that_exist(name):
     stage = stages.find(name)
-    known = {
-        f"--{n.replace('_', '-')}" for n in [*stage.model_fields, *(i.name for i in stage.inputs()), "out", "seed", "overwrite"]
-    }
+    names = [option.name for option in stage.options()] + [want.name for want in stage.inputs()]
+    known = {f"--{name.replace('_', '-')}" for name in [*names, "out", "seed", "overwrite"]}
     assert set(re.findall(r"--[a-z-]+", stage.example)) <= known

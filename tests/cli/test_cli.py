@@ -36,7 +36,7 @@ def test_every_stage_is_a_command_with_every_setting_an_option(command):
         shown = command(word, "--help").out
         stage = stages.find(word)
         assert stage.example.split("--out")[0].strip()[:60] in " ".join(shown.split())
-        for name in [*stage.model_fields, *(want.name for want in stage.inputs()), "seed", "out"]:
+        for name in [*(option.name for option in stage.options()), *(want.name for want in stage.inputs()), "seed", "out"]:
             assert f"--{name.replace('_', '-')}" in shown
 
 
