@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from pydantic import Field
@@ -19,7 +20,7 @@ class Blend(Stage):
     """
 
     output_name: ClassVar[str] = "blended"
-    default_inputs: ClassVar = {"other": ("base",)}
+    default_inputs: ClassVar[Mapping[str, tuple[str, ...]]] = {"other": ("base",)}
     example: ClassVar[str] = "adapt blend --model tuned --other all-MiniLM-L6-v2 --share 0.5 --out blended"
 
     alpha: Share = Field(0.5, description="fraction of the way from the other model to the model: 0 is the other, 1 the model")

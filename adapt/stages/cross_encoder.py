@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -33,7 +33,7 @@ class CrossEncoderStage(TrainingStage):
 
     version: ClassVar[int] = 6
     output_name: ClassVar[str] = "cross-encoder"
-    default_inputs: ClassVar = {"pairs": ("gold", "scored")}
+    default_inputs: ClassVar[Mapping[str, tuple[str, ...]]] = {"pairs": ("gold", "scored")}
     example: ClassVar[str] = "adapt cross-encoder --model all-MiniLM-L6-v2 --pairs gold.csv --out labeller --epochs 1"
 
     epochs: PositiveInt = Field(3, description="passes over the pairs, the two texts in random order")
@@ -52,14 +52,14 @@ class CrossEncoderStage(TrainingStage):
     max_length: PairLength = Field(192, description="tokens per pair")
     dropout: Share = Field(0.1, description="dropout while training")
 
-    def problems(self, kinds) -> list[str]:
+    def problems(self, kinds: Mapping[str, str]) -> list[str]:
         if self.held_out == 1:
             return ["held_out 1 leaves no pair to train on; the default is 0.1"]
         if self.held_out == 0 and (self.seeds > 1 or self.patience):
             return ["seeds and patience are decided by the held-out pairs, and held_out is 0; try held_out 0.1"]
         return []
 
-    def model_problems(self, config, tuned) -> list[str]:
+    def model_problems(self, config: Mapping[str, Any], is_embedder: bool) -> list[str]:
         # The default is cut to what the model can read; what was asked for is not.
         return too_long(self.max_length, config) if self.max_length != type(self).model_fields["max_length"].default else []
 

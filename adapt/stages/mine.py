@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
@@ -35,9 +36,9 @@ class Mine(Stage):
 
     version: ClassVar[int] = 5
     output_name: ClassVar[str] = "triplets"
-    default_inputs: ClassVar = {"corpus": ("texts",)}
+    default_inputs: ClassVar[Mapping[str, tuple[str, ...]]] = {"corpus": ("texts",)}
     # Worth naming: a labeller may know nothing of queries and passages; another model's view costs another encoding.
-    explicit_inputs: ClassVar = ("cross_encoder", "miner")
+    explicit_inputs: ClassVar[tuple[str, ...]] = ("cross_encoder", "miner")
     example: ClassVar[str] = "adapt mine --pairs pairs.jsonl --corpus passages.jsonl --model all-MiniLM-L6-v2 --out triplets.jsonl"
 
     retrievers: tuple[Retriever, ...] = Field(("bm25", "dense"), min_length=1, description="how hits are searched for: bm25, dense")
@@ -63,7 +64,7 @@ class Mine(Stage):
     )
     language: Language = Field("english", description="whose word endings bm25 removes")
 
-    def problems(self, kinds) -> list[str]:
+    def problems(self, kinds: Mapping[str, str]) -> list[str]:
         found = []
         if self.range_min >= self.range_max:
             found.append(f"range_min {self.range_min} leaves nothing up to range_max {self.range_max}; raise range_max")

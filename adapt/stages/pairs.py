@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
 from adapt.job import Job
 from adapt.records import Pair, Pairs, Text, Texts
 from adapt.stages import PositiveInt, Share, Stage
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Form = Literal["title-body", "heading-section", "sentence-rest"]
 
@@ -37,7 +40,7 @@ class PairsFromText(Stage):
     """
 
     output_name: ClassVar[str] = "pseudo"
-    default_inputs: ClassVar = {"texts": ("corpus",)}
+    default_inputs: ClassVar[Mapping[str, tuple[str, ...]]] = {"texts": ("corpus",)}
     example: ClassVar[str] = "adapt pairs --texts passages.jsonl --out pseudo.jsonl --pairs 300"
 
     forms: tuple[Form, ...] = Field(
@@ -53,7 +56,7 @@ class PairsFromText(Stage):
     max_passage_words: PositiveInt = Field(200, description="a passage ends with the sentence before it would get longer")
     keep_sentence: Share = Field(0.1, description="share of the passages that keep the sentence which asks for them")
 
-    def problems(self, kinds) -> list[str]:
+    def problems(self, kinds: Mapping[str, str]) -> list[str]:
         if self.min_words > self.max_words or self.min_passage_words > self.max_passage_words:
             return ["min_words and min_passage_words can't be above max_words and max_passage_words"]
         return []
@@ -107,18 +110,18 @@ class PairsFromText(Stage):
             found += [some[i] for i in sorted(rng.permutation(len(some))[:room])]
         return found
 
-    def _title_body(self, document: _Document, rng) -> Iterator[tuple[str, str]]:
+    def _title_body(self, document: _Document, rng: np.random.Generator) -> Iterator[tuple[str, str]]:
         body = [sentence for _, sentences in document.sections for sentence in sentences]
         if document.title and body:
             yield document.title, " ".join(next(self._passages(body)))
 
-    def _heading_section(self, document: _Document, rng) -> Iterator[tuple[str, str]]:
+    def _heading_section(self, document: _Document, rng: np.random.Generator) -> Iterator[tuple[str, str]]:
         """A heading alone says too little ("Treatment"): the title stands before it."""
         for heading, sentences in document.sections:
             if heading and sentences:
                 yield f"{document.title}: {heading}" if document.title else heading, " ".join(next(self._passages(sentences)))
 
-    def _sentence_rest(self, document: _Document, rng) -> Iterator[tuple[str, str]]:
+    def _sentence_rest(self, document: _Document, rng: np.random.Generator) -> Iterator[tuple[str, str]]:
         """One sentence of each passage; it stays in the passage with probability `keep_sentence`."""
         from adapt.text.clean import normalised
         from adapt.text.scripts import count_words

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -37,7 +37,7 @@ class Silver(Stage):
 
     version: ClassVar[int] = 4
     output_name: ClassVar[str] = "silver"
-    default_inputs: ClassVar = {"texts": ("corpus",)}
+    default_inputs: ClassVar[Mapping[str, tuple[str, ...]]] = {"texts": ("corpus",)}
     example: ClassVar[str] = (
         "adapt silver --texts passages.jsonl --cross-encoder labeller --out silver.csv --sampling bm25 --pairs 300"
     )
@@ -69,7 +69,7 @@ class Silver(Stage):
     )
     shard_size: PositiveInt = Field(10_000, description="pairs scored at a time; a killed run resumes after the last")
 
-    def problems(self, kinds) -> list[str]:
+    def problems(self, kinds: Mapping[str, str]) -> list[str]:
         found = []
         if "dense" in self.sampling and "model" not in kinds:
             found.append("sampling 'dense' needs an encoder: give model, or use sampling 'bm25'")
@@ -87,7 +87,7 @@ class Silver(Stage):
             found.append(f"shares has {len(self.shares)} numbers for {len(self.sampling)} samplers; give one for each")
         return found
 
-    def model_problems(self, config, tuned) -> list[str]:
+    def model_problems(self, config: Mapping[str, Any], is_embedder: bool) -> list[str]:
         # The default is cut to what the model can read; what was asked for is not.
         return too_long(self.max_length, config) if self.max_length != type(self).model_fields["max_length"].default else []
 

@@ -1,4 +1,4 @@
-"""A training run's state on disk: whole, or as if it were not there; and the one before, should the last be damaged."""
+"""Checkpoints of a training run: written atomically, with the one before kept in case the last is corrupt."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Checkpoints:
             writing.result()
 
     def load(self, note: Callable[[str], None]) -> dict[str, Any] | None:
-        """The last state that is whole; None where there is none. Calls `note` for damaged ones."""
+        """The last state that is whole; None where there is none. Calls `note` for corrupt ones."""
         for name in (NAME, BEFORE):
             if (found := load(self.folder / name, note)) is not None:
                 return found
@@ -75,8 +75,8 @@ def load(file: Path, note: Callable[[str], None]) -> dict[str, Any] | None:
         return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # BadZipFile, EOFError, RuntimeError, UnpicklingError: whatever the damage happens to break
         before = file.with_name(BEFORE)
-        instead = "the one before it is used" if file != before and before.is_file() else "the step begins anew"
-        note(f"{file.name}: is damaged ({type(error).__name__}) and can't be resumed from; {instead}")
+        instead = "the one before it is used" if file != before and before.is_file() else "the step starts again"
+        note(f"{file.name}: is corrupt ({type(error).__name__}) and can't be resumed from; {instead}")
         return None
 
 

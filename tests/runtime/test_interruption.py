@@ -101,7 +101,7 @@ def test_of_two_checkpoints_the_last_whole_one_is_used(embedder, tmp_path, monke
     assert steps[0] == 4 and torch.equal(again, whole)
     (tmp_path / BEFORE).write_bytes(b"")
     (tmp_path / NAME).write_bytes(b"")
-    assert Checkpoints(tmp_path).load(notes.append) is None and "the step begins anew" in notes[-1]
+    assert Checkpoints(tmp_path).load(notes.append) is None and "the step starts again" in notes[-1]
 
 
 def test_what_was_encoded_before_a_signal_is_kept(embedder, tmp_path, monkeypatch):
