@@ -21,7 +21,7 @@ class Blend(Stage):
 
     output_name: ClassVar[str] = "blended"
     default_inputs: ClassVar[Mapping[str, tuple[str, ...]]] = {"other": ("base",)}
-    example: ClassVar[str] = "adapt blend --model tuned --other all-MiniLM-L6-v2 --share 0.5 --out blended"
+    example: ClassVar[str] = "adapt blend --model tuned --other all-MiniLM-L6-v2 --alpha 0.5 --out blended"
 
     alpha: Share = Field(0.5, description="fraction of the way from the other model to the model: 0 is the other, 1 the model")
 

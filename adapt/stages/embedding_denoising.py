@@ -28,7 +28,7 @@ class EmbeddingDenoising(PretrainingStage):
     version: ClassVar[int] = 1
     output_name: ClassVar[str] = "embedding-denoising"
     example: ClassVar[str] = (
-        "adapt embedding-denoising --model all-MiniLM-L6-v2 --texts passages.jsonl --out adapted --max-steps 20"
+        "adapt embedding-denoising --model all-MiniLM-L6-v2 --texts passages.jsonl --out denoised-medical --max-steps 20"
     )
 
     unit: Literal["sentence", "text"] = Field("text", description="what is trained on")

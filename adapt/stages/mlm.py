@@ -26,7 +26,7 @@ class Mlm(PretrainingStage):
 
     version: ClassVar[int] = 1
     output_name: ClassVar[str] = "mlm"
-    example: ClassVar[str] = "adapt mlm --model all-MiniLM-L6-v2 --texts passages.jsonl --out adapted --max-steps 20"
+    example: ClassVar[str] = "adapt mlm --model all-MiniLM-L6-v2 --texts passages.jsonl --out mlm-medical --max-steps 20"
 
     mask_ratio: Share = Field(0.15, description="fraction of the words masked in each text")
     head_learning_rate: PositiveFloat = Field(2e-4, description="peak learning rate of the head")

@@ -24,7 +24,7 @@ class SimCse(PretrainingStage):
 
     version: ClassVar[int] = 1
     output_name: ClassVar[str] = "simcse"
-    example: ClassVar[str] = "adapt simcse --model all-MiniLM-L6-v2 --texts passages.jsonl --out adapted --max-steps 20"
+    example: ClassVar[str] = "adapt simcse --model all-MiniLM-L6-v2 --texts passages.jsonl --out simcse-medical --max-steps 20"
 
     scale: PositiveFloat = Field(20.0, description="inverse temperature of the cosines")
     dropout: Share = Field(0.1, gt=0, description="dropout during training, in which the two embeddings of a text differ")

@@ -38,7 +38,7 @@ class Tsdae(PretrainingStage):
 
     version: ClassVar[int] = 6
     output_name: ClassVar[str] = "tsdae"
-    example: ClassVar[str] = "adapt tsdae --model all-MiniLM-L6-v2 --texts passages.jsonl --out adapted --max-steps 20"
+    example: ClassVar[str] = "adapt tsdae --model all-MiniLM-L6-v2 --texts passages.jsonl --out tsdae-medical --max-steps 20"
 
     deletion_ratio: Share = Field(0.6, description="fraction of the words deleted from each text")
     decoder: DecoderSettings = Field(default_factory=DecoderSettings, description="the decoder, which is discarded after training")

@@ -111,7 +111,7 @@ def test_the_former_name_of_overwrite_still_works_and_says_so(domain, embedder):
     wanted = ("mine", "--model", embedder, "--pairs", domain / "pairs.jsonl", "--out", domain / "t.jsonl")
     assert run(*wanted).exit_code == 0
     done = run(*wanted, "--force")
-    assert done.exit_code == 0 and done.output.count("--force is called --overwrite now") == 1
+    assert done.exit_code == 0 and done.output.count("--force is now --overwrite; the old option still works") == 1
 
 
 def test_instructions_of_a_sheet_do_not_replace_a_users_file(domain, embedder):

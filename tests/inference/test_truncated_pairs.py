@@ -76,7 +76,7 @@ def cross_encoder(embedder, labeller, job):
 def silver(embedder, labeller, job):
     rng = random.Random(3)
     texts = [Text(str(i), sentence(rng, 12)) for i in range(20)]
-    stage = stages.find("silver")(sampling=("random",), pairs=30, max_length=20, shard_size=8, per_text=None)
+    stage = stages.find("silver")(sampling=("random",), pairs=30, max_length=20, shard_size=8, max_per_text=None)
     stage.run(texts, CrossEncoder(labeller), job)
     return job.counts["candidates"]
 
