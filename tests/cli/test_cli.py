@@ -97,7 +97,7 @@ def test_the_stages_by_hand_then_check_compare_embed_and_search(domain, embedder
     shown = json.loads(typed("check", "--model", "two", "--retrieval", "test", "--sts", "sts-test.csv", "--json").out)
     assert 0 <= shown["retrieval"]["ndcg@10"] <= 1 and -1 <= shown["sts"]["spearman"] <= 1
     alike = json.loads(typed("compare", "--model", "two", "--model", "two", "--sts", "sts-test.csv", "--json").out)
-    assert alike[0]["delta"] == 0 and alike[0]["verdict"] == "same"
+    assert alike[0]["delta"] == 0 and alike[0]["outcome"] == "same"
     judged = json.loads(typed("check", "--model", "labeller", "--sts", "sts-test.csv", "--json").out)
     assert -1 <= judged["sts"]["spearman"] <= 1
     assert "has no vectors" in typed("check", "--model", "labeller", "--retrieval", "test", exits=2).err
