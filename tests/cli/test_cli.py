@@ -48,7 +48,7 @@ def test_every_stage_is_a_command_with_every_setting_an_option(command):
         (["tsdae", "--model", "no-such-model", "--texts", "t.txt", "--out", "o"], "was not found. Looked at: local folder"),
         (["check", "--model", "x"], "nothing to measure on"),
         (["report", "nowhere"], "holds no results.json"),
-        (["init", "x"], "nothing to start from"),
+        (["init", "x"], "init needs data"),
         (["finetune", "--model", "m", "--examples", "e.csv", "--out", "o", "--epochs", "0"], "--epochs"),
         (["run", "smoke", "--nproc", "0"], "--nproc"),
     ],
@@ -113,7 +113,7 @@ def test_the_stages_by_hand_then_check_compare_embed_and_search(domain, embedder
 def test_a_synthetic_check_is_set_aside_and_a_sheet_comes_back_as_gold(domain, embedder, typed):
     said = typed("hold-out", "--texts", "texts.jsonl", "--out", "held", "--queries", 3).out
     assert "synthetic" in said and json.loads((domain / "held" / "card.json").read_text())["synthetic"] is True
-    assert "is there already" in typed("hold-out", "--texts", "texts.jsonl", "--out", "held", exits=2).err
+    assert "already exists" in typed("hold-out", "--texts", "texts.jsonl", "--out", "held", exits=2).err
     shown = json.loads(typed("check", "--model", embedder, "--retrieval", "held", "--split", "dev", "--json").out)
     assert shown["retrieval"]["rows"] == 3
 
@@ -160,7 +160,7 @@ def test_two_models_are_compared_from_python(domain, embedder):
     import adapt as package
 
     found = package.compare(str(embedder), str(embedder), "sts", str(domain / "sts-test.csv"))
-    assert found["spearman"].value == 0 and found["spearman"].outcome() == "same"
+    assert found["sts.spearman"].delta == 0 and found["sts.spearman"].outcome == "same"
 
 
 def test_the_public_names_are_what_they_say_and_stay_so():
