@@ -1,4 +1,4 @@
-"""Bi-encoders in memory: ordinary sentence-transformers folders, or plain language models; the tokens they read."""
+"""Bi-encoders: loading and saving sentence-transformers models, tokenising, and sentence embeddings."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from adapt.models.prompts import PromptExcludingPooling
 from adapt.models.static import PaddedStaticEmbedding
 from adapt.runtime.device import device
 
-# sentence-transformers ≥ 5.4 writes module paths that older servers misread; the spelling before loads everywhere.
+# sentence-transformers ≥ 5.4 writes module paths that older servers can't load; every version loads these.
 LEGACY_MODULES = {
     "sentence_transformers.base.modules.transformer.Transformer": "sentence_transformers.models.Transformer",
     "sentence_transformers.sentence_transformer.modules.pooling.Pooling": "sentence_transformers.models.Pooling",
@@ -44,32 +44,32 @@ LEGACY_POOLING = {
 
 
 @contextmanager
-def quiet_libraries():
-    """Keep other libraries' load reports and progress bars off the screen; their errors still come through."""
-    from transformers.utils import logging as chatter
+def quiet_libraries() -> Iterator[None]:
+    """Suppress load reports, warnings and progress bars of other libraries inside the block; errors are still logged."""
+    from transformers.utils import logging as transformers_logging
 
-    before, bars = chatter.get_verbosity(), chatter.is_progress_bar_enabled()
-    chatter.set_verbosity_error()
-    chatter.disable_progress_bar()
+    library: Any = transformers_logging  # without types
+    before, bars = library.get_verbosity(), library.is_progress_bar_enabled()
+    library.set_verbosity_error()
+    library.disable_progress_bar()
     logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        chatter.set_verbosity(before)
+        library.set_verbosity(before)
         if bars:
-            chatter.enable_progress_bar()
+            library.enable_progress_bar()
 
 
 def load_encoder(folder: Path, precision: str = "auto") -> SentenceTransformer:
-    """The model in `folder`, on this machine's device, in evaluation mode, its weights in fp32 whatever type they are stored in.
+    """The model in `folder`, on the default device, in evaluation mode, with weights in fp32 whatever type they are stored in.
 
-    Its layers compute in `precision` (see `set_precision`).
-
-    A plain language model has no pooling of its own: see `adapt.models.pooling.default_pooling`. Raises UserError with
-    everything that is wrong where the folder holds no sound model: weights missing, of another architecture or not finite, no
-    tokenizer, the same vector for every text. No code from the folder is executed.
+    Its transformer layers compute in `precision` (see `set_precision`). A plain language model gets the pooling of
+    `adapt.models.pooling.default_pooling`. Raises UserError with all problems where the folder holds no valid model: weights
+    missing, of another architecture or not finite, no tokenizer, the same embedding for every text. No code from the folder is
+    executed.
     """
     model_folder.require_valid(folder)
     with quiet_libraries(), validation.record_loading() as loaded:
@@ -85,18 +85,18 @@ def load_encoder(folder: Path, precision: str = "auto") -> SentenceTransformer:
                 model = SentenceTransformer(modules=[transformer, Pooling(width, default_pooling(folder))], device="cpu")
         except UserError:
             raise
-        except Exception as error:  # a damaged folder fails in dozens of ways in four libraries
+        except Exception as error:  # damaged folders raise many types, from four libraries
             raise UserError(f"{folder}: holds no model that sentence-transformers can load ({_reason(error)})") from None
     validation.raise_problems(folder, validation.loading_problems(loaded, unused=("pooler",)))
     _adjust(model, folder)
     model.float()
-    validation.raise_problems(folder, validation.weight_problems(model) or _trial(model))
+    validation.raise_problems(folder, validation.weight_problems(model) or _probe_problems(model))
     set_precision(model, precision)
     return model.to(device()).eval()
 
 
 def _adjust(model: SentenceTransformer, folder: Path) -> None:
-    """Have the model read what this package gives it; raises UserError for a tokenizer or a pooling that does not fit."""
+    """Adjust modules and length limit to this package's inputs. Raises UserError for a tokenizer or pooling that does not fit."""
     from sentence_transformers.sentence_transformer.modules.pooling import Pooling
     from sentence_transformers.sentence_transformer.modules.static_embedding import StaticEmbedding
 
@@ -119,8 +119,8 @@ def _adjust(model: SentenceTransformer, folder: Path) -> None:
                 model[place] = PromptExcludingPooling(part, model.tokenizer, [text or "" for text in model.prompts.values()])
 
 
-def _trial(model: SentenceTransformer) -> list[str]:
-    """What is wrong with the vectors that the model, on the CPU and in fp32, gives for texts that differ."""
+def _probe_problems(model: SentenceTransformer) -> list[str]:
+    """What is wrong with the embeddings of different texts, on the CPU and in fp32."""
     model.eval()
     ids = validation.probe_inputs(model.tokenizer, model.max_seq_length or 512)
     pad = model.tokenizer.pad_token_id or 0
@@ -133,9 +133,9 @@ def _reason(error: Exception) -> str:
 
 
 def max_positions(body: Any) -> int | None:
-    """How many tokens a network can read by its position embeddings or, without a table of them, by its configuration; None: any.
+    """Maximum number of tokens, by a network's position embeddings or, without them, its configuration; None: no limit.
 
-    RoBERTa and its kin count from the padding index on: of 514 rows 512 can be used.
+    RoBERTa-like models count positions from the padding index on: of 514 rows 512 are usable.
     """
     for name, part in body.named_modules():
         if isinstance(part, torch.nn.Embedding) and name.rpartition(".")[2] in ("position_embeddings", "wpe", "embed_positions"):
@@ -145,9 +145,9 @@ def max_positions(body: Any) -> int | None:
 
 
 def save_encoder(model: SentenceTransformer, folder: Path) -> Path:
-    """Save as an ordinary sentence-transformers folder that older versions and servers load too.
+    """Save as a sentence-transformers folder that older versions and servers load, too; returns `folder`. Raises OSError.
 
-    Training here is by cosine, and the folder says so, whatever the base was compared by.
+    Its similarity function is set to cosine, which training here uses, whatever that of the base model was.
     """
     model.similarity_fn_name = "cosine"
     with quiet_libraries():
@@ -161,11 +161,11 @@ def save_encoder(model: SentenceTransformer, folder: Path) -> Path:
             (folder / module["path"] / "sentence_bert_config.json").write_text(json.dumps(legacy, indent=2) + "\n")
     for file in folder.rglob("*"):
         if file.is_file():
-            os.chmod(file, 0o644)  # safetensors writes 0600, which a server under another user can't read
+            os.chmod(file, 0o644)  # safetensors writes 0600, which other users can't read
     return folder
 
 
-def _rewrite(file: Path, change: Any) -> None:
+def _rewrite(file: Path, change: Callable[[Any], Any]) -> None:
     file.write_text(json.dumps(change(json.loads(file.read_text())), indent=2) + "\n")
 
 
@@ -178,7 +178,7 @@ def _legacy_pooling(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def set_pooling(model: SentenceTransformer, mode: str) -> None:
-    """Take the sentence vector another way than the model does: cls, mean or max."""
+    """Replace the model's pooling, in place; `mode`: cls, mean or max."""
     from sentence_transformers.sentence_transformer.modules.pooling import Pooling
 
     place = next(i for i, part in enumerate(model) if isinstance(part, Pooling))
@@ -186,28 +186,32 @@ def set_pooling(model: SentenceTransformer, mode: str) -> None:
 
 
 def prompt_for(model: SentenceTransformer, role: str) -> str:
-    """The text that the model wants before a `query`, a `document`, or ("") any other text."""
+    """The model's prompt for a `query`, a `document`, or ("") any other text; "" where it has none."""
     return prompt_for_role(model.prompts, model.default_prompt_name, role)
 
 
 def token_ids(model: SentenceTransformer, texts: Sequence[str], role: str = "", max_length: int | None = None) -> list[list[int]]:
-    """Each text's token ids, its prompt and special tokens included, cut at `max_length` (the model's own where None)."""
-    before = prompt_for(model, role)
-    return tokenize(model, [before + text for text in texts], max_length)
+    """Token ids of each text with its prompt and special tokens, truncated at `max_length` (default: the model's limit)."""
+    prompt = prompt_for(model, role)
+    return tokenize(model, [prompt + text for text in texts], max_length)
 
 
-def tokenize(model: SentenceTransformer, given: Sequence[str], max_length: int | None = None) -> list[list[int]]:
+def tokenize(model: SentenceTransformer, texts: Sequence[str], max_length: int | None = None) -> list[list[int]]:
+    """Token ids of each text with special tokens, without a prompt; see `token_ids`."""
+    if not texts:
+        return []
     limit = min(max_length or 10**9, model.max_seq_length or 512)
-    return model.tokenizer(list(given), truncation=True, max_length=limit)["input_ids"] if given else []
+    ids: list[list[int]] = model.tokenizer(list(texts), truncation=True, max_length=limit)["input_ids"]
+    return ids
 
 
 def sentence_embeddings(model: SentenceTransformer | int8.QuantizedEncoder, features: dict[str, torch.Tensor]) -> torch.Tensor:
-    """What the model gives for `input_ids` and `attention_mask`: [texts, d], truncated as its settings say, in fp32."""
+    """Embeddings [texts, d] in fp32 of `input_ids` and `attention_mask` [texts, tokens], truncated to the model's truncate_dim."""
     return model(features)["sentence_embedding"][:, : model.truncate_dim].float()
 
 
-def pad_batch(ids: Sequence[Sequence[int]], pad: int, here: torch.device) -> dict[str, torch.Tensor]:
-    """Token ids as `input_ids` and `attention_mask`, [texts, longest]."""
+def pad_batch(ids: Sequence[Sequence[int]], pad: int, device: torch.device) -> dict[str, torch.Tensor]:
+    """`input_ids` and `attention_mask` [texts, tokens of the longest], int64, on `device`; `pad`: the padding token's id."""
     longest = max(len(row) for row in ids)
     table = np.full((len(ids), longest), pad, dtype=np.int64)
     mask = np.zeros((len(ids), longest), dtype=np.int64)
@@ -215,6 +219,6 @@ def pad_batch(ids: Sequence[Sequence[int]], pad: int, here: torch.device) -> dic
         table[row, : len(tokens)] = tokens
         mask[row, : len(tokens)] = 1
     return {
-        "input_ids": torch.from_numpy(table).to(here, non_blocking=True),
-        "attention_mask": torch.from_numpy(mask).to(here, non_blocking=True),
+        "input_ids": torch.from_numpy(table).to(device, non_blocking=True),
+        "attention_mask": torch.from_numpy(mask).to(device, non_blocking=True),
     }

@@ -1,4 +1,4 @@
-"""What a model's tokenizer makes of texts: the share of tokens it does not know, of texts it cuts, of texts it sees nothing in."""
+"""How well a model's tokenizer covers texts: the shares of unknown tokens, truncated texts, and texts without known tokens."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-SAMPLE_SIZE = 2_000  # texts looked at; drawn with a fixed seed
-# Shares beyond which a model hardly fits the texts. A base that knows the language has some tokens in ten thousand unknown.
+SAMPLE_SIZE = 2_000  # texts, drawn with a fixed seed
+# Shares from which a warning is given. A model of the texts' language has a few unknown tokens in ten thousand.
 MAX_UNKNOWN, MAX_TRUNCATED, MAX_EMPTY = 0.05, 0.25, 0.01
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """Of `sampled` texts out of `texts`: shares, 0 to 1, of unknown tokens, of texts beyond `max_length` tokens, of empty ones.
+    """Shares, 0 to 1, on `sampled` of `texts` texts: of unknown tokens, of texts longer than `max_length` tokens, of empty texts.
 
-    A text is empty that gives no token, or none that the model knows. `max_length` is 0 for a model that cuts nothing.
+    A text is empty where it has no token that the model knows. `max_length` is 0 for a model without a limit.
     """
 
     texts: int
@@ -30,7 +30,7 @@ class Coverage:
 
 
 def sample_texts(texts: Sequence[str]) -> list[str]:
-    """The texts, or a draw of `SAMPLE_SIZE` of them, the same each time."""
+    """The texts, or a sample of `SAMPLE_SIZE` of them, the same on every call."""
     import numpy as np
 
     if len(texts) <= SAMPLE_SIZE:
@@ -39,7 +39,7 @@ def sample_texts(texts: Sequence[str]) -> list[str]:
 
 
 def tokenizer_coverage(folder: Path, texts: Sequence[str]) -> Coverage | None:
-    """How the tokenizer of the model in `folder` covers the texts; its weights are not read. None without a fast tokenizer."""
+    """The coverage of texts by the tokenizer of the model in `folder`, without loading weights; None without a fast tokenizer."""
     tokenizer = _tokenizer(folder)
     if tokenizer is None or not texts:
         return None
@@ -61,21 +61,21 @@ def warnings(name: str, coverage: Coverage) -> list[str]:
     of = f" (of {coverage.sampled:,} texts drawn from {coverage.texts:,})" if coverage.sampled < coverage.texts else ""
     if coverage.unknown > MAX_UNKNOWN:
         found.append(
-            f"{name}: {coverage.unknown:.0%} of the tokens are unknown to the model{of}: it can't read these texts. "
+            f"{name}: {coverage.unknown:.0%} of the tokens are unknown to the model{of}: it does not know these texts. "
             "Choose a base model that covers their language or script."
         )
     if coverage.truncated > MAX_TRUNCATED:
         found.append(
             f"{name}: {coverage.truncated:.0%} of the texts are longer than the {coverage.max_length:,} tokens that the model "
-            f"reads{of}; the rest of each is not seen. Split long texts, or choose a model that reads more."
+            f"accepts{of}; the rest of each is truncated. Split long texts, or choose a model with a higher limit."
         )
     if coverage.empty > MAX_EMPTY:
-        found.append(f"{name}: {coverage.empty:.0%} of the texts hold no token that the model knows{of}.")
+        found.append(f"{name}: {coverage.empty:.0%} of the texts have no token that the model knows{of}.")
     return found
 
 
 def coverage_warnings(name: str, folder: Path, texts: Sequence[str]) -> list[str]:
-    """What to say before the model in `folder` is used on these texts; nothing where it covers them."""
+    """Warnings, prefixed with WARNING, for the use of the model in `folder` on these texts; [] where it covers them."""
     found = tokenizer_coverage(folder, texts)
     return [f"WARNING: {text}" for text in warnings(name, found)] if found else []
 
@@ -86,7 +86,7 @@ def _tokenizer(folder: Path) -> Any:
     return _loaded(folder, file, file.stat().st_mtime_ns if file else 0)
 
 
-@lru_cache(maxsize=1)  # a run asks for every source of data
+@lru_cache(maxsize=1)  # a run computes the coverage of every data source
 def _loaded(folder: Path, file: Path | None, changed: int) -> Any:
     from tokenizers import Tokenizer
 
@@ -97,7 +97,7 @@ def _loaded(folder: Path, file: Path | None, changed: int) -> Any:
             from transformers import AutoTokenizer
 
             found = AutoTokenizer.from_pretrained(str(folder)).backend_tokenizer
-    except Exception:  # a model without a tokenizer, or with a damaged one, is refused where it is opened, with what is missing
+    except Exception:  # a missing or damaged tokenizer is reported where the model is loaded
         return None
     found.no_truncation()
     found.no_padding()
@@ -105,7 +105,7 @@ def _loaded(folder: Path, file: Path | None, changed: int) -> Any:
 
 
 def _unknown(tokenizer: Any) -> int | None:
-    """The id that stands for what the vocabulary lacks; None where every byte has a token."""
+    """The id of the unknown token; None for tokenizers without one (byte-level)."""
     model = json.loads(tokenizer.to_str())["model"]
     if model.get("unk_id") is not None:
         return int(model["unk_id"])
@@ -113,7 +113,7 @@ def _unknown(tokenizer: Any) -> int | None:
 
 
 def _max_length(folder: Path) -> int:
-    """Tokens of a text that the model reads, special ones included; 0 where nothing says so."""
+    """The model's maximum number of tokens, special tokens included; 0 where its files name none."""
     limits = []
     for name, key in (
         ("sentence_bert_config.json", "max_seq_length"),

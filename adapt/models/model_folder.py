@@ -1,4 +1,4 @@
-"""What a model's folder must hold, looked at before anything is loaded: configuration, modules, weights, tokenizer."""
+"""Validation of a model's folder before it is loaded: configuration, modules, weights, tokenizer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from adapt.errors import UserError
 
 FIRST_MODULES = ("Transformer", "StaticEmbedding")
 LATER_MODULES = ("Pooling", "Dense", "Normalize", "LayerNorm", "Dropout", "WeightedLayerPooling", "CNN")
-CONFIGURED = ("Pooling", "Dense", "LayerNorm", "WeightedLayerPooling", "CNN")  # modules that have a config.json of their own
+CONFIGURED = ("Pooling", "Dense", "LayerNorm", "WeightedLayerPooling", "CNN")  # modules with a config.json of their own
 SIMILARITIES = ("cosine", "dot", "euclidean", "manhattan")
 TOKENIZERS = (
     "tokenizer.json",
@@ -24,15 +24,15 @@ TOKENIZERS = (
     "vocab-src.json",
     "vocabulary.txt",
 )
-MIN_TOKENS = 3  # tokens: those that mark the begin and the end of a text, and one of the text
+MIN_TOKENS = 3  # of a text: the first and last special token, and one token of the text
 LAYER_COUNTS = ("num_hidden_layers", "num_layers", "n_layers", "n_layer")
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 
 
 def require_valid(folder: Path) -> None:
-    """Raise UserError with every problem of a model's folder that can be seen without loading the model.
+    """Raise UserError with all problems of a model's folder that can be found without loading the model.
 
-    Nothing in the folder is executed: a module whose class is none of sentence-transformers' own is such a problem.
+    No code in the folder is executed: a module of a class outside sentence-transformers is a problem.
     """
     found = [f"{folder}: {problem}" for problem in problems(folder)]
     if found:
@@ -40,12 +40,12 @@ def require_valid(folder: Path) -> None:
 
 
 def is_sentence_transformer(folder: Path) -> bool:
-    """Whether a folder holds a finished embedder, which says how to pool, and no plain language model."""
+    """Whether a folder holds a sentence-transformers model, as opposed to a plain language model."""
     return (folder / "modules.json").is_file()
 
 
 def problems(folder: Path) -> list[str]:
-    """What is wrong with a model's folder, a sentence each; empty where nothing is."""
+    """All problems of a model's folder, a sentence each; see `require_valid`."""
     found: list[str] = []
     _settings(folder, found)
     if not is_sentence_transformer(folder):
@@ -63,40 +63,40 @@ def problems(folder: Path) -> list[str]:
             found += _weights(place) if name == "Dense" else []
     names = [name for name, _ in modules]
     if names and names[0] not in FIRST_MODULES:
-        found.append(f"its first module is {names[0]}; models are read that begin with {' or '.join(FIRST_MODULES)}")
+        found.append(f"its first module is {names[0]}; supported first modules are {' or '.join(FIRST_MODULES)}")
     elif names and names[0] == "Transformer" and "Pooling" not in names:
-        found.append("modules.json names no Pooling, so that texts get no vector")
+        found.append("modules.json has no Pooling module, so that texts get no embedding")
     if again := [name for name in names[1:] if name in FIRST_MODULES]:
-        found.append(f"modules.json names {again[0]} behind its first module, where nothing reads it")
+        found.append(f"modules.json names {again[0]} after its first module, where it gets no input")
     if "Normalize" in names and "Pooling" in names[names.index("Normalize") :]:
-        found.append("modules.json names Normalize before Pooling, so that there is no vector to normalise yet")
+        found.append("modules.json has Normalize before Pooling, where there is no embedding to normalise")
     return found
 
 
 def st_config(folder: Path) -> dict[str, Any]:
-    """What config_sentence_transformers.json says; empty where there is none."""
+    """The content of config_sentence_transformers.json; empty where there is none."""
     return _json(folder / "config_sentence_transformers.json", [])
 
 
 def similarity(folder: Path) -> str:
-    """How the model's own configuration compares vectors: cosine (where it says nothing), dot, euclidean or manhattan."""
+    """The model's configured similarity function: cosine (the default), dot, euclidean or manhattan."""
     return st_config(folder).get("similarity_fn_name") or "cosine"
 
 
 def truncate_dim(folder: Path) -> int | None:
-    """How many of its first dimensions the model's settings keep (Matryoshka); None where they keep all."""
+    """The number of leading dimensions that the model's configuration keeps (Matryoshka); None where it keeps all."""
     found = st_config(folder).get("truncate_dim")
     return found if isinstance(found, int) and not isinstance(found, bool) and found > 0 else None
 
 
 def truncation_note(folder: Path) -> str:
-    """What to say of a model whose settings keep its first dimensions alone; "" of any other."""
+    """A note on a model whose embeddings are truncated; "" for any other."""
     kept = truncate_dim(folder)
     return "" if kept is None else f"its embeddings are truncated to {kept} dimensions (truncate_dim of its settings)"
 
 
 def embedding_dimension(folder: Path) -> int | None:
-    """Dimensions of an embedder's vectors, or of a plain language model's hidden states, by its files alone; None if unknown."""
+    """Dimensions of the embeddings, or of a plain language model's hidden states, by the folder's files; None where unknown."""
     modules = _modules(folder, []) if is_sentence_transformer(folder) else [("Transformer", folder)]
     found: int | None = None
     for name, place in modules:
@@ -120,23 +120,22 @@ def embedding_dimension(folder: Path) -> int | None:
 
 
 def _size(values: Mapping[Any, Any], *names: Any) -> int | None:
-    """The first of these entries that is a whole number above 0."""
+    """The first of these entries that is a positive integer."""
     return next((values[name] for name in names if type(values.get(name)) is int and values[name] > 0), None)
 
 
 def similarity_notes(folder: Path, name: str, of_dot: str, of_others: str) -> list[str]:
-    """What to say of how a model's vectors are compared here, a sentence each, where its own settings ask for something else.
+    """Notes on a model whose similarity function is not cosine or whose embeddings are truncated, a sentence each.
 
-    `name` is what the user calls it; `of_dot` says what is done with a model of dot products, `of_others` with euclidean and
-    manhattan.
+    `name`: the model's name in the note. `of_dot`, `of_others`: what is done for dot product, and for euclidean and manhattan.
     """
     own = similarity(folder)
-    found = [] if own == "cosine" else [f"{name}: its own similarity is {own}; {of_dot if own == 'dot' else of_others}"]
+    found = [] if own == "cosine" else [f"{name}: its similarity function is {own}; {of_dot if own == 'dot' else of_others}"]
     return [*found, *(f"{name}: {said}" for said in (truncation_note(folder),) if said)]
 
 
 def stored_types(folder: Path) -> set[str]:
-    """The types that floating-point weights are stored in, as safetensors names them (F32, BF16, F16); empty for other files."""
+    """The dtypes of stored floating-point weights, by safetensors' names (F32, BF16, F16); empty for other file formats."""
     found = set()
     for file in folder.rglob("*.safetensors"):
         header, _ = safetensors_header(file)
@@ -145,7 +144,7 @@ def stored_types(folder: Path) -> set[str]:
 
 
 def safetensors_header(file: Path) -> tuple[dict[str, dict[str, Any]] | None, str]:
-    """({tensor: {dtype, shape, data_offsets}}, "") of a safetensors file, or (None, what is wrong with it)."""
+    """({tensor: {dtype, shape, data_offsets}}, "") of a safetensors file, or (None, its problem)."""
     size = file.stat().st_size
     try:
         with open(file, "rb") as opened:
@@ -165,7 +164,7 @@ def safetensors_header(file: Path) -> tuple[dict[str, dict[str, Any]] | None, st
 
 
 def _json(file: Path, found: list[str], required: bool = False) -> dict[str, Any]:
-    """A JSON object; {} and a problem where the file holds none."""
+    """The JSON object in a file; {} and an added problem where there is none."""
     if not file.is_file():
         found += [f"has no {file.parent.name}/{file.name}"] if required else []
         return {}
@@ -181,7 +180,7 @@ def _json(file: Path, found: list[str], required: bool = False) -> dict[str, Any
 
 
 def _settings(folder: Path, found: list[str]) -> None:
-    """Prompts and similarity of an embedder."""
+    """Check config_sentence_transformers.json: prompts, similarity function, truncation."""
     settings = _json(folder / "config_sentence_transformers.json", found)
     prompts = settings.get("prompts") or {}
     if not isinstance(prompts, Mapping) or not all(text is None or isinstance(text, str) for text in prompts.values()):
@@ -223,7 +222,7 @@ def _modules(folder: Path, found: list[str]) -> list[tuple[str, Path]]:
 
 
 def _transformer(place: Path, found: list[str]) -> None:
-    """A language model: configuration, weights, tokenizer."""
+    """Check a transformer: configuration, weights, tokenizer."""
     if (place / "adapter_config.json").is_file():
         found.append("holds an adapter (adapter_config.json) and not the whole model; merge it into its base first")
         return
@@ -231,7 +230,7 @@ def _transformer(place: Path, found: list[str]) -> None:
     if (place / "config.json").is_file() and not isinstance(config.get("model_type"), str):
         found.append("holds no model that is known: config.json names no model_type")
     if nought := [name for name in LAYER_COUNTS if name in config and config[name] in (0, False, None)]:
-        found.append(f"config.json gives {nought[0]} as {json.dumps(config[nought[0]])}: a network without layers reads nothing")
+        found.append(f"config.json gives {nought[0]} as {json.dumps(config[nought[0]])}: a model needs at least one layer")
     limit = _json(place / "sentence_bert_config.json", found).get("max_seq_length")
     if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < MIN_TOKENS):
         found.append(
@@ -245,7 +244,7 @@ def _transformer(place: Path, found: list[str]) -> None:
 
 
 def _weights(place: Path) -> list[str]:
-    """What is wrong with the weights of a folder, by their headers."""
+    """Problems of the weights in a folder, by their headers."""
     there = [place / name for name in WEIGHTS if (place / name).is_file()]
     if not there:
         return [f"holds no model weights (none of {', '.join(WEIGHTS[::2])} in {place.name})"]
@@ -253,7 +252,7 @@ def _weights(place: Path) -> list[str]:
 
 
 def _shards(file: Path) -> Iterator[Path]:
-    """The files of weights: `file`, or what it lists where it is an index."""
+    """The weight files: `file`, or the files that it lists where it is an index."""
     if file.suffix != ".json":
         yield file
         return
@@ -263,7 +262,7 @@ def _shards(file: Path) -> Iterator[Path]:
 
 
 def _file(file: Path, place: Path) -> list[str]:
-    """What is wrong with one file of the weights in the folder `place`."""
+    """Problems of one weight file in the folder `place`."""
     if not file.is_relative_to(place) or ".." in file.relative_to(place).parts:
         return [f"its weights are listed as {str(file)!r}, outside the model's folder"]
     if not file.is_file():

@@ -1,6 +1,6 @@
-"""Whether a model in memory is what its folder says: every weight loaded, all of them finite, no two inputs alike to it.
+"""Validation of a loaded model: every weight loaded, all of them finite, different outputs for different inputs.
 
-transformers fills what it does not find at random, and such a model gives figures like any other.
+transformers initialises missing weights at random, which no metric would reveal.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from transformers import PreTrainedModel
 
 from adapt.errors import UserError
 
-PROBE_COUNT, PROBE_TOKENS = 8, 6  # inputs of so many words of the vocabulary each
-ROUNDING = 2e-5  # distance of unit vectors, or of scores, up to which a difference is rounding in fp32
-MAX_NAMES = 3  # names listed of each kind
+PROBE_COUNT, PROBE_TOKENS = 8, 6  # number of probe inputs, and tokens of the vocabulary in each
+ROUNDING = 2e-5  # distance of unit vectors, or of scores, that fp32 rounding can cause
+MAX_NAMES = 3  # in a message
 NEW_HEADS = (
     "classifier",
     "classification_head",
@@ -37,7 +37,7 @@ _patched = threading.Lock()
 
 @dataclass(frozen=True)
 class Loaded:
-    """A network as transformers loaded it, and what the checkpoint lacked, had too much, or had in another shape."""
+    """A model as transformers loaded it, with the missing, unexpected and mismatched weights of its checkpoint."""
 
     network: PreTrainedModel
     missing: frozenset[str]
@@ -47,14 +47,14 @@ class Loaded:
 
 @contextmanager
 def record_loading() -> Iterator[list[Loaded]]:
-    """Every network that transformers loads within: with `output_loading_info`, which libraries in between do not ask for."""
+    """Record every model that transformers loads inside the block, with its `output_loading_info`."""
     found: list[Loaded] = []
     with _patched:
         usual = PreTrainedModel.__dict__["from_pretrained"]
 
         def from_pretrained(cls: type, *args: Any, **kwargs: Any) -> Any:
             wanted = kwargs.pop("output_loading_info", False)
-            kwargs["ignore_mismatched_sizes"] = True  # told below, with names and shapes
+            kwargs["ignore_mismatched_sizes"] = True  # reported by `loading_problems`, with names and shapes
             network, info = usual.__func__(cls, *args, output_loading_info=True, **kwargs)
             missing, unexpected = frozenset(info["missing_keys"]), frozenset(info["unexpected_keys"])
             found.append(Loaded(network, missing, unexpected, tuple(sorted(info["mismatched_keys"]))))
@@ -68,10 +68,10 @@ def record_loading() -> Iterator[list[Loaded]]:
 
 
 def loading_problems(loaded: Iterable[Loaded], new_head: bool = False, unused: Sequence[str] = ()) -> list[str]:
-    """How weights and configuration differ, a sentence for each kind; empty where they agree.
+    """How weights and configuration differ, a sentence for each kind of problem; [] where they agree.
 
-    `new_head`: a head on top of the network may be missing or of another size, since it is about to be trained. `unused`: parts
-    that nothing reads. Weights that the network has no place for are a fault where they are further layers of its own kind.
+    `new_head`: a head may be missing or of another size, since it is to be trained. `unused`: modules that are not used.
+    Unexpected weights are a problem only where they are further layers of the model.
     """
     found = []
     for one in loaded:
@@ -95,7 +95,7 @@ def loading_problems(loaded: Iterable[Loaded], new_head: bool = False, unused: S
         if shapes:
             found.append(f"{len(shapes)} weights do not fit config.json: {_listed(shapes)}")
         if more and not missing:
-            found.append(f"config.json has no place for {len(more)} weights: {_listed(more)}")
+            found.append(f"config.json describes fewer layers than the {len(more)} further weights need: {_listed(more)}")
     return found
 
 
@@ -104,14 +104,14 @@ def non_finite_names(named: Iterable[tuple[str, torch.Tensor]]) -> list[str]:
     found = []
     for name, tensor in named:
         if tensor.is_floating_point() and tensor.numel():
-            low, high = tensor.detach().aminmax()  # NaN where one is NaN, in one pass and without a copy
+            low, high = tensor.detach().aminmax()  # NaN where a value is NaN; one pass, no copy
             if not bool(torch.isfinite(low) & torch.isfinite(high)):
                 found.append(name)
     return found
 
 
 def weight_problems(model: torch.nn.Module) -> list[str]:
-    """What is wrong with a model's numbers, a sentence; empty where all are finite."""
+    """A problem where weights hold NaN or infinity; [] where all are finite."""
     named = list(model.state_dict().items())
     names = non_finite_names(named)
     return (
@@ -120,7 +120,7 @@ def weight_problems(model: torch.nn.Module) -> list[str]:
 
 
 def tokenizer_problems(tokenizer: Any, rows: int) -> list[str]:
-    """What is wrong with a tokenizer for a network with `rows` word embeddings; empty where nothing is."""
+    """Problems of a tokenizer for a model with `rows` token embeddings."""
     vocabulary = tokenizer.get_vocab()
     if not set(vocabulary) - set(getattr(tokenizer, "all_special_tokens", ())):
         return ["holds no tokenizer: its vocabulary is empty"]
@@ -130,7 +130,7 @@ def tokenizer_problems(tokenizer: Any, rows: int) -> list[str]:
 
 
 def probe_inputs(tokenizer: Any, limit: int) -> list[list[int]]:
-    """Token ids of inputs that differ, of words drawn from the vocabulary: a network is tried whatever its language."""
+    """Token ids of PROBE_COUNT different inputs of tokens from the vocabulary, so that models of any language can be probed."""
     special = set(tokenizer.all_special_ids)
     ids = sorted(set(tokenizer.get_vocab().values()) - special)
     around = tokenizer("")["input_ids"]
@@ -145,13 +145,13 @@ def probe_inputs(tokenizer: Any, limit: int) -> list[list[int]]:
 
 
 def max_distance(vectors: torch.Tensor) -> float:
-    """The largest distance of any two rows of [n, d], scaled to unit length, 0 to 2; NaN where one is not finite."""
+    """The largest distance, 0 to 2, of any two rows of [n, d] after normalisation; NaN where one is not finite."""
     unit = torch.nn.functional.normalize(vectors.float(), dim=1)
     return float(torch.cdist(unit, unit, compute_mode="donot_use_mm_for_euclid_dist").max())
 
 
 def output_problems(found: torch.Tensor, what: str) -> list[str]:
-    """What is wrong with the vectors [n, d] (or scores [n, 1]) of inputs that differ; `what`: "vector" or "score"."""
+    """Problems of the embeddings [n, d] or scores [n, 1] of different inputs; `what`: "vector" or "score"."""
     broken = int((~torch.isfinite(found)).any(1).sum())
     if broken:
         return [f"gives no finite {what}s: {broken} of {len(found)} {what}s of a probe hold NaN or infinity"]
@@ -162,19 +162,19 @@ def output_problems(found: torch.Tensor, what: str) -> list[str]:
 
 
 def raise_problems(folder: Path, found: Sequence[str]) -> None:
-    """Raise UserError with every problem of a model's folder, where there is one."""
+    """Raise UserError with the problems of a model's folder, where there are any."""
     if found:
         raise UserError([f"{folder}: {problem}" for problem in found])
 
 
 def forward_problems(forward: Callable[[], torch.Tensor], what: str) -> list[str]:
-    """What is wrong with a model's answers to a probe; also where it can't be computed."""
+    """Problems of a model's outputs for probe inputs, or of computing them."""
     try:
         with torch.no_grad(), torch.autocast("cpu", enabled=False):
             return output_problems(forward().float(), what)
     except (RuntimeError, IndexError, KeyError, TypeError, ValueError, AttributeError) as error:
         why = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
-        return [f"can't read a text: its parts do not fit each other ({type(error).__name__}: {why})"]
+        return [f"can't encode a text: its modules do not fit each other ({type(error).__name__}: {why})"]
 
 
 def _kind(name: str) -> str:

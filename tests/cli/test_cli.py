@@ -45,7 +45,7 @@ def test_every_stage_is_a_command_with_every_setting_an_option(command):
     [
         (["run", "medical-recip"], "Did you mean 'medical-recipe'"),
         (["rnu"], "Did you mean 'run'"),
-        (["tsdae", "--model", "no-such-model", "--texts", "t.txt", "--out", "o"], "was not found. Looked at: local folder"),
+        (["tsdae", "--model", "no-such-model", "--texts", "t.txt", "--out", "o"], "was not found. Searched: local folder"),
         (["check", "--model", "x"], "nothing to measure on"),
         (["report", "nowhere"], "holds no results.json"),
         (["init", "x"], "init needs data"),

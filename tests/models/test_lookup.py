@@ -58,11 +58,11 @@ def test_the_digest_sees_weights_and_settings_but_not_the_place(tmp_path, embedd
     [
         ("{}", []),
         ('{"similarity_fn_name": "cosine"}', []),
-        ('{"similarity_fn_name": "dot"}', ["mine: its own similarity is dot; kept"]),
+        ('{"similarity_fn_name": "dot"}', ["mine: its similarity function is dot; kept"]),
         (
             '{"similarity_fn_name": "euclidean", "truncate_dim": 8}',
             [
-                "mine: its own similarity is euclidean; by cosine",
+                "mine: its similarity function is euclidean; by cosine",
                 "mine: its embeddings are truncated to 8 dimensions (truncate_dim of its settings)",
             ],
         ),
