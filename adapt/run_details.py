@@ -60,7 +60,7 @@ class SilverSummary(Detail):
     histogram: Counts = {}
     pairs: int
     mean: float | None = None
-    agreement: dict[str, float | str] = {}  # of the cross-encoder's scores with held-out gold
+    agreement: dict[str, float | tuple[float, float]] = {}  # of the cross-encoder with held-out gold; intervals are [low, high]
     distance: TargetDistance | None = None
 
     def facts(self) -> list[tuple[str, float]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +12,7 @@ from pydantic import Field
 from adapt.job import Job
 from adapt.models import int8
 from adapt.records import CrossEncoderFolder, Encoder, EncoderFolder, LazySequence, Scored, SilverPair, Texts
+from adapt.run_details import SilverSummary
 from adapt.runtime.precision import InferencePrecision
 from adapt.stages import PairLength, PositiveFloat, PositiveInt, Share, Stage, too_long
 from adapt.storage import arrays
@@ -288,11 +288,11 @@ class Silver(Stage):
             about["distance"] = {"to": to, "before": before, "after": after}
             job.counts.update(distance_before=before, distance_after=after)
             sentence = f"; total variation to {to}: candidates {before:.3f}, silver {after:.3f}"
-        summary = {
+        summary = SilverSummary.model_validate({
             "pairs": len(rows), "asked": self.pairs, **job.counts, **about, "mean": float(np.mean(scores[rows])),
             "histogram": {name: counts.tolist() for name, counts in shown.items()},
-        }  # fmt: skip
-        (job.out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+        })  # fmt: skip
+        (job.out / "summary.json").write_text(summary.model_dump_json(indent=2, exclude_none=True) + "\n", encoding="utf-8")
         job.note(f"silver: {len(rows):,} pairs of {len(scores):,} scored{sentence}\n{drawn(shown)}")
         if len(rows) < self.pairs:
             job.note(

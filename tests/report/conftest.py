@@ -182,7 +182,13 @@ def make_run(tmp_path):
         scores = {"gold": (3, 1, 1, 3), "silver": (0, 4, 4, 0), "candidates": (0, 9, 1, 0)}
         write_json(
             silver / "summary.json",
-            SilverSummary(histogram=scores, pairs=8, agreement={"spearman": 0.7, "by": say(45)}, units=77, labeller=say(46)),
+            SilverSummary(
+                histogram=scores,
+                pairs=8,
+                agreement={"rows": 40, "spearman": 0.7, "spearman_interval": (0.5, 0.8)},
+                units=77,
+                labeller=say(46),
+            ),
         )
         cosines = {"positives": (0, 0, 4, 4), "negatives": (0, 2, 6, 0), "random": (4, 4, 0, 0)}
         write_json(
