@@ -1,6 +1,6 @@
 """Read and write records in users' formats: .txt, .jsonl, .csv, .tsv, .parquet (also .gz), BEIR folders, the hub.
 
-What a file's rows become is decided in one place, the table of `adapt.files.row_formats`.
+Which columns make which records is defined by the table in `adapt.files.row_formats`.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ __all__ = [
     "format_of", "note", "output_format", "read", "reading", "regular_file", "rows", "to_row", "write",
 ]  # fmt: skip
 
-MAX_COLUMN_ERRORS = 100  # first rows without the columns that are needed, after which none is expected to have them
+MAX_COLUMN_ERRORS = 100  # rows without the required columns, after which reading stops
 
 
 def read(source: Source, kind: str, left_out: Counter[str] | None = None) -> list[Any]:
-    """All records of one kind: `texts`, `pairs`, `scored`, `triplets`, `labelled`, `parallel`; or several words.
+    """All records of one kind: `texts`, `pairs`, `scored`, `triplets`, `labelled`, `parallel`; or of several kinds, by spaces.
 
-    Of several kinds the first row decides: what has negatives is triplets, what has sentence1 is scored, all else is the first
-    kind named; of a BEIR folder its training split makes the pairs.
+    Of several kinds, the first row selects one: triplets where it has negatives, scored where it has sentence1, else the first
+    kind. Pairs of a BEIR folder come from its training split.
 
-    `left_out` is added to: how many rows made no record, by reason; where it is not given, this is noted. The options
-    in force (see `adapt.files.options`) say what becomes of a bad row. Raises UserError with every bad row at once.
+    `left_out` counts rows that make no record, by reason; without it they are noted. The current options (see
+    `adapt.files.options`) determine how bad rows are handled. Raises UserError with all bad rows.
     """
     if kind.split()[0] == "pairs" and not isinstance(source, MemoryRows) and beir.is_beir_folder(source):
         return beir.training_pairs(source)

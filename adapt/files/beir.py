@@ -1,6 +1,6 @@
-"""BEIR folders and other judged collections: queries, passages, and judgements (qrels) of which is relevant to which.
+"""BEIR folders and other retrieval collections: queries, passages, and relevance judgements (qrels).
 
-Ids of queries and of passages are names of two different kinds: an equal id says nothing.
+Ids of queries and of passages are separate: equal ids have no meaning.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from adapt.files.problems import BadRowCollector
 from adapt.files.rows import rows
 from adapt.records import Pair, Text
 
-# The columns of judgements, each under the names that collections use.
+# Accepted names of the columns of qrels.
 QUERY = ("query-id", "query_id", "qid", "queryid", "query")
 PASSAGE = ("corpus-id", "corpus_id", "docid", "doc-id", "doc_id", "docno", "pid", "passage-id", "passage_id", "document-id")
 GRADE = ("score", "grade", "relevance", "rel", "label")
@@ -32,10 +32,10 @@ UNKNOWN_SHARE_WARNING = 0.2  # share of the judgements that may name no query or
 
 
 def read_qrels(source: Source, queries: list[Text], corpus: list[Text]) -> Qrels:
-    """The grades above 0 of known queries; a judged passage that the corpus lacks stays, as one that is never found (trec_eval).
+    """The grades above 0 of known queries; a relevant passage that the corpus lacks counts as never retrieved, as in trec_eval.
 
-    Unknown ids, repeats and negative grades (which are not relevant) are noted with a count. Raises UserError for rows that can't
-    be read, grades that are no finite numbers, and two grades for one query and passage.
+    Unknown ids, repeated rows and negative grades (not relevant) are noted with their number. Raises UserError for bad rows, grades
+    that are not finite, and different grades for one query and passage.
     """
     known, there = {query.id for query in queries}, {text.id for text in corpus}
     seen: dict[tuple[str, str], tuple[float, str]] = {}
@@ -78,13 +78,13 @@ def read_qrels(source: Source, queries: list[Text], corpus: list[Text]) -> Qrels
 
 
 def qrels_file(folder: str | Path, split: str) -> Path | None:
-    """The judgements of one split of a BEIR folder, None where it has none."""
+    """The qrels file of one split of a BEIR folder; None where there is none."""
     path = resolve_path(folder) or Path(folder)
     return next((f for end in (".tsv", ".tsv.gz") if (f := path / "qrels" / f"{split}{end}").is_file()), None)
 
 
 def is_beir_folder(folder: str | Path) -> bool:
-    """Whether this is a BEIR folder with questions of its own."""
+    """Whether this is a BEIR folder with queries."""
     path = resolve_path(folder)
     return path is not None and path.is_dir() and any((path / f"queries.jsonl{end}").is_file() for end in ("", ".gz"))
 
@@ -118,7 +118,7 @@ def training_pairs(folder: str | Path) -> list[Pair]:
 
 
 def duplicate_id_problems(parts: Mapping[str, list[Text]]) -> list[str]:
-    """A sentence for each id that two texts of a file have; `parts`: {file: its texts}."""
+    """A sentence for each id that occurs more than once in a file; `parts`: {file: its texts}."""
     return [
         f"{file}: id '{name}' occurs {count} times; an id names one text"
         for file, texts in parts.items()
@@ -135,7 +135,7 @@ def _refuse_useless(source: Source, found: Qrels, there: set[str]) -> None:
 
 
 def _wrong(query: str, passage: str, grade: str) -> str:
-    """What is wrong with a judgement, "" where nothing is."""
+    """The problem of a judgement; "" where it is valid."""
     if not query or not passage:
         return f"has no {'passage' if query else 'query'} id"
     try:

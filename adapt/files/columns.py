@@ -58,13 +58,13 @@ class Columns:
         self._note_unused(named)
 
     def __call__(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """A row under the names that are read."""
+        """The row with its columns renamed to the expected names."""
         if not self.names:
             return dict(row)
         return {self.names.get(name, name): value for name, value in row.items()}
 
     def _note_unused(self, row: Mapping[str, Any]) -> None:
-        """Note columns that would decide or add something in another kind of data; names that mean nothing here do no harm."""
+        """Note columns that have a meaning in another kind of data but are not used in this one."""
         used = self.form.uses | row_formats.OPTIONAL_COLUMNS
         others = [str(name) for name in row if str(name) not in used and not row_formats.is_negative(name, self.form)]
         unused = [name for name in others if name in row_formats.KNOWN_COLUMNS or name.startswith("negative")]
@@ -75,6 +75,6 @@ class Columns:
 
 
 def join_names(names: Iterable[Any]) -> str:
-    """Column names in a message, long ones and long lists cut short."""
+    """Column names for a message; long names and long lists are cut."""
     shown = [name if len(name) <= MAX_NAME_CHARACTERS else f"{name[:MAX_NAME_CHARACTERS]}..." for name in map(str, names)]
     return ", ".join(shown[:MAX_NAMES]) + (f" and {len(shown) - MAX_NAMES} more" if len(shown) > MAX_NAMES else "")

@@ -1,4 +1,4 @@
-"""Rows that are converted: NLI rows, rated pairs, clusters and clicks as pairs, scored pairs or triplets."""
+"""Conversions of rows: NLI rows, scored pairs, clusters and clicks to pairs, scored pairs or triplets."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ MIN_CLICKS = 2  # a single click may be a slip
 
 
 def nli_pair(row: Row, number: int) -> Pair | None:
-    """NLI rows as pairs: a premise and what follows from it."""
+    """An NLI row as a pair of premise and entailed hypothesis; None for another label."""
     found = parse_labelled(row, number)
     return Pair(found.sentence1, found.sentence2, origin="entailment") if found and found.label == 0 else None
 
 
 def nli_scored_pair(row: Row, number: int) -> ScoredPair | None:
-    """NLI rows as scored pairs: 1 for entailment, 0 for neutral and contradiction."""
+    """An NLI row as a scored pair: 1 for entailment, 0 for neutral and contradiction; None without a label."""
     found = parse_labelled(row, number)
     return ScoredPair(found.sentence1, found.sentence2, float(found.label == 0), "nli") if found else None
 
@@ -29,8 +29,8 @@ def nli_scored_pair(row: Row, number: int) -> ScoredPair | None:
 def nli_triplets(rows: list[Labelled], left_out: Counter[str]) -> list[Triplet]:
     """NLI rows as triplets: a premise, each hypothesis that it entails, and all that contradict it as negatives.
 
-    As in SimCSE (Gao et al. 2021, https://arxiv.org/abs/2104.08821), there with one negative. Rows of a premise may be
-    anywhere in the file. A hypothesis with both labels is neither; a premise that lacks one of the two is left out.
+    As in SimCSE (Gao et al. 2021, https://arxiv.org/abs/2104.08821), but with several negatives. The rows of a premise may be
+    anywhere in the file. A hypothesis with both labels is not used; a premise without one of the two labels is left out.
     """
     by_premise: dict[str, tuple[dict[str, None], ...]] = {}
     for row in rows:
@@ -47,7 +47,7 @@ def nli_triplets(rows: list[Labelled], left_out: Counter[str]) -> list[Triplet]:
 
 
 def pair_of_scored(row: Row, number: int) -> Pair | None:
-    """Rated pairs as pairs: those scored `MATCH` (0.8) and more."""
+    """A scored pair as a pair; None for a score below MATCH_THRESHOLD (0.8)."""
     found = parse_scored_pair(row, number)
     return Pair(found.sentence1, found.sentence2, origin=found.origin or "rated") if found.score >= MATCH_THRESHOLD else None
 
@@ -69,8 +69,8 @@ def parse_cluster_member(row: Row, number: int) -> tuple[str, list[str]]:
 def cluster_pairs(parts: list[tuple[str, list[str]]], left_out: Counter[str]) -> list[Pair]:
     """Duplicate clusters as pairs: all pairs of a cluster of up to five texts, each text with the next of a larger one.
 
-    So a cluster of n gives n - 1 pairs where all would be n(n - 1)/2: one large cluster does not outweigh all others. The pairs
-    of a cluster carry its name as their group.
+    A larger cluster of n texts gives n - 1 pairs instead of n(n - 1)/2, so that it does not dominate. The pairs of a cluster have
+    its name as their group.
     """
     clusters: dict[str, dict[str, None]] = {}
     for name, texts in parts:

@@ -1,4 +1,4 @@
-"""The rows of CSV and TSV files: as many fields as the header has columns, every quote closed, every column named once."""
+"""Rows of CSV and TSV files, validated: as many fields as the header has columns, closed quotes, unique column names."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from adapt.files.options import MB, current_log, note
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 DELIMITER_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs"}
-BYTE_ORDER_MARK = "\ufeff"  # a byte order mark, which begins a file
+BYTE_ORDER_MARK = "\ufeff"  # at the start of a file
 MAX_FIELD_CHARACTERS = 60  # characters of a field that a message shows
 MAX_FIELDS = 6
-# Lines that may be read a second time, after a quote that was never closed: keeps a hostile file from quadratic time.
+# Lines that may be parsed again after an unclosed quote; a limit that prevents quadratic time on hostile files.
 MAX_REREAD_LINES = 2_000_000
 
 
 class BadRow(dict[str, Any]):
-    """A row that could not be read: no columns, but `why`, and `raw` as it is in the file."""
+    """A row that can't be parsed: no columns, the reason `why`, and the `raw` text of the file."""
 
     def __init__(self, why: str, raw: str = ""):
         super().__init__()
@@ -31,10 +31,10 @@ class BadRow(dict[str, Any]):
 
 
 def rows(path: Path, suffix: str) -> Iterator[tuple[int, dict[str, str]]]:
-    """(line, {column: field}) of each record, `BadRow` for one that is none; blank lines are passed over.
+    """(line number, {column: field}) of each record, or a `BadRow`; blank lines are skipped.
 
-    The delimiter is the suffix's own, or the one that the header has in its place, which is noted. In a TSV a quotation mark may be
-    a character like any other: quotes are taken for CSV's only where the whole file agrees with it. Raises UserError.
+    The delimiter is that of the suffix, or, with a note, another one that the header contains instead. Quotation marks in a TSV
+    are field delimiters only where that gives fewer bad rows. Raises UserError.
     """
     first = next((line for _, line in line_reader.read_lines(path) if line.strip()), "")
     delimiter = DELIMITERS[suffix]
@@ -46,12 +46,12 @@ def rows(path: Path, suffix: str) -> Iterator[tuple[int, dict[str, str]]]:
 
 
 def count(path: Path, suffix: str) -> int:
-    """How many records there are below the header, bad ones among them."""
+    """The number of records below the header, including bad rows."""
     return sum(1 for _ in rows(path, suffix))
 
 
 def _is_quoted(path: Path, delimiter: str) -> bool:
-    """Whether quotes delimit fields: where reading them so leaves fewer bad rows, and ties go to lines that are whole rows."""
+    """Whether quotes delimit fields: which of both readings gives fewer bad rows, or, in a tie, more records."""
     if not any('"' in line for _, line in line_reader.read_lines(path)):
         return True
     tried = {}
@@ -64,7 +64,7 @@ def _is_quoted(path: Path, delimiter: str) -> bool:
 
 
 class _Lines:
-    """The lines that csv.reader asks for; `taken` are those of the record at hand, and can be put back."""
+    """A line iterator for csv.reader; the lines `taken` for the current record can be put back."""
 
     def __init__(self, path: Path):
         self.source = line_reader.read_lines(path)
@@ -81,7 +81,7 @@ class _Lines:
         return line.raw + "\n" if isinstance(line, UndecodableLine) else line
 
     def put_back(self, most: int = MAX_REREAD_LINES) -> bool:
-        """All lines but the record's first are to be read again; False where too many were already."""
+        """Put back all lines of the record but the first; False where MAX_REREAD_LINES is exceeded."""
         self.again += len(self.taken) - 1
         self.waiting.extendleft(reversed(self.taken[1:]))
         del self.taken[1:]
@@ -137,7 +137,7 @@ def _header(where: str, fields: list[str], why: str) -> list[str]:
 
 
 def _is_header_again(fields: list[str], header: list[str]) -> bool:
-    """Whether a row is the header of a second file; of one column only where its byte order mark tells, as texts may say `text`."""
+    """Whether a row repeats the header; a single column counts only with a byte order mark, since a text may be "text"."""
     if fields[0].startswith(BYTE_ORDER_MARK):
         fields = [fields[0].removeprefix(BYTE_ORDER_MARK).strip('"'), *fields[1:]]
     elif len(header) == 1:
@@ -146,7 +146,7 @@ def _is_header_again(fields: list[str], header: list[str]) -> bool:
 
 
 def _quotes(error: str, lines: _Lines, cell: float) -> str:
-    """What is wrong with the quotes of the record at hand, "" where the file is too damaged to go on."""
+    """The problem of the current record's quotes; "" where the file is too damaged to continue."""
     last = lines.taken[-1][0]
     until = f" (closed on line {last})" if len(lines.taken) > 1 else ""
     if "expected after" in error:

@@ -1,4 +1,4 @@
-"""The rows of JSONL files, one object a line: standard JSON only, every key once, every number finite, every text valid Unicode."""
+"""Rows of JSONL files, one object per line, validated: standard JSON, unique keys, finite numbers, valid Unicode."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from adapt.files import line_reader
 from adapt.files.delimited import BadRow
 from adapt.files.line_reader import UndecodableLine
 
-MAX_DIGITS = 40  # of a whole number: beyond, it is no id and no score
+MAX_DIGITS = 40  # of an integer
 
 
 class _Refused(ValueError):
-    """What JSON's grammar allows, or Python's reader, and a row may not hold."""
+    """A value that Python's JSON parser accepts but a row may not hold."""
 
 
 def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line, {column: value}) of each line that is not blank, `BadRow` for one that is no row."""
+    """(line number, {column: value}) of each line that is not blank, or a `BadRow`. Raises UserError for a JSON array."""
     begun = False
     for number, line in line_reader.read_lines(path):
         if not line.strip():
@@ -37,7 +37,7 @@ def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def parse(line: str) -> dict[str, Any] | str:
-    """The object that a line holds, or why it holds none."""
+    """The JSON object of a line, or the reason why it has none."""
     try:
         found = json.loads(line, parse_constant=_constant, parse_float=_float, parse_int=_int, object_pairs_hook=_object)
     except json.JSONDecodeError as error:
@@ -79,7 +79,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _surrogate(value: Any) -> bool:
-    """Whether some text in a value can't be written as UTF-8."""
+    """Whether a text in a value contains a lone surrogate, which UTF-8 can't encode."""
     try:
         json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:

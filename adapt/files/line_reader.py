@@ -1,4 +1,4 @@
-"""Open a user's file and give its lines: regular files only, UTF-8, bounded in size, each failure one clear sentence."""
+"""Lines of a user's text file: regular files only, UTF-8, of limited size, with one-sentence errors."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from adapt.errors import UserError, shorten_path
 from adapt.files.options import MB, current_log
 from adapt.files.paths import describe_read_error, resolve_path, similar_name_hint
 
-EXPANSION_ALLOWANCE = 64 * MB  # bytes that any .gz may unpack to
+EXPANSION_ALLOWANCE = 64 * MB  # bytes to which any .gz file may expand
 UTF_16 = b"\xff\xfe"
-# What a file is that begins so; a text file never does.
+# Formats by their first bytes, which no text file has.
 MAGIC = {
     b"\x1f\x8b": "is gzip-compressed: give it a name that ends in .gz",
     b"PK\x03\x04": "is a zip archive or a spreadsheet: save it as CSV (UTF-8)",
@@ -33,17 +33,17 @@ _KINDS = {
     stat.S_IFSOCK: "a socket",
     stat.S_IFDIR: "a folder",
 }
-_MAC = re.compile(r"(?<=\r)(?!\n)(?!\Z)")  # a line that ends as on a Mac of the last century
+_MAC = re.compile(r"(?<=\r)(?!\n)(?!\Z)")  # a line that ends with a carriage return only (classic Mac OS)
 
 
 class UndecodableLine(str):
-    """Why a line can't be read, in place of its text; `raw` is the line with the wrong bytes escaped."""
+    """The reason why a line can't be decoded, in place of its text; `raw`: the line with invalid bytes escaped."""
 
     raw = ""
 
 
 def regular_file(source: str | Path) -> Path:
-    """The path of a regular file; raises UserError that names it and says what is there instead."""
+    """The path of a regular file. Raises UserError where there is none, with what is there instead."""
     path = resolve_path(source)
     if path is None:
         raise UserError(f"{shorten_path(source)}: no such file.{similar_name_hint(Path(source))}")
@@ -102,7 +102,7 @@ def _refuse_other_formats(shown: str, first: bytes) -> None:
 
 
 def _decoded(raw: bytes) -> str:
-    """The line as text, or why it is none."""
+    """The decoded line, or an UndecodableLine with the reason."""
     if b"\0" in raw:
         wrong = UndecodableLine(
             f"holds a NUL byte at position {raw.index(0) + 1}: it is UTF-16, or no text; save the file as UTF-8"

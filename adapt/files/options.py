@@ -1,4 +1,4 @@
-"""How data files are read: what becomes of a bad row, how large a line or cell may be, which column is which; and what is said."""
+"""Options of reading data files (bad rows, size limits, column names), and the log of what was found."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat
 from adapt.storage.atomic import atomic_file
 
 MB = 1 << 20
-MAX_SHOWN_CHARACTERS = 1_000  # characters of a rejected row that are kept
-MAX_REJECTED = 100_000  # rejected rows that are kept; further ones are counted
+MAX_SHOWN_CHARACTERS = 1_000  # of a rejected row in the log
+MAX_REJECTED = 100_000  # rejected rows in the log; further ones are only counted
 
 
 def _rising(bounds: tuple[float, float] | None) -> tuple[float, float] | None:
@@ -30,7 +30,7 @@ Limit = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class ReadOptions(BaseModel):
-    """The settings of every reader, as a recipe's `data` section and the commands' options give them."""
+    """Options of all readers, set by a recipe's `data` section or by command-line options."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     on_bad_row: Literal["error", "skip"] = Field(
@@ -51,7 +51,7 @@ DEFAULT_OPTIONS = ReadOptions()
 
 @dataclass
 class ReadLog:
-    """What reading has found so far: `rejected` rows as {where, why, row}, and `notes`, one sentence each."""
+    """The log of reading: `rejected` rows as {where, why, row}, and `notes`, a sentence each."""
 
     options: ReadOptions = field(default_factory=lambda: DEFAULT_OPTIONS)
     rejected: list[dict[str, Any]] = field(default_factory=list)
@@ -59,14 +59,14 @@ class ReadLog:
     notes: list[str] = field(default_factory=list)
 
     def reject(self, where: str, why: str, row: Any) -> None:
-        """Note a row that is left out."""
+        """Add a skipped row to the log."""
         self.rejections += 1
         if len(self.rejected) < MAX_REJECTED:
             shown = row if isinstance(row, str) else json.dumps(row, ensure_ascii=False, default=str)
             self.rejected.append({"where": where, "why": why, "row": shown[:MAX_SHOWN_CHARACTERS]})
 
     def write_rejected(self, file: Path) -> None:
-        """Write the rejected rows, one JSON object a line; the file appears whole, and only where there are any."""
+        """Write the rejected rows as JSONL, atomically; writes nothing where there are none. Raises OSError."""
         if not self.rejected:
             return
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in self.rejected)
@@ -78,12 +78,12 @@ _current: ContextVar[ReadLog | None] = ContextVar("adapt_reading", default=None)
 
 
 def current_log() -> ReadLog:
-    """The log of the innermost `reading`; outside of any, the default options and a log that nobody reads."""
+    """The log of the innermost `reading` block; outside of one, a new log with the default options."""
     return _current.get() or ReadLog()
 
 
 def note(text: str) -> None:
-    """Say something about a file that is being read; outside of any `reading` it goes to Python's log as a warning."""
+    """Add a note on a file to the current log; outside of a `reading` block, log it as a warning with `logging`."""
     log = _current.get()
     if log is None:
         logging.getLogger("adapt.files").warning(text)
@@ -93,7 +93,7 @@ def note(text: str) -> None:
 
 @contextmanager
 def reading(options: ReadOptions | None = None) -> Iterator[ReadLog]:
-    """Read with these options (those in force where not given) until the block ends; gives the log of what was found."""
+    """Set the options inside the block (default: the current ones); yields the log."""
     log = ReadLog(options or current_log().options)
     token = _current.set(log)
     try:

@@ -1,4 +1,4 @@
-"""The rows of Parquet files, a few at a time; a damaged file is one clear error."""
+"""Rows of Parquet files, in small batches; pyarrow's errors become one-sentence UserErrors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROWS_PER_BATCH = 128  # rows held in memory
 
 
 def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(row number from 1, {column: value}); raises UserError for a file that is damaged, no Parquet or too large unpacked."""
+    """(row number from 1, {column: value}). Raises UserError for a file that is damaged, not Parquet, or expands too much."""
     number = 0
     with _named(path), _opened(path) as file:
         names = file.schema_arrow.names
@@ -29,7 +29,7 @@ def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def count(path: Path) -> int:
-    """How many rows the file says that it holds."""
+    """The number of rows, by the file's metadata. Raises UserError."""
     with _named(path), _opened(path) as file:
         return int(file.metadata.num_rows)
 
@@ -50,7 +50,7 @@ def _opened(path: Path) -> Any:
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """pyarrow's errors as one sentence each."""
+    """Turn pyarrow's errors into UserErrors."""
     import pyarrow as arrow
 
     try:

@@ -1,4 +1,4 @@
-"""Rows that are records already: a text, pairs, a scored pair, triplets, a labelled or a parallel pair."""
+"""Parsers of rows that need no conversion: texts, pairs, scored pairs, triplets, labelled and parallel pairs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from adapt.records import Labelled, Pair, Parallel, ScoredPair, Text, Triplet
 
 
 def parse_text(row: Row, number: int) -> Text:
-    """A text; its title, where there is one, is joined in front. A title alone is a text, too."""
+    """A text, with its title in front where it has one; a title alone is a text, too. Raises RowError."""
     title = optional_in(row, "title").strip() if isinstance(row.get("title"), str) else ""
     text = "" if title and row.get("text") == "" else text_in(row, ("text",))
     name = optional_in(row, "_id", "id") or str(number)
@@ -38,7 +38,7 @@ def parse_text(row: Row, number: int) -> Text:
 
 
 def parse_pairs(row: Row, number: int) -> list[Pair] | None:
-    """A row's pairs, one for each positive; None where its label or score says that the two do not belong together."""
+    """A pair for each positive; None where the row's label or score is below MATCH_THRESHOLD. Raises RowError."""
     anchor, positives = text_in(row, ANCHOR), texts_in(row, POSITIVE)
     if any(row.get(name) not in (None, "") for name in SCORE) and score_in(row) < MATCH_THRESHOLD:
         return None
@@ -56,7 +56,7 @@ def parse_scored_pair(row: Row, number: int) -> ScoredPair:
 
 
 def parse_triplets(row: Row, number: int) -> list[Triplet]:
-    """A row's triplets, one for each positive, each with all negatives."""
+    """A triplet for each positive, each with all negatives. Raises RowError."""
     names = sorted((n for n in row if (str(n).startswith("negative") or n == "neg") and row[n]), key=lambda n: (len(n), n))
     if not names:
         raise RowError(f"no column 'negative'.{did_you_mean('negative', [str(k) for k in row if k])}")
@@ -74,7 +74,7 @@ def parse_labelled(row: Row, number: int) -> Labelled | None:
 def parse_parallel(row: Row, number: int) -> Parallel:
     """Columns `source` and `target`, or the only two columns of text there are, in their order: `en, fr`.
 
-    The hub's translation data keep both in one: {"translation": {"en": ..., "fr": ...}}.
+    Translation data on the hub have one column: {"translation": {"en": ..., "fr": ...}}.
     """
     row = row["translation"] if isinstance(row.get("translation"), dict) else row
     names = [name for name in row if name not in NON_TEXT_COLUMNS]

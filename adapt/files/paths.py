@@ -1,4 +1,4 @@
-"""Paths that users write: whether something is there, without an exception of the operating system."""
+"""Paths given by users: resolving them, and errors in plain words."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from adapt.errors import UserError, did_you_mean, shorten_path
 
 
 def describe_read_error(path: str | Path, error: OSError) -> str:
-    """Why the operating system does not let a path be read, in one sentence."""
+    """One sentence on why a path can't be read."""
     if error.errno == errno.ENAMETOOLONG:
         return f"{shorten_path(path)}: the path is too long ({len(str(path)):,} characters)"
     return f"{shorten_path(path)}: can't be read ({(error.strerror or str(error) or type(error).__name__).lower()})"
@@ -38,9 +38,9 @@ def resolve_path(name: str | Path, beside: Path | None = None) -> Path | None:
 
 
 def require_distinct_output(out: Path, sources: Iterable[object]) -> None:
-    """Raise UserError where writing `out` would replace one of the inputs, a part of one, or a folder around one.
+    """Raise UserError where writing `out` would replace an input, a part of one, or a folder that contains one.
 
-    `sources` are as users give them; names of models and of data on the hub lead to no path, and are passed over.
+    `sources`: as users give them; names of models and of data on the hub are no paths and are skipped.
     """
     place = out.resolve()
     for source in sources:
@@ -56,7 +56,7 @@ def require_distinct_output(out: Path, sources: Iterable[object]) -> None:
 
 
 def similar_name_hint(path: Path) -> str:
-    """A hint to append to "no such file": the name in the same folder that is most like it."""
+    """A hint to append to "no such file": the most similar name in the same folder, or ""."""
     try:
         names = [other.name for _, other in zip(range(1_000), path.parent.iterdir(), strict=False)]
     except OSError:

@@ -1,4 +1,4 @@
-"""The bad rows of one source: gathered and raised together, or, where the options say so, left out and counted."""
+"""Bad rows of one source: collected and raised together, or skipped and counted, as the options say."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from adapt.errors import UserError, limit_problems, shorten_path
 from adapt.files.memory import Source
 from adapt.files.options import current_log, note
 
-MAX_BAD_ROWS = 10_000  # problems after which reading on says nothing new
-MAX_LISTED = 3  # rows with the very same problem that are named one by one
+MAX_BAD_ROWS = 10_000  # after which reading stops
+MAX_LISTED = 3  # rows with the same problem that are listed one by one
 
 
 class BadRowCollector:
-    """What is wrong with the rows of a source, in the order of the file."""
+    """The problems of a source's rows, in the order of the file."""
 
     def __init__(self, source: Source):
         self.source, self.log = shorten_path(source), current_log()
@@ -21,7 +21,7 @@ class BadRowCollector:
         self.count = 0
 
     def add(self, where: str, why: str, row: Any) -> int:
-        """Note a bad row; how many there are by now. Raises UserError where there are too many to go on."""
+        """Add a bad row; returns their number so far. Raises UserError where there are MAX_BAD_ROWS."""
         self.count += 1
         if self.log.options.on_bad_row == "skip":
             self.log.reject(where, why, row)
@@ -32,7 +32,7 @@ class BadRowCollector:
         return self.count
 
     def problems(self) -> list[str]:
-        """A sentence for each problem; what more than a few rows have in common is said once."""
+        """A sentence for each problem; a problem of more than MAX_LISTED rows is listed once, with their number."""
         said = []
         for why, places in self.found.items():
             if len(places) <= MAX_LISTED:
@@ -44,12 +44,12 @@ class BadRowCollector:
         return said
 
     def finish(self) -> None:
-        """Raise UserError where a row was bad; where such rows are skipped, note how many."""
+        """Raise UserError with all problems; where bad rows are skipped, note their number."""
         if self.found:
             raise UserError(limit_problems(self.problems()))
         if self.count:
             note(f"{self.source}: {self.count:,} bad rows skipped")
 
     def said(self) -> str:
-        """How many rows were skipped, to be added to a sentence."""
+        """The number of skipped rows, as a sentence to append; "" where there are none."""
         return f" Skipped: {self.count:,} bad rows." if self.count else ""

@@ -1,7 +1,7 @@
-"""What the rows of a user's file become: one form is one set of columns, and the records that are made of them.
+"""Row formats: sets of columns that a file may have, and the records that are made of them.
 
-A form reads row by row; some then look at all rows together (NLI rows of one premise, the texts of a cluster, clicks on one
-document), so that the order of a file never matters to what is made.
+A format parses row by row; some then combine all rows (NLI rows of one premise, the texts of a cluster, clicks on one document), so
+that the order of rows does not matter.
 """
 
 from __future__ import annotations
@@ -35,26 +35,26 @@ def _as_they_are(records: list[Any], left_out: Counter[str]) -> list[Any]:
 
 @dataclass(frozen=True)
 class RowFormat:
-    """`columns`: what a row must have, each under one of several names. `read`: a row and its number → a record, or None."""
+    """`columns`: the required columns, each with its accepted names. `read`: (row, row number) → a record, records, or None."""
 
     columns: tuple[tuple[str, ...], ...]
     read: Callable[[Row, int], Any]
-    gather: Callable[[list[Any], Counter[str]], list[Any]] = _as_they_are  # what was read → records, counting what is left out
-    none: str = ""  # what a row is for which `read` gives None
-    further: tuple[str, ...] = ()  # columns that it uses where they are there
+    gather: Callable[[list[Any], Counter[str]], list[Any]] = _as_they_are  # parsed rows → records; counts what is left out
+    none: str = ""  # the reason where `read` returns None
+    further: tuple[str, ...] = ()  # optional columns
 
     @property
     def uses(self) -> set[str]:
-        """Every column that it looks at."""
+        """All required and optional columns."""
         return {name for names in self.columns for name in names} | set(self.further)
 
     def fit(self, row: Row) -> float:
-        """Share of the columns that the row has."""
+        """The share of required columns that the row has, 0 to 1."""
         found = [any(name in row for name in names) for names in self.columns]
         return sum(found) / len(found) if found else 1.0
 
     def hint(self, row: Row) -> str:
-        """The column that may be a missing one, misspelt."""
+        """A hint to a column whose name is similar to a missing one; "" where there is none."""
         for names in self.columns:
             if not any(name in row for name in names):
                 near = (did_you_mean(name, [str(column) for column in row if column], list_all=False) for name in names)
@@ -64,7 +64,7 @@ class RowFormat:
 
 
 def best_format(row: Row, kinds: Sequence[str]) -> RowFormat:
-    """The form that a file with such a row has when one of these kinds is wanted; the first of those that fit best."""
+    """The format that fits a row best, for records of one of these kinds; the first one in a tie."""
     kind = kinds[0]
     if "scored" in kinds and "sentence1" in row:
         kind = "scored"
@@ -106,7 +106,7 @@ EXPECTED_COLUMNS = {
     "labelled": "columns 'premise, hypothesis, label' or 'sentence1, sentence2, label'",
     "parallel": "columns 'source, target', or two columns of text",
 }
-# Columns that any row may have beside those of its form: what records carry along, and what BEIR's files have.
+# Columns that every format accepts: fields of all records, and columns of BEIR files.
 OPTIONAL_COLUMNS = {
     "",
     "id",
@@ -127,11 +127,11 @@ KNOWN_COLUMNS = OPTIONAL_COLUMNS | {name for some in ROW_FORMATS.values() for fo
 
 
 def is_negative(name: Any, form: RowFormat) -> bool:
-    """Whether a column holds hard negatives, and the form takes them."""
+    """Whether a column holds hard negatives that the format uses."""
     return form.read is parse_triplets and (str(name).startswith("negative") or name == "neg")
 
 
 def columns_used(kinds: Sequence[str]) -> set[str]:
-    """Every column that some form of these kinds looks at."""
+    """All columns that a format of these kinds uses."""
     found = {name for kind in kinds for form in ROW_FORMATS[kind] for name in form.uses}
     return found | set(NEGATIVE) if "triplets" in kinds else found

@@ -15,7 +15,7 @@ from adapt.files.options import current_log, note
 from adapt.files.paths import resolve_path
 
 SUFFIXES = (".txt", ".jsonl", ".csv", ".tsv", ".parquet")
-# How to make a known format of one that is not.
+# How to convert an unsupported format.
 CONVERSION_HINTS = {
     ".json": "write one object a line: jq -c '.[]' FILE.json > FILE.jsonl",
     ".xlsx": "save the sheet as CSV (UTF-8)",
@@ -25,7 +25,7 @@ CONVERSION_HINTS = {
 
 
 def format_of(path: Path) -> str:
-    """The data format by name, with `.gz` set aside; raises UserError for one that is not known."""
+    """The format's suffix, without `.gz`. Raises UserError for an unknown format."""
     name = path.name.removesuffix(".gz")
     for suffix in SUFFIXES:
         if name.endswith(suffix):
@@ -37,7 +37,7 @@ def format_of(path: Path) -> str:
 
 
 def output_format(path: Path, kind: str) -> str:
-    """The format of a file that records of this kind are to be written to; raises UserError for one that can't hold them."""
+    """The format of an output file, as `format_of`. Raises UserError for one that can't hold records of this kind."""
     suffix = format_of(path)
     if suffix == ".txt" and kind != "texts":
         holding = ", ".join(name for name in SUFFIXES if name != ".txt")
@@ -81,14 +81,14 @@ def count_rows(source: str | Path) -> int | None:
         return delimited.count(path, suffix)
     counted = 0
     for number, line in line_reader.read_lines(path):
-        if isinstance(line, UndecodableLine):  # a row that no option but skip makes right
+        if isinstance(line, UndecodableLine):  # a bad row
             raise_unless_skipped(f"{shorten_path(path)} line {number}", line)
         counted += bool(line.strip())
     return counted
 
 
 def raise_unless_skipped(where: str, why: str) -> None:
-    """Raise UserError for a bad row, unless such rows are skipped."""
+    """Raise UserError for a bad row, unless the options skip bad rows."""
     if current_log().options.on_bad_row == "error":
         raise UserError(f"{where}: {why}")
 

@@ -1,4 +1,4 @@
-"""The values of a row: texts, numbers and labels by the columns' names, and what is wrong with one that can't be used."""
+"""Values of a row by column names: texts, numbers and labels, with an error for each value that can't be used."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ SCORE = ("score", "label")
 PREMISE, HYPOTHESIS = ("premise", "sentence1"), ("hypothesis", "sentence2")
 LABEL = ("label", "gold_label")
 GROUP = ("group", "focus")
-NON_TEXT_COLUMNS = {"", "id", "_id", "origin", "group"}  # columns that are no sentence of a parallel text
+NON_TEXT_COLUMNS = {"", "id", "_id", "origin", "group"}  # columns of a parallel text that hold no sentence
 
-LABELS = {"entailment": 0, "neutral": 1, "contradiction": 2, "0": 0, "1": 1, "2": 2}  # numbers as SNLI and MNLI have them
+LABELS = {"entailment": 0, "neutral": 1, "contradiction": 2, "0": 0, "1": 1, "2": 2}  # as numbered in SNLI and MNLI
 NO_LABEL = {"", "-", "-1", "nan", "none"}
 MATCH_THRESHOLD = 0.8  # 4 of 5 on the STS scale: "mostly equivalent, but some unimportant details differ" (SemEval 2017, task 1)
 
 
 class RowError(Exception):
-    """A row that can't become a record; the message says why."""
+    """A row makes no record; the message is the reason."""
 
 
 def value_in(row: Row, names: Sequence[str]) -> Any:
@@ -64,7 +64,7 @@ def require_text(value: Any, name: str) -> str:
 
 
 def texts_in(row: Row, names: Sequence[str]) -> list[str]:
-    """The texts of a column that may hold one or a list."""
+    """The texts of a column that holds one text or a list. Raises RowError."""
     name = next((name for name in names if row.get(name) is not None), None)
     if name is None or not isinstance(row[name], (list, tuple)):
         return [text_in(row, names)]
@@ -74,7 +74,7 @@ def texts_in(row: Row, names: Sequence[str]) -> list[str]:
 
 
 def optional_in(row: Row, *names: str) -> str:
-    """The value of the first of these columns that is not empty, as text without spaces around it; "" where none is."""
+    """The first of these columns that is not empty, as stripped text; "" where all are. Raises RowError."""
     name = next((name for name in names if row.get(name) not in (None, "")), None)
     if name is None:
         return ""
@@ -99,7 +99,7 @@ def number_in(row: Row, names: Sequence[str]) -> float:
 
 
 def label_in(row: Row) -> int | None:
-    """0 entailment, 1 neutral, 2 contradiction; None where the annotators did not agree on one."""
+    """0 entailment, 1 neutral, 2 contradiction; None where the annotators did not agree. Raises RowError."""
     if not any(name in row for name in LABEL):
         raise RowError(f"no column 'label'.{did_you_mean('label', [str(k) for k in row if k])}")
     word = str(value_in(row, LABEL)).strip().lower().removesuffix(".0")
@@ -111,7 +111,7 @@ def label_in(row: Row) -> int | None:
 
 
 def score_in(row: Row) -> float:
-    """A score in 0 to 1; of a range that is declared, its share of it. A label may be true or false."""
+    """A score, 0 to 1, rescaled from the declared score_range; a label may be true or false. Raises RowError."""
     if isinstance(row.get("score"), bool):
         raise RowError(f"score is {row['score']}, expected a number; where all rows are true or false, call the column label")
     score, declared = number_in(row, SCORE), current_log().options.score_range

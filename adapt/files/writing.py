@@ -1,4 +1,4 @@
-"""Write records in the format that a file's name asks for; the file appears whole, by one rename."""
+"""Writing of records, atomically, in the format of the file's suffix."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from adapt.storage.atomic import atomic_file
 
 
 def to_row(record: Any) -> dict[str, Any]:
-    """A record as {column: value}, in the columns that sentence-transformers reads; empty extras are left out.
+    """A record as {column: value}, in the columns that sentence-transformers uses, without empty optional fields.
 
-    A text's title has a column of its own, and `text` holds the rest: reading joins them again.
+    A text's title has its own column and `text` holds the body; `read` joins them again.
     """
     row = {name: value for name, value in vars(record).items() if value != "" or name == "text"}
     if isinstance(record, Text):
@@ -35,9 +35,9 @@ def to_row(record: Any) -> dict[str, Any]:
 
 
 def write(records: Collection[Any], target: str | Path) -> Path:
-    """Write records in the format that the name asks for; the file appears whole, by one rename.
+    """Write records in the format of the suffix, atomically; returns the path. Raises UserError and OSError.
 
-    `records` may be any collection that can be gone through twice; it is never held in memory as a whole.
+    `records` is iterated twice and never copied, so that a `LazySequence` takes no memory.
     """
     path = Path(target)
     suffix = format_of(path)
@@ -65,7 +65,7 @@ def _write_text(table: Iterator[dict[str, Any]], columns: Sequence[str], path: P
             writer.writeheader()
             for row in table:
                 cells = {name: escape_data_cell(value) if isinstance(value, str) else value for name, value in row.items()}
-                # A return alone ends a line for those who read, and csv does not quote it of itself.
+                # A lone carriage return ends a line when read, and csv does not quote it by default.
                 (quoting if any("\r" in str(cell) for cell in cells.values()) else writer).writerow(cells)
 
 
@@ -77,7 +77,7 @@ def _write_parquet(table: Iterator[dict[str, Any]], columns: Sequence[str], path
     while rows := list(islice(table, chunk)):
         part = arrow.Table.from_pylist([{name: row.get(name) for name in columns} for row in rows])
         if writer is None:
-            # A column that is empty so far is a string: all that may be missing from a row is text.
+            # A column without values so far is a string: all optional fields are texts.
             kinds = [f.with_type(arrow.string()) if arrow.types.is_null(f.type) else f for f in part.schema]
             writer = parquet.ParquetWriter(path, arrow.schema(kinds))
         writer.write_table(part.cast(writer.schema))

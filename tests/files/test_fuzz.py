@@ -17,9 +17,9 @@ def readers():
 
 def test_two_thousand_damaged_files_are_read_or_refused_and_never_a_traceback(readers):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    told: list[str] = []
-    found = readers.attack(2_000, seed=14, tell=told.append)
-    assert not [name for name in found if name.startswith("failed")], told[:3]
+    reports: list[str] = []
+    found = readers.attack(2_000, seed=14, report=reports.append)
+    assert not [name for name in found if name.startswith("failed")], reports[:3]
     assert found["read"] + found["refused"] == 2_000 and min(found["read"], found["refused"]) > 200
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024 < 300  # MB
 
