@@ -1,4 +1,4 @@
-"""The health of a space: cases that can be known on paper, and brute force."""
+"""Diagnostics of an embedding space against values known on paper and against brute force."""
 
 import itertools
 import math
@@ -22,7 +22,7 @@ def unit(rng, n, d):
 
 
 def test_a_collapsed_space_has_rank_one_and_cosine_one():
-    found = health.of_space(health.HealthData([f"t{i}" for i in range(30)]), Fake({f"t{i}": [0.6, 0.8, 0.0] for i in range(30)}))
+    found = health.diagnostics(health.HealthData([f"t{i}" for i in range(30)]), Fake({f"t{i}": [0.6, 0.8, 0.0] for i in range(30)}))
     assert found["mean_cosine"] == pytest.approx(1, abs=1e-6) and found["uniformity"] == pytest.approx(0, abs=1e-6)
     assert found["effective_rank"] == pytest.approx(1, abs=1e-6)
 
@@ -79,7 +79,7 @@ def test_one_topic_and_single_texts_leave_out_what_they_cannot_tell():
 def judged():
     rng = np.random.default_rng(7)
     corpus = [Text(f"d{i}", f"passage {i}", topic="ab"[i % 2] if i < 20 else "") for i in range(30)]
-    corpus.append(Text("copy", "passage 3"))  # the same words again are no wrong answer
+    corpus.append(Text("copy", "passage 3"))  # the same text again is not a hard negative
     queries = [Text(f"q{i}", f"query {i}", topic="c") for i in range(8)] + [Text("q8", "passage 25")]
     relevant = {q.id: {f"d{j}": 1.0 for j in rng.choice(30, 2, replace=False)} for q in queries} | {"q0": {"d3": 1.0}}
     texts = list(dict.fromkeys(t.text for t in [*corpus, *queries]))
@@ -113,7 +113,7 @@ def test_a_passage_without_a_topic_has_that_of_its_question(judged):
         assert space.topics[space.texts.index(text.text)] == wanted, (text, asked)
 
 
-def test_every_kind_of_check_has_a_space_and_its_health_is_finite():
+def test_every_kind_of_check_has_finite_diagnostics():
     texts = [Text(f"{i}", f"text {i}", topic="abc"[i % 3]) for i in range(30)]
     scored = [ScoredPair(f"text {i}", f"text {i + 1}", i % 2) for i in range(28)]
     data = {

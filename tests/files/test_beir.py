@@ -59,7 +59,7 @@ def test_a_query_that_stands_in_the_corpus_does_not_search_itself(folder):
                 return np.eye(10)[[int(text.split()[-1]) for text in texts]]
 
         assert checks.find("retrieval").measure(data, Same()).metrics["mrr@10"] == 1.0
-    assert log.notes == ["1 queries are in the corpus under their own id and do not retrieve themselves"]
+    assert log.notes == ["1 queries are passages of the corpus, too, and are not retrieved for themselves"]
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_ids_with_spaces_are_read_from_between_tabs(folder):
 
 def test_test_judgements_do_not_pass_for_dev(folder):
     judged(folder, HEADER + "1\t1\t1\n")
-    with pytest.raises(UserError, match=r"has test\.tsv alone, and no judgements for dev"):
+    with pytest.raises(UserError, match=r"has only test\.tsv and no judgements for dev"):
         checks.find("retrieval").read(str(folder), "dev")
 
 
@@ -150,7 +150,7 @@ def test_dev_judgements_that_serve_for_test_are_told_loudly(folder):
     (folder / "qrels" / "dev.tsv").write_text(HEADER + "1\t1\t1\n")
     with reading() as log:
         assert checks.find("retrieval").read(str(folder), "test").relevant == {"1": {"1": 1.0}}
-    assert len(log.notes) == 1 and log.notes[0].startswith("WARNING: ") and "serves for test" in log.notes[0]
+    assert len(log.notes) == 1 and log.notes[0].startswith("WARNING: ") and "used for test" in log.notes[0]
 
 
 def test_counting_the_rows_of_a_folder_says_nothing_of_how_it_is_read(folder):

@@ -1,4 +1,4 @@
-"""How well a linear probe tells topics apart from the vectors alone."""
+"""Classification: accuracy and F1 of a linear probe that predicts topics from embeddings."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ FOLDS = 5
 
 
 class Classification(Check[list[Text]]):
-    """Texts with a topic (columns `text` and `topic` or `group`): logistic regression on the vectors, in five folds.
+    """Classification of texts by topic (columns `text` and `topic` or `group`): logistic regression on embeddings, five folds.
 
-    Each text is judged by a probe that did not see it. Accuracy, and F1 averaged over the topics.
+    Each text is predicted by a probe that was not trained on it. `accuracy` and `f1` (macro-averaged over topics), 0 to 1.
     """
 
     main_metric = "accuracy"
@@ -40,7 +40,7 @@ class Classification(Check[list[Text]]):
         gold = np.array([text.topic for text in data])
         vectors = model.embed([text.text for text in data]).astype(np.float64)
         folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
-        found = cross_val_predict(LogisticRegression(max_iter=1_000), vectors, gold, cv=folds)
-        hits = (found == gold).astype(float)
-        metrics = {"accuracy": float(hits.mean()), "f1": float(f1_score(gold, found, average="macro"))}
+        predicted = cross_val_predict(LogisticRegression(max_iter=1_000), vectors, gold, cv=folds)
+        hits = (predicted == gold).astype(float)
+        metrics = {"accuracy": float(hits.mean()), "f1": float(f1_score(gold, predicted, average="macro"))}
         return Measurement(metrics, {"accuracy": hits.tolist()}, len(data))

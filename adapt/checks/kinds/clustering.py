@@ -1,4 +1,4 @@
-"""Whether texts of one topic lie together: V-measure of k-means clusters against the topics."""
+"""Clustering: V-measure of k-means clusters against the topics of texts."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from adapt.checks.health import HealthData
 from adapt.checks.topics import protected_topics, read_topics
 from adapt.records import Text
 
-STARTS = 10  # k-means is run so often, from other starts; the mean is what is told
+SEEDS = 10  # runs of k-means whose V-measures are averaged
 
 
 class Clustering(Check[list[Text]]):
-    """Texts with a topic (columns `text` and `topic` or `group`): as many k-means clusters as there are topics.
+    """Clustering of texts with a topic (columns `text` and `topic` or `group`) by k-means, with one cluster per topic.
 
-    V-measure (Rosenberg & Hirschberg 2007), the harmonic mean of homogeneity and completeness, as MTEB's clustering has it;
-    and how much more alike texts of one topic are than texts of two (`separation`, a difference of mean cosines).
+    `v_measure`, 0 to 1 (Rosenberg & Hirschberg 2007): the harmonic mean of homogeneity and completeness, as in MTEB. `separation`,
+    -2 to 2: the mean cosine of texts of one topic less that of texts of two topics.
     """
 
     main_metric = "v_measure"
@@ -40,7 +40,7 @@ class Clustering(Check[list[Text]]):
         topics, gold = np.unique([text.topic for text in data], return_inverse=True)
         vectors = model.embed([text.text for text in data]).astype(np.float64)
         found = [
-            v_measure_score(gold, KMeans(len(topics), n_init=1, random_state=start).fit_predict(vectors)) for start in range(STARTS)
+            v_measure_score(gold, KMeans(len(topics), n_init=1, random_state=seed).fit_predict(vectors)) for seed in range(SEEDS)
         ]
         own, other = _mean_cosines(vectors, gold)
         metrics = {"v_measure": float(np.mean(found)), "separation": float(np.mean(own - other))}

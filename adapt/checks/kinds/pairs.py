@@ -1,4 +1,4 @@
-"""How well similarity tells pairs that belong together from pairs that do not: average precision, AUC, best F1."""
+"""Pair classification by similarity: average precision, ROC AUC and the best F1 with its threshold."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from adapt.records import ScoredPair
 
 
 class Pairs(Check[list[ScoredPair]]):
-    """Binary pairs on `sentence1, sentence2, score` (a score of 0.5 and more counts as a match), or NLI rows.
+    """Pair classification on `sentence1, sentence2, score` (a score of 0.5 or more is a match), or on NLI rows.
 
-    Average precision, AUC, and the best F1 with the similarity from which it calls a pair a match.
+    `ap`, `auc` and `f1` are 0 to 1, see `adapt.metrics`; `f1_threshold` is the similarity at which F1 is highest.
     """
 
     main_metric = "ap"
@@ -28,7 +28,7 @@ class Pairs(Check[list[ScoredPair]]):
     def read(self, source: Source, split: str = "test") -> list[ScoredPair]:
         data = read(file_of(source), "scored")
         if len({pair.score >= 0.5 for pair in data}) < 2:
-            raise UserError(f"{source}: needs both matching (score ≥ 0.5) and other pairs")
+            raise UserError(f"{source}: needs matching pairs (score ≥ 0.5) and other pairs")
         return data
 
     def protected_items(self, data: list[ScoredPair]) -> Iterator[ProtectedItem]:
@@ -47,9 +47,9 @@ class Pairs(Check[list[ScoredPair]]):
 
 
 def best_threshold(gold: np.ndarray, predicted: np.ndarray) -> float:
-    """The score from which calling a pair a match gives the highest F1: midway to the next lower score, as ST has it.
+    """The threshold of the highest F1, midway to the next lower score as in sentence-transformers; the highest of several.
 
-    Of several the highest. Where all pairs are called matches it is the lowest score.
+    Where every pair is above the threshold it is the lowest score.
     """
     scores = np.unique(predicted)[::-1]
     order = np.sort(-predicted), np.sort(-predicted[gold])
@@ -58,4 +58,4 @@ def best_threshold(gold: np.ndarray, predicted: np.ndarray) -> float:
     if best + 1 == len(scores):
         return float(scores[best])
     middle = (scores[best] + scores[best + 1]) / 2
-    return float(middle if middle > scores[best + 1] else scores[best])  # neighbours in floating point have no middle
+    return float(middle if middle > scores[best + 1] else scores[best])  # adjacent floats have no midpoint

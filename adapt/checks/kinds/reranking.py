@@ -1,4 +1,4 @@
-"""How high the right passages rank when each query ranks its own short list: MAP, MRR@10, nDCG@10."""
+"""Reranking: MAP, MRR@10 and nDCG@10 of each query's own list of candidates."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ METRICS = {"map": average_precision, "mrr@10": reciprocal_rank, "ndcg@10": ndcg}
 
 @dataclass(frozen=True)
 class RerankingQuery:
-    """A query with its own candidates: those that answer it, and those that do not."""
+    """A query with its own candidates: relevant ones (positives) and others (negatives)."""
 
     query: str
     positives: tuple[str, ...]
@@ -29,9 +29,9 @@ class RerankingQuery:
 
 
 class Reranking(Check[list[RerankingQuery]]):
-    """Rows `query, positive: [texts], negative: [texts]` (MTEB's reranking layout), as JSONL or Parquet.
+    """Reranking on rows `query, positive: [texts], negative: [texts]` (MTEB's layout), as JSONL or Parquet.
 
-    A candidate that ties with a positive ranks above it, so that a model that scores all candidates alike gains nothing.
+    A negative that ties with a positive ranks above it, so that a model that scores all candidates alike gains nothing.
     """
 
     main_metric = "map"
@@ -47,7 +47,7 @@ class Reranking(Check[list[RerankingQuery]]):
                 found.append(RerankingQuery(query.strip(), sides[0], sides[1], str(row.get("topic") or "")))
         bad.finish()
         if not found:
-            raise UserError(f"{source}: holds no rows; expected query, positive, negative")
+            raise UserError(f"{source}: has no rows; expected query, positive, negative")
         return found
 
     def protected_items(self, data: list[RerankingQuery]) -> Iterator[ProtectedItem]:
@@ -71,7 +71,7 @@ class Reranking(Check[list[RerankingQuery]]):
         for query, row in zip(queries, data, strict=True):
             grades = np.array([0.0] * len(row.negatives) + [1.0] * len(row.positives))
             scores = vectors[[place[text] for text in (*row.negatives, *row.positives)]] @ query
-            keys = np.round(np.where(np.isfinite(scores), scores, -np.inf).astype(np.float64), 6)  # no number: last, as a tie
+            keys = np.round(np.where(np.isfinite(scores), scores, -np.inf).astype(np.float64), 6)  # NaN ranks last, as a tie
             ranked = grades[np.argsort(-keys, kind="stable")]
             for name, value in METRICS.items():
                 items[name].append(value(ranked, np.sort(grades)[::-1]))

@@ -1,4 +1,4 @@
-"""How high the right passages rank when each query searches all passages: nDCG, MRR, MAP, recall, precision."""
+"""Retrieval: nDCG, MRR, MAP, recall and precision of each query's search in all passages."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from adapt.files import Source as FileSource
 from adapt.records import Text
 from adapt.text.clean import normalised
 
-# Where a folder keeps its parts, tried in order: BEIR's layout, then files named by their split.
+# The files of a folder, tried in order: BEIR's layout, then files named by their split.
 QUERIES = ("queries.{split}.jsonl", "queries.jsonl")
 QRELS = ("qrels/{split}.tsv", "qrels.{split}.tsv", "qrels.tsv", "qrels/{split}.txt", "qrels.{split}.txt", "qrels.txt")
 CORPUS = ("corpus.jsonl",)
-DEPTH = 1_000  # MAP looks this deep, as BEIR's evaluation does
+DEPTH = 1_000  # ranks that MAP takes into account, as BEIR's evaluation does
 
 
 @dataclass(frozen=True)
 class RetrievalData:
-    """Queries, the passages that all of them search, and who is relevant to whom ({query id: {passage id: grade}})."""
+    """Queries, the passages that they search, and the relevance judgements {query id: {passage id: grade}}."""
 
     queries: list[Text]
     corpus: list[Text]
     relevant: Mapping[str, Mapping[str, float]]
-    at: tuple[int, ...] = ()  # further ranks to cut at
+    at: tuple[int, ...] = ()  # further cutoffs
 
     def is_itself(self, query: Text, passage: Text) -> bool:
-        """Whether a passage is the query: it has its id, says the same, and is not judged relevant to it.
+        """Whether a passage is the query: it has the query's id and text, and is not judged relevant to it.
 
-        An id alone says nothing: questions and answers may be numbered alike.
+        The id alone does not suffice: queries and passages may have the same numbering.
         """
         if passage.id != query.id or passage.id in self.relevant[query.id]:
             return False
@@ -46,18 +46,18 @@ class RetrievalData:
 
 
 class Retrieval(Check[RetrievalData]):
-    """A BEIR folder (`corpus.jsonl`, `queries.jsonl`, `qrels/<split>.tsv`), or {corpus, queries, qrels, pool, at} by name.
+    """Retrieval on a BEIR folder (`corpus.jsonl`, `queries.jsonl`, `qrels/<split>.tsv`), or {corpus, queries, qrels, pool, at}.
 
-    Judgements may also be TREC's: `query 0 passage grade`, without a header. nDCG@10, MRR@10, recall@100, precision@10 and MAP;
-    with `at: [1, 5]` the first four at these ranks, too. Queries that share a relevant passage are one group. A wrong passage that
-    ties with a right one ranks above it.
+    Judgements may also be TREC's: `query 0 passage grade`, without a header. nDCG@10, MRR@10, recall@100, precision@10 and
+    MAP@1000, 0 to 1, see `adapt.checks.ranking`; with `at: [1, 5]` the first four at these cutoffs, too. Queries that share a
+    relevant passage are one cluster of the bootstrap. An irrelevant passage that ties with a relevant one ranks above it.
     """
 
     main_metric = "ndcg@10"
-    parts = ("folder", "corpus", "queries", "qrels", "pool", "at")  # keys of data that are given by name
+    parts = ("folder", "corpus", "queries", "qrels", "pool", "at")
 
     def read(self, source: Source, split: str = "test") -> RetrievalData:
-        """`pool`: keep all judged passages and so many others, drawn with a fixed seed. Raises UserError."""
+        """`pool`: keep all judged passages and this many others, drawn with a fixed seed. Raises UserError."""
         spec: dict[str, object] = dict(source) if isinstance(source, Mapping) else {"folder": source}
         pool, at = spec.pop("pool", None), _ranks(spec.pop("at", ()))
         if "folder" in spec:
@@ -82,7 +82,7 @@ class Retrieval(Check[RetrievalData]):
         place = {text: i for i, text in enumerate(dict.fromkeys(t.text for t in data.corpus))}
         number = {t.id: place[t.text] for t in data.corpus}
         right = [list({number[n]: None for n in data.relevant[query.id] if n in number}) for query in data.queries]
-        # A passage without a topic has that of a question that it answers.
+        # A passage without a topic has that of a query that it is relevant to.
         topics = {i: query.topic for query, answers in zip(data.queries, right, strict=True) for i in answers if query.topic}
         topics |= {place[t.text]: t.topic for t in data.corpus if t.topic}
         return HealthData(list(place), [q.text for q in data.queries], right, topics=[topics.get(i, "") for i in range(len(place))])
@@ -91,18 +91,18 @@ class Retrieval(Check[RetrievalData]):
         queries = model.embed([q.text for q in data.queries], "query")
         passages = model.embed([t.text for t in data.corpus], "document")
         place = {text.id: number for number, text in enumerate(data.corpus)}
-        # Of passages that tie those less relevant come first, as wrong ones come before right ones. A judged passage that is not in
-        # the corpus is never found, and counts among all that are relevant.
+        # Of passages that tie the less relevant rank first, as irrelevant ones do. A judged passage that is not in the corpus is
+        # never found, and counts among the relevant ones.
         judged = [
             sorted(((name, grade) for name, grade in data.relevant[query.id].items() if name in place), key=lambda one: one[1])
             for query in data.queries
         ]
-        right = [np.array([place[name] for name, _ in grades], dtype=np.int64) for grades in judged]
+        relevant = [np.array([place[name] for name, _ in grades], dtype=np.int64) for grades in judged]
         itself = _themselves(data, place)
         metrics = METRICS | {f"{name}@{k}": partial(value, k=k) for k in data.at for name, value in CUT.items()}
         items: dict[str, list[float]] = {metric: [] for metric in metrics}
         deepest = min(DEPTH, len(data.corpus))
-        for query, of_query, found in zip(data.queries, judged, ranks(queries, passages, right, itself), strict=True):
+        for query, of_query, found in zip(data.queries, judged, ranks(queries, passages, relevant, itself), strict=True):
             grades = np.array([grade for _, grade in of_query], dtype=float)
             ideal = np.sort(np.fromiter(data.relevant[query.id].values(), dtype=float))[::-1]
             ranked = np.zeros(min(int(found.max(initial=0)) + 1, deepest))
@@ -122,23 +122,23 @@ _PARTS = {"corpus": CORPUS, "queries": QUERIES, "qrels": QRELS}
 
 
 def _themselves(data: RetrievalData, place: Mapping[str, int]) -> list[int]:
-    """For each query the place of the passage that is the query itself, which it does not search (as in BEIR), -1 for none."""
+    """For each query the index of the passage that is the query itself and is not retrieved (as in BEIR), -1 for none."""
     found = [place.get(query.id, -1) for query in data.queries]
     found = [i if i >= 0 and data.is_itself(q, data.corpus[i]) else -1 for i, q in zip(found, data.queries, strict=True)]
     if count := sum(number >= 0 for number in found):
-        note(f"{count:,} queries are in the corpus under their own id and do not retrieve themselves")
+        note(f"{count:,} queries are passages of the corpus, too, and are not retrieved for themselves")
     return found
 
 
 def _ranks(at: object) -> tuple[int, ...]:
     found = at if isinstance(at, (list, tuple)) else (at,)
     if not all(isinstance(k, int) and 1 <= k <= DEPTH for k in found):
-        raise UserError(f"at: {at!r} is no list of ranks; write whole numbers from 1 to {DEPTH:,}, as in at: [1, 5]")
+        raise UserError(f"at: {at!r} is not a list of ranks; give whole numbers from 1 to {DEPTH:,}, as in at: [1, 5]")
     return tuple(found)
 
 
 def _topics(data: RetrievalData) -> Sequence[str]:
-    """Each query's topic, or that of its most relevant passage which has one."""
+    """Each query's topic; where it has none, that of its most relevant passage with a topic."""
     topic_of = {text.id: text.topic for text in data.corpus if text.topic}
     found = []
     for query in data.queries:
@@ -149,7 +149,7 @@ def _topics(data: RetrievalData) -> Sequence[str]:
 
 
 def _part(folder: Path, names: tuple[str, ...], split: str) -> Path:
-    """The file of a folder that plays a part; a folder with one split serves for any."""
+    """The file of a folder for one part; a single split is used for any split."""
     for name in names:
         for ending in ("", ".gz"):
             file = folder / (name.format(split=split) + ending)
@@ -158,16 +158,16 @@ def _part(folder: Path, names: tuple[str, ...], split: str) -> Path:
     others = sorted(folder.glob(names[0].format(split="*")))
     if len(others) == 1 and "{split}" in names[0]:
         there = others[0].name.partition(".")[0]
-        if (there, split) == ("test", "dev"):  # what judges at the end would decide along the way
+        if (there, split) == ("test", "dev"):  # test data would be used for decisions during the run
             raise UserError(
-                f"{folder}: has {others[0].name} alone, and no judgements for {split}; give a check's {split} its own data"
+                f"{folder}: has only {others[0].name} and no judgements for {split}; give the check's {split} its own data"
             )
-        loud = "WARNING: " if split == "test" else ""  # figures on test data that were used for something else
-        note(f"{loud}{others[0]}: serves for {split}, which {folder} does not have")
+        prefix = "WARNING: " if split == "test" else ""  # the test results are then not on held-out data
+        note(f"{prefix}{others[0]}: used for {split}, which {folder} does not have")
         return others[0]
     there = "; ".join(sorted(p.name for p in folder.iterdir())) if folder.is_dir() else "no such folder"
     wanted = " or ".join(name.format(split=split) for name in names)
-    raise UserError(f"{folder}: has no {wanted} (there: {there}). Expected a BEIR folder: corpus.jsonl, queries.jsonl, qrels/")
+    raise UserError(f"{folder}: has no {wanted} (found: {there}). Expected a BEIR folder: corpus.jsonl, queries.jsonl, qrels/")
 
 
 def _file(part: object) -> FileSource:

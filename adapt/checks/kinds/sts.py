@@ -1,4 +1,4 @@
-"""How well similarity scores follow human ones: Spearman's and Pearson's correlation, and Spearman's within bands of scores."""
+"""Semantic textual similarity: Spearman's and Pearson's correlation of similarities with human scores."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from adapt.metrics import pearson, spearman
 from adapt.records import ScoredPair
 
 BANDS = ("low", "middle", "high")
-ENOUGH = 20  # rows of a band below which a correlation says nothing
+MIN_BAND_ROWS = 20  # fewer rows have too noisy a correlation
 
 
 class Sts(Check[list[ScoredPair]]):
     """Semantic textual similarity on `sentence1, sentence2, score`.
 
-    `spearman_low`, `_middle` and `_high` are the correlations within each third of the range of human scores: a model may tell
-    unrelated from alike, and put the alike in no order. A band with fewer than 20 rows, or with one score only, has none. Where
-    gold or a model's scores do not vary a correlation does not exist: it is NaN.
+    `spearman` and `pearson`, -1 to 1, NaN where the human scores or the model's are constant. `spearman_low`, `_middle` and `_high`
+    are correlations within each third of the range of human scores: a model may separate similar from unrelated pairs and still
+    rank the similar ones badly. A band of fewer than 20 rows, or of one score, has none.
     """
 
     main_metric = "spearman"
@@ -53,6 +53,6 @@ def _by_band(gold: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
     found = {}
     for number, band in enumerate(BANDS):
         rows = place == number
-        if rows.sum() >= ENOUGH and np.ptp(gold[rows]) > 0:
+        if rows.sum() >= MIN_BAND_ROWS and np.ptp(gold[rows]) > 0:
             found[f"spearman_{band}"] = float(spearman(gold[rows], predicted[rows])[0])
     return found

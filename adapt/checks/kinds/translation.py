@@ -1,4 +1,4 @@
-"""How often a sentence's nearest neighbour in the other language is its translation, in both directions."""
+"""Translation matching: how often the nearest neighbour of a sentence in the other language is its translation."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from adapt.checks.health import HealthData
 from adapt.files import read
 from adapt.records import Parallel
 
-BLOCK = 1024  # sentences compared with all others at once
+BLOCK = 1024  # sentences per block of similarities
 
 
 class Translation(Check[list[Parallel]]):
-    """Translation matching on parallel sentences (`source, target`, or two columns of text): accuracy both ways and their mean.
+    """Translation matching on parallel sentences (`source, target`, or two columns): accuracy in both directions and their mean, 0 to 1.
 
-    A row whose text another row repeats is right with any of them; between different texts that score the same the first wins.
+    The text of a repeated row matches every repeat; of different texts with the same score the first is the neighbour.
     """
 
     main_metric = "accuracy"
@@ -45,8 +45,9 @@ class Translation(Check[list[Parallel]]):
         )
 
 
-def _hits(asking: np.ndarray, answering: np.ndarray, texts: list[str]) -> np.ndarray:
-    """1.0 for each row whose nearest answer has the text of its own, else 0.0; [n]."""
+def _hits(queries: np.ndarray, candidates: np.ndarray, texts: list[str]) -> np.ndarray:
+    """1.0 for each row whose nearest candidate has the row's own text, else 0.0; [n]."""
     same = np.unique(np.array(texts, dtype=object).astype(str), return_inverse=True)[1]
-    best = [(asking[start : start + BLOCK] @ answering.T).argmax(1) for start in range(0, len(asking), BLOCK)]
-    return (same[np.concatenate(best)] == same).astype(float)
+    best = [(queries[start : start + BLOCK] @ candidates.T).argmax(1) for start in range(0, len(queries), BLOCK)]
+    hits: np.ndarray = (same[np.concatenate(best)] == same).astype(float)
+    return hits

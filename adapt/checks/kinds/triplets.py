@@ -1,4 +1,4 @@
-"""How often the positive is nearer to the anchor than a hard negative, by each distance, and by how much."""
+"""Triplet accuracy: how often the positive is nearer to the anchor than a hard negative, by several distances."""
 
 from __future__ import annotations
 
@@ -12,17 +12,15 @@ from adapt.checks.topics import topics_of
 from adapt.files import read
 from adapt.records import Triplet
 
-SAME = 1e-6  # a smaller difference is rounding
-MARGIN = 0.15  # of cosine, which is 0.3 of squared distance on unit vectors: what the triplet loss asks for by default
+TIE = 1e-6  # smaller differences are rounding
+MARGIN = 0.15  # of cosine: 0.3 of squared distance on unit vectors, the default margin of the triplet loss
 
 
 class Triplets(Check[list[Triplet]]):
-    """Accuracy on `anchor, positive, negative...`; a triplet with several negatives counts once for each.
+    """Triplet accuracy on `anchor, positive, negative...`, 0 to 1; a triplet with several negatives counts once for each.
 
-    A tie, to six digits, is no success.
-    On unit vectors cosine and Euclidean distance give the same order; vectors that a model leaves at other
-    lengths are compared as they are. `margin_satisfied` is the share whose positive is above the negative by a cosine of more
-    than 0.15.
+    A tie (to six digits) is a failure. `margin_satisfied`: the share whose cosine with the positive exceeds that with the negative
+    by more than 0.15. Vectors are not normalised; on unit vectors cosine and Euclidean distance agree.
     """
 
     main_metric = "cosine_accuracy"
@@ -35,8 +33,8 @@ class Triplets(Check[list[Triplet]]):
 
     def health_data(self, data: list[Triplet]) -> HealthData:
         place = {text: i for i, text in enumerate(dict.fromkeys(side for t in data for side in (t.positive, *t.negatives)))}
-        wrong = [[place[text] for text in t.negatives] for t in data]
-        return HealthData(list(place), [t.anchor for t in data], [[place[t.positive]] for t in data], wrong)
+        negatives = [[place[text] for text in t.negatives] for t in data]
+        return HealthData(list(place), [t.anchor for t in data], [[place[t.positive]] for t in data], negatives)
 
     def measure(self, data: list[Triplet], model: Model) -> Measurement:
         rows = [(t, negative) for t in data for negative in t.negatives]
@@ -45,9 +43,9 @@ class Triplets(Check[list[Triplet]]):
         negatives = model.embed([negative for _, negative in rows], "document").astype(np.float64)
         gap = _cosine(anchors, positives) - _cosine(anchors, negatives)
         items = {
-            "cosine_accuracy": gap > SAME,
-            "euclidean_accuracy": _squared(anchors, negatives) - _squared(anchors, positives) > SAME,
-            "manhattan_accuracy": np.abs(anchors - negatives).sum(1) - np.abs(anchors - positives).sum(1) > SAME,
+            "cosine_accuracy": gap > TIE,
+            "euclidean_accuracy": _squared(anchors, negatives) - _squared(anchors, positives) > TIE,
+            "manhattan_accuracy": np.abs(anchors - negatives).sum(1) - np.abs(anchors - positives).sum(1) > TIE,
             "margin_satisfied": gap > MARGIN,
         }
         metrics = {name: float(found.mean()) for name, found in items.items()}
