@@ -15,7 +15,7 @@ BLOCK = 1024  # sentences per block of similarities
 
 
 class Translation(Check[list[Parallel]]):
-    """Translation matching on parallel sentences (`source, target`, or two columns): accuracy in both directions and their mean, 0 to 1.
+    """Translation matching on parallel sentences (`source, target`, or two columns): accuracy (0 to 1), and of both directions.
 
     The text of a repeated row matches every repeat; of different texts with the same score the first is the neighbour.
     """
