@@ -1,4 +1,4 @@
-"""The front door: prints, never thinks. Every stage's command is read from the stage itself."""
+"""The command line. The command of a stage is generated from the stage's inputs and settings."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ QUIET = {
 }
 
 
-COMPUTE = ("run", "ablate", "check", "compare", "hold-out", "init", "label")  # embed, search and the stages have int8, too
+COMPUTE = ("run", "ablate", "check", "compare", "hold-out", "init", "label")  # embed and search also have int8
 PRECISION = click.Option(
     ["--precision"],
     type=click.Choice(PRECISIONS),
     expose_value=False,
     callback=lambda context, option, value: set_default(value),
-    help="of transformer layers, where a step does not set its own; auto: bf16 where the hardware has it, else fp32  "
+    help="precision of transformer layers, unless a step sets it; auto: bf16 where the hardware supports it, else fp32  "
     "[default: ADAPT_PRECISION, or auto]",
 )
 
 
-class Doors(click.Group):
-    """The fixed commands and one for every stage."""
+class Commands(click.Group):
+    """The commands of this package, and one for every stage."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         others = [name for name in super().list_commands(ctx) if name != "run"]
@@ -80,13 +80,13 @@ def _order(word: str) -> tuple[int, str]:
     return (chain.index(word) if word in chain else len(chain), word)
 
 
-@click.group(cls=Doors, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="adapt")
 def cli() -> None:
-    """Make any text-embedding model good at your domain.
+    """Adapt text-embedding models to your domain.
 
     \b
-    adapt run medical-recipe      the whole chain, on the corpus and model that ship
+    adapt run medical-recipe      all stages, on the shipped corpus and model
     adapt init mydomain --texts notes.jsonl --pairs pairs.jsonl
     """
 
@@ -97,7 +97,7 @@ for module in (recipes, data, evaluation, inference):
 
 
 def main() -> None:
-    """Run the command line; what the user can mend exits with 2, failed work with 1, neither with a traceback."""
+    """Run the command line. Exit codes: 2 for wrong input, 1 for failed work."""
     os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
     import warnings
 
@@ -105,7 +105,7 @@ def main() -> None:
     aliases.show_as_notes()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal that can't show a letter shows its number
+            stream.reconfigure(errors="backslashreplace")  # characters that the terminal's encoding lacks are escaped
     with interruption.handle_signals():
         try:
             cli()

@@ -1,4 +1,4 @@
-"""Commands that make data to measure on, or to learn from, where there are no labels."""
+"""Commands that make evaluation and training data where there are no labels: hold-out, label."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from pathlib import Path
 
 import click
 
-from adapt.cli.output import SEED, say, voice
+from adapt.cli.output import SEED, print_line, progress_printer
 from adapt.cli.read_options import reads_data
 from adapt.errors import UserError
 
 
 @click.command("hold-out")
 @click.option("--texts", required=True, help="raw texts of the domain")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="folder for the check and for the texts that remain")
-@click.option("--queries", default=300, show_default=True, type=click.IntRange(1), help="for dev, and as many for test")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="folder for the check and the remaining texts")
+@click.option("--queries", default=300, show_default=True, type=click.IntRange(1), help="queries for dev, and as many for test")
 @click.option(
     "--form",
     "forms",
     multiple=True,
     type=click.Choice(["title-body", "sentence-rest", "keyphrase-passage"]),
-    help="only queries of this form",
+    help="only queries of this form; may be repeated",
 )
-@click.option("--seed", type=SEED, default=13, show_default=True, help="for every random choice")
+@click.option("--seed", type=SEED, default=13, show_default=True, help="random seed")
 def hold_out_command(texts: str, out: Path, queries: int, forms: tuple[str, ...], seed: int) -> None:
-    """Set a synthetic retrieval check aside from raw texts, where there are no labels; what remains may be trained on.
+    """Hold out a synthetic retrieval check from raw texts without labels; train on the texts that remain.
 
     \b
     adapt hold-out --texts passages.jsonl --out held-out
@@ -33,30 +33,30 @@ def hold_out_command(texts: str, out: Path, queries: int, forms: tuple[str, ...]
 
     chosen = tuple(form for form in FORMS if not forms or form in forms)
     for line in hold_out_file(texts, out, queries=queries, forms=chosen, seed=seed):
-        say(line)
+        print_line(line)
 
 
 @click.command("label")
-@click.option("--texts", help="raw texts to choose pairs from")
-@click.option("--read", "sheet", type=click.Path(path_type=Path), help="a sheet that a person has filled, wholly or in part")
+@click.option("--texts", help="raw texts to select pairs from")
+@click.option("--read", "sheet", type=click.Path(path_type=Path), help="a sheet with scores, complete or partial")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="the sheet (.csv); with --read, the scored pairs")
-@click.option("--model", default="all-MiniLM-L6-v2", show_default=True, help="judges which pairs are worth a look")
-@click.option("--gold", multiple=True, help="scored pairs that are there already; may be given again")
-@click.option("--recipe", help="leave out what the checks of this recipe measure on")
-@click.option("--pairs", default=100, show_default=True, type=click.IntRange(1), help="rows of the sheet")
+@click.option("--model", default="all-MiniLM-L6-v2", show_default=True, help="embedding model that selects the pairs")
+@click.option("--gold", multiple=True, help="existing scored pairs, which are not selected again; may be repeated")
+@click.option("--recipe", help="exclude the dev and test data of this recipe")
+@click.option("--pairs", default=100, show_default=True, type=click.IntRange(1), help="number of pairs in the sheet")
 @click.option(
     "--scale",
     type=click.Choice(["auto", "0-1", "0-5", "yes-no"]),
     default="auto",
     show_default=True,
-    help="of the scores that are read",
+    help="scale of the scores in the sheet",
 )
-@click.option("--seed", type=SEED, default=13, show_default=True, help="for every random choice")
+@click.option("--seed", type=SEED, default=13, show_default=True, help="random seed")
 def label_command(
     texts: str | None, sheet: Path | None, out: Path, model: str, gold: tuple[str, ...], recipe: str | None, pairs: int,
     scale: str, seed: int,
 ) -> None:  # fmt: skip
-    """Write a sheet of well-chosen pairs for a person to score, or read it back as gold.
+    """Write a sheet of selected pairs for a person to score, or turn a scored sheet into gold data.
 
     \b
     adapt label --texts passages.jsonl --out sheet.csv
@@ -65,14 +65,16 @@ def label_command(
     from adapt.prepare.labelling import gold_file, sheet_file
 
     if (texts is None) == (sheet is None):
-        raise UserError("label writes a sheet (--texts FILE --out sheet.csv) or reads one back (--read sheet.csv --out gold.csv)")
+        raise UserError(
+            "give either --texts FILE, to write a sheet (--out sheet.csv), or --read sheet.csv, to read one (--out gold.csv)"
+        )
     if texts is not None:
-        lines = sheet_file(texts, out, model=model, gold=gold, recipe=recipe, pairs=pairs, seed=seed, listener=voice())
+        lines = sheet_file(texts, out, model=model, gold=gold, recipe=recipe, pairs=pairs, seed=seed, listener=progress_printer())
     else:
         assert sheet is not None
         lines = gold_file(sheet, out, scale)  # type: ignore[arg-type]
     for line in lines:
-        say(line)
+        print_line(line)
 
 
 COMMANDS = tuple(map(reads_data, (hold_out_command, label_command)))

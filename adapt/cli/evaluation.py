@@ -1,4 +1,4 @@
-"""Commands that measure models."""
+"""Commands that evaluate models: check, compare."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 import click
 
 from adapt import checks
-from adapt.cli.output import say, voice
+from adapt.cli.output import print_line, progress_printer
 from adapt.cli.read_options import reads_data
 from adapt.errors import UserError
 
-DATA_OF = {
-    "classification": "texts with a topic each",
-    "clustering": "texts with a topic each",
-    "pairs": "sentence1, sentence2, score: matching or not",
+DATA_HELP = {
+    "classification": "texts, each with a topic",
+    "clustering": "texts, each with a topic",
+    "pairs": "sentence1, sentence2, score (1 or 0: match or not)",
     "reranking": "query, positive, negative (lists)",
     "retrieval": "a BEIR folder",
     "sts": "sentence1, sentence2, score",
@@ -30,14 +30,14 @@ DATA_OF = {
 def _data_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """An option for the data of every kind of check."""
     for kind in reversed(checks.names()):
-        command = click.option(f"--{kind}", help=DATA_OF.get(kind, f"data for the check '{kind}'"))(command)
-    command = click.option("--recipe", help="all checks of a recipe")(command)
-    command = click.option("--split", default="test", show_default=True, help="dev or test, of a recipe or a BEIR folder")(command)
+        command = click.option(f"--{kind}", help=DATA_HELP.get(kind, f"data for the check '{kind}'"))(command)
+    command = click.option("--recipe", help="the checks of this recipe")(command)
+    command = click.option("--split", default="test", show_default=True, help="dev or test (recipes, BEIR folders)")(command)
     return click.option("--json", "as_json", is_flag=True, help="print JSON")(command)
 
 
 def _checks(recipe: str | None, split: str, sources: dict[str, str | None], golden: bool = False) -> dict[str, tuple[str, Any]]:
-    """{name: (kind, source)} of what the options name; `golden`: of a recipe that has golden checks, only those."""
+    """{name: (kind, source)} of the checks that the options name; `golden`: only a recipe's golden checks, where it has any."""
     found: dict[str, tuple[str, Any]] = {}
     if recipe:
         from adapt.recipe import loading
@@ -49,21 +49,21 @@ def _checks(recipe: str | None, split: str, sources: dict[str, str | None], gold
                 found[name] = (spec.kind, source)
     found.update({kind: (kind, source) for kind, source in sources.items() if source})
     if not found:
-        raise UserError(f"nothing to measure on: give --recipe or {', '.join(f'--{kind}' for kind in checks.names())}")
+        raise UserError(f"nothing to evaluate on: give --recipe or {', '.join(f'--{kind}' for kind in checks.names())}")
     return found
 
 
 @click.command("check")
-@click.option("--model", required=True, help="a model's folder or name")
-@click.option("--mteb", type=click.Path(path_type=Path), help="folder for result files that MTEB's tools read")
+@click.option("--model", required=True, help="folder or name of the model")
+@click.option("--mteb", type=click.Path(path_type=Path), help="write result files in MTEB's format to this folder")
 @click.option(
-    "--task", "tasks", multiple=True, metavar="CHECK=NAME", help="the MTEB task that a check's data are: sts=STSBenchmark"
+    "--task", "tasks", multiple=True, metavar="CHECK=NAME", help="MTEB task name of a check: sts=STSBenchmark; may be repeated"
 )
 @_data_options
 def check_command(
     model: str, mteb: Path | None, tasks: tuple[str, ...], recipe: str | None, split: str, as_json: bool, **sources: str | None
 ) -> None:  # fmt: skip
-    """Measure a model.
+    """Evaluate a model.
 
     \b
     adapt check --model all-MiniLM-L6-v2 --sts sts-test.csv --retrieval test
@@ -76,39 +76,41 @@ def check_command(
     if wrong := [task for task in tasks if "=" not in task]:
         raise UserError(f"--task {wrong[0]}: write CHECK=NAME, for example sts=STSBenchmark")
     if tasks and mteb is None:
-        raise UserError("--task names tasks for MTEB's result files; give --mteb FOLDER, too")
+        raise UserError("--task needs --mteb FOLDER: it names the tasks in MTEB's result files")
     wanted = _checks(recipe, split, sources)
-    found = measure_all(model, wanted, split, voice())
+    found = measure_all(model, wanted, split, progress_printer())
     if mteb is not None:
         from adapt.pipeline.mteb import write
 
-        named = {check: name for check, _, name in (task.partition("=") for task in tasks)}
-        for file in write(mteb, model, wanted, found, split, named):
-            say(f"wrote {file}", err=as_json)
+        task_names = {check: name for check, _, name in (task.partition("=") for task in tasks)}
+        for file in write(mteb, model, wanted, found, split, task_names):
+            print_line(f"wrote {file}", err=as_json)
     if as_json:
-        click.echo(json.dumps({name: {"rows": m.rows, **_known(m.metrics)} for name, m in found.items()}, indent=2))
+        click.echo(json.dumps({name: {"rows": m.rows, **_nan_as_none(m.metrics)} for name, m in found.items()}, indent=2))
     else:
         for name, measured in found.items():
             shown = "  ".join(f"{metric} {console.defined(value)}" for metric, value in measured.metrics.items())
-            say(f"{name:<20} {measured.rows:>6,} rows  {shown}")
+            print_line(f"{name:<20} {measured.rows:>6,} rows  {shown}")
     mains = {name: checks.find(kind).main_metric for name, (kind, _) in wanted.items()}
     unknown = [f"{name}.{mains[name]}" for name, m in found.items() if m.metrics[mains[name]] != m.metrics[mains[name]]]
     for name in unknown:
-        say(f"unmeasured: {name} is undefined: where gold scores or the model's do not vary there is no correlation", err=True)
+        print_line(f"unmeasured: {name} is undefined: a correlation needs gold scores and model scores that vary", err=True)
     if unknown:
         sys.exit(1)
 
 
 @click.command("compare")
-@click.option("--model", "pair", multiple=True, required=True, help="give twice: the model before, the model after")
+@click.option("--model", "pair", multiple=True, required=True, help="give twice: the baseline, then the candidate")
 @click.option(
-    "--promote", is_flag=True, help="say whether the second may replace the first, and exit with 1 if not; a recipe's golden checks"
+    "--promote",
+    is_flag=True,
+    help="decide by the golden checks if the candidate may replace the baseline; exit code 1 if not",
 )
 @_data_options
 def compare_command(
     pair: tuple[str, ...], promote: bool, recipe: str | None, split: str, as_json: bool, **sources: str | None
 ) -> None:  # fmt: skip
-    """Compare two models item by item: differences, 95 % intervals, verdicts.
+    """Compare two models: differences, 95 % confidence intervals, verdicts.
 
     \b
     adapt compare --model all-MiniLM-L6-v2 --model tuned --sts sts-test.csv
@@ -121,9 +123,9 @@ def compare_command(
     from adapt.pipeline.verdict import promotion, undefined
 
     if len(pair) != 2:
-        raise UserError(f"compare takes two models: --model before --model after (got {len(pair)})")
+        raise UserError(f"compare takes two models: --model BASELINE --model CANDIDATE (got {len(pair)})")
     wanted = _checks(recipe, split, sources, golden=promote)
-    before, after = measure_each(pair, wanted, split, voice())
+    before, after = measure_each(pair, wanted, split, progress_printer())
     found = compare_models(before, after, {})
     decision = promotion(found, {name: checks.find(kind).main_metric for name, (kind, _) in wanted.items()})
     if as_json:
@@ -132,16 +134,16 @@ def compare_command(
     else:
         console.ProgressPrinter().console.print(console.test_table(found))
         if promote:
-            say(decision.sentence)
+            print_line(decision.sentence)
     unknown = any(row.outcome == "unmeasured" for row in found)
     if unknown and not promote:
-        say("unmeasured: " + "; ".join(undefined(row) for row in found if row.outcome == "unmeasured"), err=True)
+        print_line("unmeasured: " + "; ".join(undefined(row) for row in found if row.outcome == "unmeasured"), err=True)
     if unknown or (promote and not decision.promote):
         sys.exit(1)
 
 
-def _known(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values as JSON holds them: null where one is undefined, since JSON has no NaN."""
+def _nan_as_none(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values with NaN as None: JSON has no NaN."""
     return {name: None if isinstance(value, float) and value != value else value for name, value in values.items()}
 
 

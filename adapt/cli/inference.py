@@ -1,4 +1,4 @@
-"""Commands that use a model."""
+"""Commands that use a model: embed, search."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from pathlib import Path
 
 import click
 
-from adapt.cli.output import OVERWRITE, refuse_existing, say, voice
+from adapt.cli.output import OVERWRITE, print_line, progress_printer, refuse_existing
 from adapt.cli.read_options import reads_data
 from adapt.runtime.precision import PRECISIONS, InferencePrecision, set_default
 
 PRECISION = click.option(
     "--precision",
     type=click.Choice([*PRECISIONS, "int8"]),
-    help="auto: bf16 where the hardware has it, fp32 elsewhere (or ADAPT_PRECISION); int8: two to three times faster on a CPU, "
-    "where it agrees with fp32 (extra int8)",
+    help="auto: ADAPT_PRECISION, else bf16 where the hardware supports it, else fp32; int8: 2-3x faster on a CPU, "
+    "used only where its embeddings agree with fp32 (needs the extra int8)",
 )
 
 
 @click.command("embed")
-@click.option("--model", required=True, help="a model's folder or name")
-@click.option("--texts", required=True, help="texts to encode")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help=".npy (vectors alone) or .parquet (id, text, vector)")
+@click.option("--model", required=True, help="folder or name of the model")
+@click.option("--texts", required=True, help="texts to embed")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help=".npy (vectors only) or .parquet (id, text, vector)")
 @PRECISION
 def embed_command(model: str, texts: str, out: Path, precision: InferencePrecision | None, overwrite: bool) -> None:
-    """Encode texts into unit vectors.
+    """Embed texts as unit vectors.
 
     \b
     adapt embed --model all-MiniLM-L6-v2 --texts passages.jsonl --out vectors.npy
@@ -33,14 +33,14 @@ def embed_command(model: str, texts: str, out: Path, precision: InferencePrecisi
 
     refuse_existing(out, overwrite)
     set_default(precision)
-    count, width = embed_file(model, texts, out, voice(), precision or "auto")
-    say(f"{out}: {count:,} vectors of {width}")
+    count, width = embed_file(model, texts, out, progress_printer(), precision or "auto")
+    print_line(f"{out}: {count:,} vectors of {width} dimensions")
 
 
 @click.command("search")
-@click.option("--model", required=True, help="a model's folder or name")
+@click.option("--model", required=True, help="folder or name of the model")
 @click.option("--corpus", required=True, help="texts to search")
-@click.option("--top", default=5, show_default=True, type=click.IntRange(1), help="how many to show")
+@click.option("--top", default=5, show_default=True, type=click.IntRange(1), help="number of results")
 @PRECISION
 @click.argument("query")
 def search_command(model: str, corpus: str, top: int, precision: InferencePrecision, query: str) -> None:
@@ -52,8 +52,8 @@ def search_command(model: str, corpus: str, top: int, precision: InferencePrecis
     from adapt.pipeline.inference import search_file
 
     set_default(precision)
-    for score, text in search_file(model, corpus, query, top, voice(), precision or "auto"):
-        say(f"{score:.3f}  {text.id}  {text.text[:160]}")
+    for score, text in search_file(model, corpus, query, top, progress_printer(), precision or "auto"):
+        print_line(f"{score:.3f}  {text.id}  {text.text[:160]}")
 
 
 embed_command.params.append(OVERWRITE)

@@ -1,4 +1,4 @@
-"""The options of every command that reads data files, and what becomes of the rows and notes that reading finds."""
+"""The options of every command that reads data files; prints notes and writes the rejected rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import click
 from pydantic import ValidationError
 
-from adapt.cli.output import say
+from adapt.cli.output import print_line
 from adapt.errors import UserError
 from adapt.files.options import ReadLog, ReadOptions, reading
 from adapt.recipe.values import validation_messages
@@ -19,20 +19,25 @@ _FIELDS = ReadOptions.model_fields
 
 
 def read_options() -> list[click.Option]:
-    """An option for each setting of `ReadOptions`; `--column OURS=THEIRS` may be given again."""
+    """An option for each setting of `ReadOptions`."""
     found = [click.Option(["--on-bad-row"], type=click.Choice(["error", "skip"]), help=_FIELDS["on_bad_row"].description)]
     for name in ("max_line_mb", "max_cell_mb", "max_expansion"):
         shown = f"{_FIELDS[name].description}  [default: {_FIELDS[name].default:g}]"
         found.append(click.Option(["--" + name.replace("_", "-")], type=float, help=shown))
     found.append(click.Option(["--score-range"], type=float, nargs=2, metavar="LOW HIGH", help=_FIELDS["score_range"].description))
     found.append(
-        click.Option(["--column", "columns"], multiple=True, metavar="OURS=THEIRS", help="which column is which: anchor=Frage")
+        click.Option(
+            ["--column", "columns"],
+            multiple=True,
+            metavar="OURS=THEIRS",
+            help="name of a column in the file: anchor=Frage; repeatable",
+        )
     )
     return found
 
 
 def reads_data(command: click.Command) -> click.Command:
-    """The command with these options: its data are read by them, notes are printed, skipped rows written to rejected.jsonl."""
+    """Add these options to a command: they apply to its data files; skipped rows are written to rejected.jsonl."""
     work = command.callback
     assert work is not None
 
@@ -43,7 +48,7 @@ def reads_data(command: click.Command) -> click.Command:
             try:
                 return work(**given)
             finally:
-                _tell(log, given)
+                _report(log, given)
 
     command.callback = wrapped
     command.params = [*command.params, *read_options()]
@@ -62,18 +67,18 @@ def _options(given: dict[str, Any]) -> ReadOptions:
         raise UserError([f"--{flag}: {phrase}" for flag, phrase in found]) from None
 
 
-def _tell(log: ReadLog, given: dict[str, Any]) -> None:
+def _report(log: ReadLog, given: dict[str, Any]) -> None:
     for text in log.notes:
-        say(f"note: {text}", err=True)
+        print_line(f"note: {text}", err=True)
     if log.rejections:
-        file = _place(given)
+        file = _rejected_path(given)
         log.write_rejected(file)
         more = f" (the first {len(log.rejected):,} of them)" if log.rejections > len(log.rejected) else ""
-        say(f"note: {log.rejections:,} bad rows skipped; they are in {file}{more}", err=True)
+        print_line(f"note: {log.rejections:,} bad rows skipped and written to {file}{more}", err=True)
 
 
-def _place(given: dict[str, Any]) -> Path:
-    """Beside what the command writes, or here."""
+def _rejected_path(given: dict[str, Any]) -> Path:
+    """Beside --out, or in the working directory."""
     out = given.get("out")
     if isinstance(out, Path):
         return out.with_name(f"{out.name.partition('.')[0]}.rejected.jsonl")

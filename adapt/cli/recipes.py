@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from adapt.cli.output import say
+from adapt.cli.output import print_line
 from adapt.cli.read_options import reads_data
 from adapt.errors import WorkFailed
 from adapt.runtime import interruption
@@ -198,7 +198,7 @@ def recipes_command() -> None:
     from adapt.recipe.catalog import descriptions
 
     for name, description in descriptions().items():
-        say(f"{name:<18} {description}")
+        print_line(f"{name:<18} {description}")
 
 
 @click.command("init")
@@ -216,7 +216,7 @@ def init_command(name: str, texts: str | None, pairs: str | None, gold: str | No
     from adapt.prepare.init import init
 
     for line in init(Path(name), texts=texts, pairs=pairs, gold=gold, model=model):
-        say(line)
+        print_line(line)
 
 
 @click.command("report")
@@ -229,7 +229,7 @@ def report_command(run: Path) -> None:
     """
     from adapt.report import write_report
 
-    say(write_report(run))
+    print_line(write_report(run))
 
 
 @click.command("schema")

@@ -13,7 +13,7 @@ import click
 from pydantic import ValidationError
 
 from adapt import aliases, stages
-from adapt.cli.output import OVERWRITE, SEED, refuse_existing, say, voice
+from adapt.cli.output import OVERWRITE, SEED, print_line, progress_printer, refuse_existing
 from adapt.cli.read_options import read_options, reads_data
 from adapt.errors import UserError
 from adapt.recipe import yaml_lines
@@ -58,7 +58,7 @@ def stage_command(word: str) -> click.Command:
 
     def go(out: Path, seed: int, overwrite: bool, force: bool, **given: Any) -> None:
         if force:
-            say("note: --force is now --overwrite; the old option still works", err=True)
+            print_line("note: --force is now --overwrite; the old option still works", err=True)
         _one_stage(stage, out, seed, overwrite or force, {k: v for k, v in given.items() if v not in (None, ())})
 
     first, _, more = inspect.cleandoc(stage.__doc__ or "").partition("\n")
@@ -86,8 +86,8 @@ def _one_stage(stage_class: type[Stage], out: Path, seed: int, overwrite: bool, 
     stage = _stage(stage_class, {name: value for name, value in given.items() if name not in inputs})
     refuse_existing(out, overwrite)
     sources = {name: value for name, value in given.items() if name in inputs}
-    counts = run_stage(stage, sources, out, seed, voice()).counts
-    say(f"{out}: " + "  ".join(f"{k} {_plain(v)}" for k, v in counts.items()))
+    counts = run_stage(stage, sources, out, seed, progress_printer()).counts
+    print_line(f"{out}: " + "  ".join(f"{k} {_plain(v)}" for k, v in counts.items()))
 
 
 def _stage(stage_class: type[Stage], given: Mapping[str, Any]) -> Stage:

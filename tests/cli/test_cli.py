@@ -46,7 +46,7 @@ def test_every_stage_is_a_command_with_every_setting_an_option(command):
         (["run", "medical-recip"], "Did you mean 'medical-recipe'"),
         (["rnu"], "Did you mean 'run'"),
         (["tsdae", "--model", "no-such-model", "--texts", "t.txt", "--out", "o"], "was not found. Searched: local folder"),
-        (["check", "--model", "x"], "nothing to measure on"),
+        (["check", "--model", "x"], "nothing to evaluate on"),
         (["report", "nowhere"], "holds no results.json"),
         (["init", "x"], "init needs data"),
         (["finetune", "--model", "m", "--examples", "e.csv", "--out", "o", "--epochs", "0"], "--epochs"),
@@ -129,7 +129,7 @@ def test_a_synthetic_check_is_set_aside_and_a_sheet_comes_back_as_gold(domain, e
     typed("label", "--read", "sheet.csv", "--out", "more.csv")
     with open(domain / "more.csv", newline="") as file:
         assert [float(row["score"]) for row in csv.DictReader(file)] == [0, 0.2, 0.4, 0.6, 0.8, 1.0]
-    assert "or reads one back" in typed("label", "--out", "x.csv", exits=2).err
+    assert "give either --texts" in typed("label", "--out", "x.csv", exits=2).err
 
 
 def test_compare_says_whether_to_promote_by_its_exit_code(domain, embedder, typed):

@@ -29,7 +29,7 @@ from .test_console import HOSTILE, shown_in
         ),
         (OSError(errno.ENAMETOOLONG, "File name too long", "y" * 5_000), 2, "… (5,000 characters): file name too long\n"),
         (UnicodeDecodeError("utf-8", b"\xe9", 0, 1, "bad"), 2, "is not UTF-8 text"),
-        (MemoryError(), 2, "the memory does not suffice"),
+        (MemoryError(), 2, "out of memory"),
     ],
 )
 def test_what_a_user_can_mend_is_one_line_each_and_an_exit_code(error, code, words, capsys):

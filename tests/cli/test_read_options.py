@@ -21,7 +21,7 @@ def test_bad_rows_are_skipped_beside_what_a_command_writes(domain, embedder, tmp
     assert (
         done.exit_code == 0
         and "2 vectors" in done.output
-        and f"1 bad rows skipped; they are in {tmp_path / 'v.rejected.jsonl'}" in done.output
+        and f"1 bad rows skipped and written to {tmp_path / 'v.rejected.jsonl'}" in done.output
     )
     assert json.loads((tmp_path / "v.rejected.jsonl").read_text())["row"] == "rash, pain\n"
 
@@ -36,7 +36,7 @@ def test_options_that_can_not_be_right_are_refused(domain, embedder, tmp_path):
 
 
 def test_an_output_that_can_not_be_written_is_told_before_a_model_is_opened(domain, embedder, monkeypatch):
-    monkeypatch.setattr("adapt.models.lookup.locate", lambda *_: 1 / 0)
+    monkeypatch.setattr("adapt.models.lookup.find_model", lambda *_: 1 / 0)
     wanted = ("mine", "--pairs", domain / "pairs.jsonl", "--model", "no-model")
     for name, words in [
         ("t.json", "unknown file format"),
@@ -101,7 +101,7 @@ def test_no_command_replaces_what_exists_unasked(domain, embedder, monkeypatch, 
     again = run(*wanted)
     assert isinstance(again.exception, UserError) and out in str(again.exception)
     if word in ("hold-out", "label"):
-        assert "is there already" in str(again.exception)
+        assert "already exists" in str(again.exception)
         return
     assert "already exists; choose another --out, or replace it with --overwrite" in str(again.exception)
     assert run(*wanted, "--overwrite").exit_code == 0
