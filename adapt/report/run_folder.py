@@ -56,10 +56,12 @@ class RunFolder:
         return _load(self.step_folder(step) / "training.json", TrainingCurve)
 
     def mining_report(self, step: StepResult) -> MiningReport | None:
-        return _load(self.step_folder(step) / "analysis.json", MiningReport)
+        """Of a mining step; a stage of another package may use the file's name for something else."""
+        return _load(self.step_folder(step) / "analysis.json", MiningReport) if step.stage == "mine" else None
 
     def silver_summary(self, step: StepResult) -> SilverSummary | None:
-        return _load(self.step_folder(step) / "summary.json", SilverSummary)
+        """Of a silver step."""
+        return _load(self.step_folder(step) / "summary.json", SilverSummary) if step.stage == "silver" else None
 
     def mined_rows(self, step: StepResult, table: Literal["hardest", "suspected"]) -> list[MinedRow]:
         """The first rows of a table of mined passages, without the apostrophes that disarm formulas in spreadsheets."""

@@ -186,6 +186,13 @@ def test_a_folder_without_results_and_a_damaged_file_are_named(make_run, tmp_pat
         write_report(run)
 
 
+def test_files_of_other_stages_with_the_names_of_ours_are_not_read(make_run):
+    run = make_run()
+    for name in ("analysis.json", "summary.json"):
+        (run / f"finetune-{16 * 'd'}" / name).write_text('{"own": 1}')
+    assert "Hard negatives" in page(run)
+
+
 def test_the_same_run_gives_the_same_bytes(make_run):
     run = make_run()
     first = [write_report(run).read_bytes(), (run / "report.md").read_bytes()]
