@@ -329,7 +329,8 @@ def _wanted(given: Mapping[str, Data | None], recipe: RecipeLike | None, split: 
         for name, spec in load_recipe(recipe).checks.items():
             if (source := getattr(spec, split, None)) is not None:
                 wanted[name] = spec.kind, source
-    for kind, data in given.items():
+    for key, data in given.items():
+        kind = key if key in checks.names() else key.replace("_", "-")  # a keyword has no hyphen
         if kind not in checks.names():
             problems.append(f"no kind of check '{kind}'.{did_you_mean(kind, checks.names())}")
         elif data is not None:

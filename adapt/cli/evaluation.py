@@ -47,7 +47,7 @@ def _checks(recipe: str | None, split: str, sources: dict[str, str | None], gold
         for name, spec in (chosen or known).items():
             if (source := getattr(spec, split, None)) is not None:
                 found[name] = (spec.kind, source)
-    found.update({kind: (kind, source) for kind, source in sources.items() if source})
+    found.update({kind: (kind, source) for kind in checks.names() if (source := sources.get(kind.replace("-", "_")))})
     if not found:
         raise UserError(f"nothing to evaluate on: give --recipe or {', '.join(f'--{kind}' for kind in checks.names())}")
     return found

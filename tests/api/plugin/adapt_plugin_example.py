@@ -1,4 +1,4 @@
-"""An example of a package that adds a stage and a kind of check to adapt."""
+"""An example of a package that adds a stage and a kind of check to adapt: pyproject.toml registers both by name."""
 
 from pydantic import Field
 
@@ -12,15 +12,15 @@ from adapt.stages import PositiveInt, Stage
 class FirstWords(Stage):
     """Pair each text with its first words."""
 
-    output_name = "beginnings"  # the name by which later steps of a recipe refer to the result
+    output_name = "beginnings"  # the name by which later steps of a recipe refer to the pairs
     words: PositiveInt = Field(5, description="words of the anchor")
 
     def run(self, texts: Texts, job: Job) -> Pairs:
         return [Pair(" ".join(text.text.split()[: self.words]), text.text) for text in texts]
 
 
-class Same(Sts):
-    """Mean similarity of scored pairs."""
+class MeanSimilarity(Sts):
+    """The mean similarity of scored pairs."""
 
     main_metric = "mean"
 
