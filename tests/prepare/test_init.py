@@ -2,11 +2,13 @@ import contextlib
 import errno
 import json
 import shutil
+import warnings
 from pathlib import Path
 
 import pytest
 
 from adapt import files
+from adapt.aliases import AliasWarning
 from adapt.errors import UserError
 from adapt.pipeline.runner import run
 from adapt.prepare.init import init
@@ -41,6 +43,9 @@ def test_the_recipe_suits_what_is_there_and_runs(domain, request, given, base):
     overrides = ["checks.general-sts=null", "checks.general-retrieval=null", "gate.guard={}"]
     loaded = loading.load(str(domain / "mine"), [*overrides, *(o for step in STEPS[given] for o in QUICK.get(step, []))])
     assert [step.id for step in loaded.steps] == STEPS[given]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", AliasWarning)  # a new recipe has no old name
+        loading.load(str(domain / "mine"))
     assert "general-sts" in loading.load(str(domain / "mine")).checks
     results = run(loaded, domain / "run")
     assert results.test and (domain / "run" / "model" / "model.safetensors").is_file()
