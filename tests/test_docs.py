@@ -270,7 +270,6 @@ def file_of(block: Block) -> str | None:
 @pytest.mark.parametrize("page", sorted({block.page for block in blocks("python")}))
 def test_the_python_of_a_page_runs(page, workplace_with_run):
     """Snippets of a page run in order, in one namespace; whole files have tests of their own."""
-    pytest.importorskip("adapt.api")
     namespace: dict[str, object] = {"__name__": "docs"}
     for block in blocks("python", page):
         if file_of(block) is None:
