@@ -34,7 +34,7 @@ _FROM = {
     **dict.fromkeys(("UserError", "WorkFailed"), "adapt.errors"),
 }
 
-# OpenMP's threads spin while they wait, and take the time of whoever shares the cores: with two busy processes on two cores
+# OpenMP's threads spin while they wait, and slow down other processes on the same cores: with two busy processes on two cores
 # training is three times slower, and twice where waiting threads sleep (scripts/bench/loaded). OpenMP reads this when torch is
 # loaded, so it is set here.
 if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"} & os.environ.keys():

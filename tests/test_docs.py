@@ -6,7 +6,9 @@ that, and each use is counted: `DRY_RUN` adds `--dry-run`, `FLAGS_ONLY` checks t
 
 from __future__ import annotations
 
+import ast
 import csv
+import importlib.util
 import json
 import re
 import runpy
@@ -288,6 +290,32 @@ def test_a_stage_is_one_file(workplace):
     assert (stage.name(), stage.output_kind()) == ("shuffle", "pairs")
     pairs = [names["Pair"](str(number), "p") for number in range(10)]
     assert len(stage.run(pairs, names["Job"](1))) == 5
+
+
+def test_scripts_import_names_that_exist():
+    """Benchmarks and robustness scripts are not run by the tests; what they import from the package is there."""
+    scripts = [
+        file
+        for file in (ROOT / "scripts").rglob("*")
+        if file.is_file() and (file.suffix == ".py" or b"python" in file.read_bytes()[:30])
+    ]
+    scripts = [file for file in scripts if "__pycache__" not in file.parts]
+    wrong, seen = [], 0
+    for file in scripts:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in ("adapt", "tests"):
+                for name in node.names:
+                    seen += 1
+                    if not _importable(str(node.module), name.name):
+                        wrong.append(f"{file.relative_to(ROOT)}: {node.module}.{name.name}")
+    assert seen > 100 and not wrong, wrong
+
+
+def _importable(module: str, name: str) -> bool:
+    try:
+        return hasattr(importlib.import_module(module), name) or bool(importlib.util.find_spec(f"{module}.{name}"))
+    except ImportError:
+        return False
 
 
 def test_the_tables_are_up_to_date(monkeypatch):

@@ -1,4 +1,4 @@
-"""The picture of the house, held against the code: imports go down only, and heavy libraries live where they should."""
+"""The layers of the package: imports go to lower layers only, and heavy libraries are imported in few packages."""
 
 import ast
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Hold an encoder near the model that it started from, on the very texts that it learns from."""
+"""Distillation towards the initial model's embeddings, on the training texts themselves."""
 
 from __future__ import annotations
 

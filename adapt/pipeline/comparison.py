@@ -15,7 +15,7 @@ from adapt.recipe import Recipe
 from adapt.results import Comparison, Difference, Outcome, Role, SeedSpread, TopicComparison
 
 Measured = Mapping[str, Measurement]  # {check: measurement}
-MIN_TOPIC_ITEMS = 5  # with fewer items the difference of a topic says nothing
+MIN_TOPIC_ITEMS = 5  # fewest items of a topic for a difference
 
 
 def split_metric(metric: str) -> tuple[str, str, str]:

@@ -29,7 +29,7 @@ def refuse_foreign(out: Path) -> None:
     """Raise UserError where `out` is no folder for a run: the working directory, one above it, or one with a user's own files."""
     here, place = Path.cwd(), out.expanduser().resolve()
     if place in (here, *here.parents, Path.home().resolve()):
-        raise UserError(f"--out {out}: a run needs a folder of its own, not {place}; give another --out, for example runs/trial")
+        raise UserError(f"--out {out}: a run needs a folder of its own, not {place}; choose another --out, for example runs/trial")
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {out}: is a file; give a folder")
     if is_run(out):
@@ -38,7 +38,7 @@ def refuse_foreign(out: Path) -> None:
     if own:
         raise UserError(
             f"--out {out}: holds {', '.join(own)}, which no run has written (there is no {MARK}) and a run would replace; "
-            "give another --out"
+            "choose another --out"
         )
 
 
@@ -53,7 +53,7 @@ def needed(recipe: Recipe, model: Path, artifacts: Sequence[PlannedArtifact], ou
     """(bytes that the artifacts of a plan add to a run's folder, further bytes that they need while they are computed), about.
 
     A trained model is as large as the base in `model`, and encodes all data and what the checks search; a row of data is
-    `ROW` bytes. What is there already counts nothing.
+    `ROW` bytes. Finished steps count nothing.
     """
     due = [artifact for artifact in artifacts if not artifact.cached]
     if not due:

@@ -203,7 +203,7 @@ def _require_room(stage: Stage, inputs: Mapping[str, Any], out: Path) -> None:
 
 
 def _key(stage: Stage, inputs: Mapping[str, Any], seed: int) -> str:
-    """What goes into the work: only a killed run of the very same work may be gone on with."""
+    """What goes into the work: only the same work may be resumed."""
     import xxhash
 
     digests = {}

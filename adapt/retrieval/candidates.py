@@ -98,7 +98,7 @@ def mixed(
 
 
 def _greedy(whole: Candidates, quotas: Sequence[int], units: int, per_unit: int | None, fill: bool) -> np.ndarray:
-    """Row numbers, in order: first within the quotas, then (with `fill`) from whoever has more, up to their sum."""
+    """Row numbers, in order: first within the quotas, then (with `fill`) from any source that has more, up to their sum."""
     names, name = np.unique(whole.keys(units), return_inverse=True)
     used, chosen = bytearray(len(names)), bytearray(len(whole))
     degree = np.zeros(units, dtype=np.int32).tolist()

@@ -1,4 +1,4 @@
-"""Which texts stand word for word within others: a sentence of a passage, a body below its title."""
+"""Which texts occur verbatim within others: a sentence of a passage, a body below its title."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LEAST = 5  # words of a text that says enough to be known again within another; 
 
 
 def contained(texts: Sequence[str], within: Sequence[str]) -> list[tuple[int, int]]:
-    """(number in `texts`, number in `within`) wherever the first stands word for word in the second, case and signs apart.
+    """(number in `texts`, number in `within`) wherever the first occurs verbatim in the second, ignoring case and punctuation.
 
     Texts of fewer than `LEAST` words stand in too many others to mean anything. Time grows with the words of both.
     """

@@ -19,7 +19,7 @@ class Exclusions:
 
     Excluded are: the pair's family, that is all texts that pairs connect with it in either direction and through each other (a
     question's positives, other questions of those positives and their positives in turn: naive mining takes reversed and shared
-    positives for negatives), and near-duplicates of its texts; passages that contain the positive word for word, as a sentence or
+    positives for negatives), and near-duplicates of its texts; passages that contain the positive verbatim, as a sentence or
     below a title, and passages that it contains; passages of its group, or of a group of the positive; other pieces of the document
     that the positive is a piece of (rows of one source with one id). Groups and documents are not chained: a boilerplate answer
     that a hundred diseases share must not make one group of them. With `within_group`, groups are not excluded.
@@ -55,7 +55,7 @@ class Exclusions:
         return np.array(found[: len(pool)]), dict(zip(anchors, found[len(pool) :], strict=False))
 
     def _around(self, pairs: Sequence[Pair], corpus: Sequence[Text], pool: Sequence[str]) -> dict[str, list[int]]:
-        """{positive: indices of passages that contain it, or that it contains, word for word}."""
+        """{positive: indices of passages that contain it, or that it contains, verbatim}."""
         positives = list(dict.fromkeys(pair.positive for pair in pairs))
         found: dict[str, list[int]] = defaultdict(list)
         for i, index in contained(positives, pool):

@@ -1,1 +1,1 @@
-"""Words on paper: cleaning, sentences, noise, stems, near-duplicates. nltk is imported here alone."""
+"""Text processing: cleaning, sentence splitting, noise, stemming, near-duplicates; the only package that imports nltk."""

@@ -181,7 +181,7 @@ def _jaccard(left: _Shingled, i: np.ndarray, right: _Shingled, j: np.ndarray) ->
 
 
 def _shared(left, left_starts, left_sizes, right, right_starts, right_sizes):
-    """How many shingles the sets of each pair share: what stands twice in both sets together, [pairs]."""
+    """The number of shingles that the two sets of each pair share, [pairs]."""
     found = [np.zeros(0, dtype=np.int64)]
     bits = np.uint64(64 - _NUMBER)
     for some in _spans(left_sizes + right_sizes, HITS, 1 << _NUMBER):

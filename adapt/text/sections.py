@@ -22,7 +22,7 @@ _RUN_IN = re.compile(
 
 
 def is_label(line: str) -> bool:
-    """Whether a line is the name of a part that any paper has, `Methods:`, and so says nothing of what is in it."""
+    """Whether a line is the name of a part that any paper has, `Methods:`, which doesn't describe its content."""
     return re.fullmatch(rf"{_NAME}:?", line.strip(), re.IGNORECASE) is not None
 
 

@@ -64,7 +64,7 @@ def save(file: Path, state: dict[str, Any]) -> None:
 def load(file: Path, note: Callable[[str], None]) -> dict[str, Any] | None:
     """The state that `save` wrote; None where there is none, or (after a `note`) where it is cut, empty or changed.
 
-    torch reads a changed file without complaint, so the checksums of the archive (a zip file) are held against its content first.
+    torch reads a changed file without complaint, so the checksums of the archive (a zip file) are verified first.
     """
     if not file.is_file():
         return None

@@ -1,7 +1,7 @@
 """The whole medical recipe against a script that does the same with stock sentence-transformers, step by step as its docs show.
 
 Both sides denoise, train a cross-encoder on gold, label silver pairs, train on both, mine hard negatives, train on them, and
-check the model on dev after each of the three trainings (retrieval and similarity, at home and outside). Ours
+check the model on dev after each of the three trainings (retrieval and similarity, in the domain and outside). Ours
 besides looks at the health of the space, gates every step, measures test data and writes its report: all of it counts.
 """
 

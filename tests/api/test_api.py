@@ -168,7 +168,7 @@ def test_mined_rows_train_with_sentence_transformers_and_go_back_into_a_stage(do
     assert tuned.counts["examples"] == len(found)
 
 
-def test_results_are_written_where_asked_and_not_replaced_unasked(domain, embedder, tmp_path):
+def test_results_are_written_to_out_and_replaced_only_with_overwrite(domain, embedder, tmp_path):
     out = tmp_path / "made.jsonl"
     made = adapt.pairs(texts=domain / "texts.jsonl", out=out)
     assert made.path == out and len(rows_of(out)) == len(made)

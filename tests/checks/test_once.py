@@ -1,4 +1,4 @@
-"""A text is encoded once per model, whoever asks: checks, mining, the gate, the report, a second command."""
+"""A text is encoded once per model: checks, mining, the gate, the report and later commands share its embedding."""
 
 from collections import Counter
 

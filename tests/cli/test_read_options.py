@@ -84,7 +84,7 @@ WRITERS = {  # commands that write a file or folder at --out, and the name there
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_no_command_replaces_what_exists_unasked(domain, embedder, monkeypatch, name):
+def test_no_command_replaces_an_existing_result_without_overwrite(domain, embedder, monkeypatch, name):
     monkeypatch.chdir(domain)
     options, out = WRITERS[name]
     word = name.split()[0]

@@ -1,4 +1,4 @@
-"""What runs on a GPU, held against the CPU. Skipped without one: `pytest -m gpu` where there is one."""
+"""Results on a GPU compared with the CPU; skipped without a GPU: `pytest -m gpu`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cross-encoders from elsewhere, held against sentence-transformers'."""
+"""Cross-encoders of other origin, compared with sentence-transformers."""
 
 import random
 

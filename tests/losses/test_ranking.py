@@ -1,4 +1,4 @@
-"""Ranking losses against sentence-transformers' own on the same vectors, and by hand."""
+"""Ranking losses against sentence-transformers' own on the same embeddings, and against hand-computed values."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Attention in bf16, held against torch's own kernel in float64."""
+"""Attention in bf16, compared with torch's own kernel in float64."""
 
 import pytest
 import torch

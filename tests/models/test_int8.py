@@ -1,4 +1,4 @@
-"""Reading in int8, held against fp32: on the tiny model, and on the bundled one."""
+"""int8 inference compared with fp32, on the tiny model and on the bundled one."""
 
 import importlib.util
 import json
@@ -89,7 +89,7 @@ TEXTS = [sentence(random.Random(number), 3 + number % 9) for number in range(40)
 
 
 def kinds(job):
-    """How the vectors that stand were made: "" for as ever."""
+    """How the cached embeddings were computed: "" for the default."""
     return sorted(place.name.partition("-")[2] for place in job.embedding_cache.iterdir())
 
 

@@ -1,4 +1,4 @@
-"""The gate's rule, on measurements made by hand."""
+"""The gate's rule, on constructed measurements."""
 
 import pytest
 
