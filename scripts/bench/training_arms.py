@@ -22,7 +22,7 @@ from transformers import TrainerCallback
 from adapt.inference.encoding import forward
 from adapt.job import Job
 from adapt.models import lookup
-from adapt.models.bi_encoder import load_encoder, padded, quiet, token_ids
+from adapt.models.bi_encoder import load_encoder, pad_batch, quiet_libraries, token_ids
 from adapt.models.cross_encoder import CrossEncoderModel
 from adapt.models.mixed_precision import set_precision
 from adapt.records import Encoder
@@ -62,7 +62,7 @@ def trainer_seconds(kind: str, model: Any, rows: Dataset, loss: Any, seed: int, 
     }[kind]
     watch = Watch()
     logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()), quiet():
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()), quiet_libraries():
         arguments = argument_type(
             output_dir=folder, num_train_epochs=1, per_device_train_batch_size=BATCH, seed=seed, report_to=[], disable_tqdm=True,
             save_strategy="no", logging_strategy="no", use_cpu=device().type == "cpu", bf16=best and fast_bfloat16(),
@@ -96,7 +96,7 @@ def stock_encoder(best: bool, pooling: str | None = None) -> Any:
     from sentence_transformers import SentenceTransformer
 
     settings = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0} if best else {}
-    with quiet():
+    with quiet_libraries():
         model = SentenceTransformer(str(BASE), device=str(device()), config_kwargs=settings)
     if pooling:
         from adapt.models.bi_encoder import set_pooling
@@ -154,7 +154,7 @@ def tsdae(size: float) -> Arm:
         data = Dataset.from_dict({"text": rows})
         data.set_transform(damage, columns=["text"], output_all_columns=True)
         model = stock_encoder(best, "cls")
-        with quiet():
+        with quiet_libraries():
             loss = DenoisingAutoEncoderLoss(model, tie_encoder_decoder=True)
         if best:
             for part in loss.decoder.modules():
@@ -169,11 +169,11 @@ def tsdae(size: float) -> Arm:
         set_pooling(mine, "cls")
         module = Denoising(mine, BASE, tied=True, seed=0).eval()
         set_precision(module, "fp32")
-        with quiet():
+        with quiet_libraries():
             theirs = DenoisingAutoEncoderLoss(twin, tie_encoder_decoder=True).eval()
         theirs.decoder.load_state_dict(module.decoder.state_dict())
         some, whole = [ids.tolist() for ids in noisy[:4]], read.clean(range(4))
-        other = theirs([padded(some, 0, device()), padded(whole, 0, device())], None)
+        other = theirs([pad_batch(some, 0, device()), pad_batch(whole, 0, device())], None)
         return same(module(some, whole), other, mine[0].auto_model, twin[0].auto_model)
 
     lengths = [len(ids) for ids in read.ids]
@@ -218,7 +218,7 @@ def mnrl(size: float) -> Arm:
         target = torch.arange(4, device=device())
         allowed = torch.ones(4, 8, dtype=torch.bool, device=device())
         loss = multiple_negatives(vectors[:4], vectors[4:], target, allowed)
-        other = MultipleNegativesRankingLoss(twin)([padded(some, 0, device()) for some in ids], None)
+        other = MultipleNegativesRankingLoss(twin)([pad_batch(some, 0, device()) for some in ids], None)
         return same(loss, other, mine, twin)
 
     lengths = [len(ids) for column in columns for ids in token_ids(encoder, column, max_length=stage.max_length)]
@@ -248,12 +248,12 @@ def cross_encoder(size: float) -> Arm:
 
     def stock(seed: int, best: bool = False) -> float:
         settings = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0} if best else {}
-        with quiet():
+        with quiet_libraries():
             model = CrossEncoder(str(BASE), num_labels=1, device=str(device()), config_kwargs=settings)
         return trainer_seconds("cross", model, data, BinaryCrossEntropyLoss(model), seed, best)
 
     def gate() -> dict[str, tuple[float, bool]]:
-        with quiet():
+        with quiet_libraries():
             twin = CrossEncoder(str(BASE), num_labels=1, device=str(device()))
         twin.model.load_state_dict(reader.model.state_dict())
         twin.eval()
