@@ -1,4 +1,4 @@
-"""Any loss at several widths at once, so that a vector's first numbers are a vector of their own."""
+"""Any loss at several dimensions at once, so that a prefix of an embedding is an embedding."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def variants(recipe: Recipe) -> list[tuple[dict[str, Any], Recipe]]:
 
 
 def without(recipe: Recipe, step_id: str) -> tuple[Recipe, list[str]]:
-    """The recipe without one step, and the ids of all steps left out: those that can't be carried out without it, too.
+    """The recipe without one step, and the ids of all steps left out: those that can't run without it, too.
 
     A step with several sources keeps the rest of them; one whose only source is missing takes its default input, as if the
     recipe did not name any.
@@ -52,7 +52,7 @@ def without(recipe: Recipe, step_id: str) -> tuple[Recipe, list[str]]:
 
 
 def _within(scope: Scope[None], step: Step) -> Step | None:
-    """The step with only those inputs that are in `scope`; None where it can't be carried out with them."""
+    """The step with only those inputs that are in `scope`; None where it can't run with them."""
     inputs: dict[str, tuple[str, ...]] = {}
     stage = step.stage
     for want in stage.inputs():

@@ -13,7 +13,7 @@ _MINUS = r"(?<!\w)-(?=\d)|(?<=\w)-(?=[\s?.,;:!)]|$)"
 _SIGN = rf"[+<>=~$%]|(?<=\w)#|{_MINUS}"
 _WORD = re.compile(r"\w+")
 _PLAIN = re.compile(rf"\w+|{_SIGN}")
-# Symbols that tell no two texts apart: trade marks, bullets, separators, accents that stand alone.
+# Symbols that distinguish no texts: trade marks, bullets, separators, free-standing accents.
 _DECORATION = set("©®|`^¨¯´¸\ufffd\ufffc") | {chr(code) for code in range(0x2500, 0x2600)}
 
 

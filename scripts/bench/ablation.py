@@ -78,8 +78,8 @@ def prepare_medquad(data: Path, folder: Path) -> None:
     queries = {row["_id"]: row["text"] for _, row in rows(data / "medquad" / "queries.test.jsonl.gz")}
     relevant = {r["query-id"]: r["corpus-id"] for _, r in rows(data / "medquad" / "qrels.test.tsv")}
     needed = set(relevant.values())
-    strangers = [name for name in corpus if name not in needed]
-    kept = needed | {strangers[i] for i in rng.permutation(len(strangers))[:OTHERS]}
+    other_passages = [name for name in corpus if name not in needed]
+    kept = needed | {other_passages[i] for i in rng.permutation(len(other_passages))[:OTHERS]}
     beir(folder / "retrieval", {name: text for name, text in corpus.items() if name in kept}, queries, relevant)
     pubmed = [row for _, row in rows(data / "pubmedqa" / "questions.jsonl.gz")]
     names = {r["id"]: r["id"] for r in pubmed}

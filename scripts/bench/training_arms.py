@@ -39,7 +39,7 @@ BATCH = 32
 BEST = "dropout 0" + (", bf16=True" if fast_bfloat16() else "")
 
 
-class Watch(TrainerCallback):
+class StepTimer(TrainerCallback):
     """The time from the first step to the end of the last."""
 
     began = seconds = 0.0
@@ -60,7 +60,7 @@ def trainer_seconds(kind: str, model: Any, rows: Dataset, loss: Any, seed: int, 
         "sentence": (SentenceTransformerTrainer, SentenceTransformerTrainingArguments),
         "cross": (CrossEncoderTrainer, CrossEncoderTrainingArguments),
     }[kind]
-    watch = Watch()
+    watch = StepTimer()
     logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()), quiet_libraries():
         arguments = argument_type(

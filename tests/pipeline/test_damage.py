@@ -54,7 +54,7 @@ def ground(tmp_path_factory, embedder):
     return file, root / "run", weights(root / "run"), weights(root / "later")
 
 
-def carry_out(file, out, stages=STAGES):
+def run_command(file, out, stages=STAGES):
     said = []
     run(loading.load(str(file), [stages]), out, listener=lambda e: said.append(f"{e.text} {e.data.get('reason', '')}"))
     return "\n".join(said)
@@ -72,11 +72,11 @@ def test_damage_anywhere_changes_no_result(ground, tmp_path, number):
     found = rng.choice(sorted(f for f in out.glob(pattern) if f.is_file()))
     way = WAYS[number % 4]
     hurt(found, way, rng)
-    said = carry_out(file, out) + carry_out(file, out, LATER)
+    said = run_command(file, out) + run_command(file, out, LATER)
     assert weights(out) == wanted_later != wanted
     if not (found.parts[-2] == "measurements" or found.suffix == ".npy") or way != "delete":  # a cache may lose what it holds
         assert any(word in said for word in ("damaged", "has changed since", "bytes, not", "is missing")), (found, way)
-    carry_out(file, out)
+    run_command(file, out)
     assert weights(out) == wanted
 
 
@@ -91,9 +91,9 @@ def test_every_damaged_segment_of_embeddings_is_named_by_the_next_run_whoever_as
         hurt(segment, way, rng)
     listed = embedding_cache.damaged_segments(out / "vectors")
     assert listed == segments and all(segment.exists() for segment in segments)  # looking deletes nothing
-    said = carry_out(file, out)
+    said = run_command(file, out)
     assert all(said.count(segment.name) == 1 for segment in segments) and weights(out) == wanted
-    assert not embedding_cache.damaged_segments(out / "vectors") and "damaged" not in carry_out(file, out)
+    assert not embedding_cache.damaged_segments(out / "vectors") and "damaged" not in run_command(file, out)
 
 
 def test_a_dry_run_that_verifies_names_damaged_embeddings(ground, tmp_path):
@@ -117,10 +117,10 @@ def test_what_was_published_and_is_damaged_or_deleted_is_named(ground, tmp_path,
     out = tmp_path / "run"
     shutil.copytree(ground[1], out)
     hurt(out / name, way, random.Random(3))
-    said = carry_out(ground[0], out)
+    said = run_command(ground[0], out)
     told = [line for line in said.split("\n") if name.rpartition("/")[2] in line and "is written again" in line]
     assert len(told) == 1 and weights(out) == ground[2], said
-    assert "is written again" not in carry_out(ground[0], out) or name == "report.md"  # the command writes the report
+    assert "is written again" not in run_command(ground[0], out) or name == "report.md"  # the command writes the report
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", "\0"])
@@ -132,7 +132,7 @@ def test_small_files_that_are_cut_or_empty_never_block_a_folder(ground, tmp_path
     for pattern in [*names, "measurements/*.json", "first-*/training.json"]:
         for found in out.glob(pattern):
             found.write_text(content)
-    carry_out(file, out)
+    run_command(file, out)
     assert weights(out) == wanted and json.loads((out / "results.json").read_text())["digest"]
 
 
@@ -148,7 +148,7 @@ def test_a_published_model_that_is_damaged_is_refused_by_hand_and_made_whole_by_
             opened.truncate(1000)
         with pytest.raises(UserError, match=r"model.safetensors has 1,000 bytes"):
             verify_weights(model)
-    said = carry_out(file, out)
+    said = run_command(file, out)
     assert weights(out) == wanted and "model: is damaged" in said and "damaged: model/model.safetensors has 1,000 bytes" in said
     verify_weights(out / "model")
 
@@ -223,6 +223,6 @@ def test_a_run_that_cannot_fit_is_refused_before_any_work(ground, tmp_path, monk
             loaded, model, lines, tmp_path / "run"
         )
         assert tight == (free["bytes"] < kept + besides)
-    said = carry_out(ground[0], tmp_path / "run")
+    said = run_command(ground[0], tmp_path / "run")
     used = sum(f.stat().st_size for f in (tmp_path / "run").rglob("*") if f.is_file())
     assert "needs about" in said and 10**5 < used < 6 * 10**6

@@ -1,4 +1,4 @@
-"""A stage by hand: whole results only, and a killed one goes on."""
+"""A single stage: its result appears whole, and a killed run of it is resumed."""
 
 import errno
 import shutil

@@ -56,7 +56,7 @@ def test_alignment_teaches_which_sentence_is_whose_translation(embedder, paralle
 
 
 def test_squared_error_holds_the_models_own_language_in_place(embedder, parallel):
-    """The teacher is the model as it came in: sentences of its own language stay nearer to where they were."""
+    """The teacher is the initial model: sentences of its own language stay nearer to where they were."""
     sources = [row.source for row in parallel]
     base, moved = embed(embedder, sources, Job()), {}
     for mse, contrastive in ((1.0, 0.0), (0.0, 1.0)):
