@@ -245,7 +245,8 @@ def _parameters(stage: type[Stage]) -> Iterator[Parameter]:
     yield Parameter("listener", keyword, default=None, annotation="Listener | None")
     yield Parameter("overwrite", keyword, default=False, annotation=bool)
     for name, field in stage.model_fields.items():
-        yield Parameter(name, keyword, default=field.default, annotation=_without_bounds(field.annotation))
+        default = field.get_default(call_default_factory=True)
+        yield Parameter(name, keyword, default=default, annotation=_without_bounds(field.annotation))
 
 
 def _without_bounds(annotation: object) -> object:
@@ -269,8 +270,11 @@ def _docstring(stage: type[Stage]) -> str:
     lines += ["    out, seed, listener, overwrite: see `adapt.run_stage`"]
     if stage.model_fields:
         lines += ["", "Settings:"]
-    for name, field in stage.model_fields.items():
-        lines.append(f"    {name} = {field.default!r}: {field.description}")
+    for option in stage.options():
+        only = f" ({', '.join(option.only)})" if option.only else ""
+        lines.append(f"    {'.'.join(option.path)} = {stage.default_of(option)!r}: {option.description}{only}")
+    if any(len(option.path) > 1 for option in stage.options()):
+        lines.append("    Settings with a dot are written as a dict: loss={'name': 'mnrl', 'scale': 30}")
     return "\n".join(lines)
 
 

@@ -132,7 +132,7 @@ def _setting_option(stage: type[Stage], option: Option) -> click.Parameter:
     """An option for a setting; pydantic checks its value."""
     kind, multiple = _click_type(option.annotation)
     alias = aliases.of_stage(stage.name()).get(option.name)
-    default = _default(stage, option)
+    default = stage.default_of(option)
     shown = "" if default in (None, (), "") or default is False else f"  [default: {_plain(default)}]"
     only = f"({', '.join(option.only)}) " if option.only else ""
     description = f"{only}{option.description}{shown}"
@@ -150,14 +150,6 @@ def _setting_option(stage: type[Stage], option: Option) -> click.Parameter:
 def _truth_option(name: str, help: str = "", hidden: bool = False) -> click.Option:
     """An option that may be given as a flag or with a value: `--symmetric`, `--symmetric false`."""
     return click.Option([_flag(name)], type=str, is_flag=False, flag_value="true", help=help, hidden=hidden)
-
-
-def _default(stage: type[Stage], option: Option) -> Any:
-    """What a setting is where it is not given; "" where that depends on the loss."""
-    found: Any = stage.model_fields[option.path[0]].get_default(call_default_factory=True)
-    if option.only:
-        return option.field.default
-    return getattr(found, option.path[1]) if len(option.path) > 1 else found
 
 
 def _section(stage: type[Stage], option: Option) -> str:

@@ -24,5 +24,5 @@ class Classifier(torch.nn.Module):
 
 
 def softmax(classifier: Classifier, first: torch.Tensor, second: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy of the classifier's logits. first, second [n, d]; labels [n] whole numbers."""
+    """Cross-entropy of the classifier's logits. first, second [n, d]; labels [n], class indices."""
     return F.cross_entropy(classifier(first, second), labels)

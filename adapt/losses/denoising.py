@@ -1,4 +1,4 @@
-"""TSDAE's loss: restore a sentence's words from the vector of its damaged form (https://arxiv.org/abs/2104.06979)."""
+"""TSDAE's loss: reconstruct a sentence from the embedding of its corrupted copy (https://arxiv.org/abs/2104.06979)."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ INSTEAD = (
 
 
 class Denoising(torch.nn.Module):
-    """An encoder and the decoder that reads nothing but its sentence vector.
+    """An encoder and a decoder whose only input is the sentence embedding.
 
-    `tied`: encoder and decoder share their weights, as in the paper. Untied, the decoder starts as a copy of the base and the
-    encoder can be held still while it learns to read (`encoder_frozen`). `decoder_layers` keeps only the first layers.
+    `tied`: encoder and decoder share their weights, as in the paper. Untied, the decoder starts as a copy of the base, and the
+    encoder can be frozen while only the decoder is trained (`encoder_frozen`). `decoder_layers` keeps only the first layers.
     """
 
     def __init__(self, encoder: SentenceTransformer, folder: Path, *, tied: bool, seed: int, decoder_layers: int | None = None):
@@ -72,7 +72,7 @@ class Denoising(torch.nn.Module):
                 encoder_hidden_states=vectors[rows][:, None].to(self.decoder.dtype),
                 use_cache=False,
             )[0]
-            return hidden[features["attention_mask"].bool()]  # the vocabulary head is most of the work: never spend it on padding
+            return hidden[features["attention_mask"].bool()]  # the vocabulary head is most of the work: padding is left out
 
         shares = parallel.partition(body, [len(ids) for ids in originals], token_budget.tokens_per_pass())
         rows = [row for share in shares for group in share for row in group]
@@ -81,7 +81,7 @@ class Denoising(torch.nn.Module):
         return linear_cross_entropy(given, words.weight, words.bias, wanted, compute_dtype(self.decoder))
 
     def check_that_it_sees_its_input(self, ids: Sequence[Sequence[int]]) -> None:
-        """Raise UserError unless the loss depends on what the encoder reads; in decoder-only models nothing else says so.
+        """Raise UserError unless the loss depends on the encoder's input; decoder-only models raise no other error.
 
         Asked is the gradient at the encoder's input, past the first token: a causal encoder's first vector, which is what CLS
         pooling takes, knows nothing of the rest.
@@ -98,7 +98,9 @@ class Denoising(torch.nn.Module):
             hook.remove()
         if not any(slope is not None and slope[:, 1:].any() for slope in slopes):
             name = type(body).__name__
-            raise UserError(f"the loss of '{name}' does not depend on what it reads, so denoising would teach nothing. {INSTEAD}")
+            raise UserError(
+                f"the loss of '{name}' does not depend on the encoder's input, so that denoising can't train it. {INSTEAD}"
+            )
 
 
 def _tie(encoder: Any, decoder: torch.nn.Module) -> None:
@@ -115,7 +117,7 @@ def _tie(encoder: Any, decoder: torch.nn.Module) -> None:
 
 
 def _collapse(attention: Any) -> None:
-    """Have cross-attention to a single key give that key's value at once: a softmax over one is 1, whatever is asked.
+    """Replace cross-attention to a single key by that key's value: a softmax over one element is 1 for every query.
 
     The value goes through the output layer once for each sentence and not for each token, queries and keys are not computed:
     a seventh of the decoder's layers. Dropout among attention weights makes tokens differ, and is left its own way.

@@ -1,4 +1,4 @@
-"""Cross-entropy of a vocabulary head, a few rows at a time: all logits never stand in memory."""
+"""Cross-entropy of a vocabulary head, a few rows at a time: the logits of all rows are never in memory at once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def linear_cross_entropy(
     targets: torch.Tensor,
     dtype: torch.dtype = torch.float32,
 ) -> torch.Tensor:
-    """Mean cross-entropy of `states @ weight.T + bias` with class numbers: [n, d], [v, d], [v], [n] → scalar, fp32.
+    """Mean cross-entropy of `states @ weight.T + bias` with class indices: [n, d], [v, d], [v], [n] → scalar, fp32.
 
     The gradients are taken in the forward pass, from the logits that are there anyway, so that backward may be called once.
     The products are in `dtype`; sums, softmax and the loss in fp32. A third faster than the two steps apart on a
@@ -49,7 +49,7 @@ class _Chunked(torch.autograd.Function):
             right = logits.gather(1, wanted)
             sums = logits.exp_().sum(1, keepdim=True)
             total += (sums.log() - right).sum()
-            slopes = logits.div_(sums).scatter_add_(1, wanted, torch.full_like(right, -1.0))  # softmax less one at the target
+            slopes = logits.div_(sums).scatter_add_(1, wanted, torch.full_like(right, -1.0))  # softmax minus one at the target
             to_bias += slopes.sum(0)
             slopes = slopes.to(dtype)
             to_states[start : start + ROWS] = slopes @ table

@@ -1,8 +1,8 @@
-"""A linear map from the vector of a corrupted text to that of the clean one, in closed form.
+"""A linear map from the embedding of a corrupted text to that of the clean one, in closed form.
 
 After the marginalised denoising autoencoder of Chen, Xu, Weinberger & Sha (2012), https://arxiv.org/abs/1206.4683. There the
-texts are bags of words, whose damage has a known mean, and the map is held at zero; an encoder's damage is sampled, and its
-vectors are good as they are, so that the map is held at the identity.
+texts are bags of words, whose corruption has a known mean, and the penalty is on the distance to zero; here corruption is sampled,
+and the embeddings are good already, so that the penalty is on the distance to the identity.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from adapt.inference.encoding import forward
 from adapt.job import Job
 from adapt.models.bi_encoder import load_encoder
 
-TRUSTED = 10  # texts to each of a vector's numbers; with fewer a map of d · d numbers is mostly chance
-AT_ONCE = 256  # texts between two words of progress
+TRUSTED = 10  # texts per dimension; with fewer a map of d · d coefficients is mostly noise
+AT_ONCE = 256  # texts between two progress events
 
 
 def linear_denoiser(corrupted: np.ndarray, clean: np.ndarray, ridge: float) -> np.ndarray:
     """The W, [d, d] in float64, that takes `corrupted` to `clean`, both [n, d]: a ridge regression of what to change.
 
     Minimised is Σ ‖x W - y‖² + ridge · v · max(n, 10 d) · ‖W - I‖² over the centred rows x and y, v being the mean variance of
-    x's d numbers; `ridge` is above 0. Directions in which corrupted texts hardly differ are left as they are, and few texts
+    x's d dimensions; `ridge` is above 0. Directions in which corrupted texts hardly differ are left as they are, and few texts
     change little.
     """
     x, y = (rows.astype(np.float64) - rows.mean(axis=0, dtype=np.float64) for rows in (corrupted, clean))
@@ -36,7 +36,7 @@ def linear_denoiser(corrupted: np.ndarray, clean: np.ndarray, ridge: float) -> n
 
 
 class DenoisedEmbeddings:
-    """The model in `folder` with a linear denoiser after it: what an encoder is to give for corrupted texts."""
+    """The model in `folder` with a linear denoiser after it: the target of an encoder for corrupted texts."""
 
     def __init__(
         self, folder: Path, corrupted: Sequence[list[int]], clean: Sequence[list[int]], ridge: float, precision: str, job: Job

@@ -19,21 +19,21 @@ from adapt.runtime.device import device, seed_all
 
 
 def has_head(model_type: str) -> bool:
-    """Whether transformers knows a masked-language head for this architecture."""
+    """Whether transformers has a masked-language-model head for this architecture."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
     return model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
 
 class Masked(torch.nn.Module):
-    """An encoder's body and a head that names the words behind its masks.
+    """An encoder's body and a head that predicts masked tokens.
 
     The head is the checkpoint's where it has one; otherwise it is new, and tied to the encoder's word embeddings where the
-    architecture ties them. `encoder_frozen` holds the body still while a new head learns.
+    architecture ties them. `encoder_frozen` freezes the body while a new head is trained.
     """
 
     def __init__(self, encoder: SentenceTransformer, folder: Path, *, seed: int):
-        """Raises UserError for architectures without a masked-language head, and tokenizers without a mask."""
+        """Raises UserError for architectures without a masked-language-model head, and tokenizers without a mask."""
         super().__init__()
         seed_all(seed)  # the head is new in most embedders
         self.encoder = encoder
@@ -63,7 +63,7 @@ class Masked(torch.nn.Module):
         body: Any = self.encoder[0].auto_model
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.encoder_frozen):
             hidden = body(**features)[0]
-        self.given.hidden = hidden[counts][None]  # the head is most of the work: never spend it on tokens that don't count
+        self.given.hidden = hidden[counts][None]  # the head is most of the work: only the chosen tokens go through it
         dtype = compute_dtype(body)
         with torch.autocast(device().type, dtype, dtype != torch.float32, cache_enabled=False):
             logits = self.head(input_ids=targets[counts][None]).logits[0]
@@ -71,7 +71,7 @@ class Masked(torch.nn.Module):
 
 
 class _Given(torch.nn.Module):
-    """Stands in a model for its body, with hidden states that are there already: what remains is the head, whatever its name."""
+    """Replaces the body of a model by hidden states that are computed already: what remains is the head, whatever its name."""
 
     hidden: torch.Tensor | None = None
 

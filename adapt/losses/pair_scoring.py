@@ -1,4 +1,4 @@
-"""The objective of cross-encoder: binary cross-entropy of a score for two texts that are read together."""
+"""The objective of cross-encoder: binary cross-entropy of the score of a pair."""
 
 from __future__ import annotations
 

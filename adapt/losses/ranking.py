@@ -1,4 +1,4 @@
-"""Losses that rank documents for an anchor: in-batch negatives, their false ones masked, and margins learnt from a teacher."""
+"""Losses that rank documents for an anchor: in-batch negatives with false negatives masked, and margins of a teacher."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def multiple_negatives(
 ) -> torch.Tensor:
     """Cross-entropy of each anchor's own document among all documents of the batch (InfoNCE on cosines).
 
-    anchors [a, d], documents [n, d], target [a] (index of the positive), allowed [a, n] (False where a document is no fair
-    negative; the target counts as allowed), scale: inverse temperature. `symmetric`: the mean of that and of each positive's
+    anchors [a, d], documents [n, d], target [a] (index of the positive), allowed [a, n] (False where a document is no
+    negative; the target is always allowed), scale: inverse temperature. `symmetric`: the mean of that and of each positive's
     own anchor among all anchors. Henderson et al. (2017), https://arxiv.org/abs/1705.00652; both directions as in CLIP,
     https://arxiv.org/abs/2103.00020.
     """
@@ -28,7 +28,7 @@ def multiple_negatives(
     forth = F.cross_entropy(logits.masked_fill(~allowed, float("-inf")), target)
     if not symmetric:
         return forth
-    # [i, j]: anchor j for row i's positive; an anchor for which that document is right, too, is no fair negative.
+    # [i, j]: anchor j for row i's positive; an anchor for which that document is a positive, too, is masked.
     fair = allowed[:, target].T & (target[:, None] != target[None, :])
     fair[rows, rows] = True
     return (forth + F.cross_entropy(logits[:, target].T.masked_fill(~fair, float("-inf")), rows)) / 2

@@ -40,7 +40,7 @@ class RankingLoss(LossSettings):
 
 
 class InBatchLoss(RankingLoss):
-    """A ranking loss whose negatives may come from the batch, where a guide model can mask false ones."""
+    """A ranking loss that can take negatives from the batch, in which a guide model can mask false negatives."""
 
     positive_threshold: Share | None = Field(None, description="score from which a scored row is a positive")
     guide_margin: NonNegativeFloat = Field(0.05, description="mask documents that the guide scores above positive - margin")
@@ -110,9 +110,9 @@ class Cosine(LossSettings):
 
 
 class ContrastiveLoss(LossSettings):
-    """Pairs of equal meaning together, others apart by a margin."""
+    """Reduces the distance of pairs of equal meaning; other pairs should differ by a margin."""
 
-    margin: PositiveFloat = Field(0.5, description="cosine distance by which pairs of different meaning are to be apart")
+    margin: PositiveFloat = Field(0.5, description="cosine distance by which pairs of different meaning should differ")
     positive_threshold: Share = Field(0.5, description="score from which the two texts mean the same")
 
     def margin_problems(self, dimension: int) -> list[str]:
@@ -120,7 +120,7 @@ class ContrastiveLoss(LossSettings):
 
 
 class Contrastive(ContrastiveLoss):
-    """Pairs of equal meaning together, others apart by a margin."""
+    """Reduces the distance of pairs of equal meaning; other pairs should differ by a margin."""
 
     name: Literal["contrastive"] = "contrastive"
 

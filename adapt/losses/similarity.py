@@ -48,14 +48,14 @@ def contrastive(first: torch.Tensor, second: torch.Tensor, same: torch.Tensor, m
 
 
 def online_contrastive(first: torch.Tensor, second: torch.Tensor, same: torch.Tensor, margin: float = 0.5) -> torch.Tensor:
-    """`contrastive` on the hard pairs of the batch alone: positives farther than the nearest negative, and the reverse.
+    """`contrastive` on the hard pairs of the batch: positives farther than the nearest negative, and the reverse.
 
     As sentence-transformers' OnlineContrastiveLoss, but divided by the batch's n, so that the step does not grow with it.
     """
     distance = 1 - F.cosine_similarity(first, second)
     near, far = distance[same], distance[~same]
     if not len(near) or not len(far):
-        hard_near, hard_far = near[near > near.mean()], far[far < far.mean()]  # one kind alone: its harder half
+        hard_near, hard_far = near[near > near.mean()], far[far < far.mean()]  # only one kind of pair: its harder half
     else:
         hard_near, hard_far = near[near > far.min()], far[far < near.max()]
     return (hard_near.square().sum() + F.relu(margin - hard_far).square().sum()) / len(distance)

@@ -103,6 +103,14 @@ class Stage(Settings):
         return options(cls)
 
     @classmethod
+    def default_of(cls, option: Option) -> Any:
+        """The default of a setting; of one that only some members of a union have, that of the first of them."""
+        if option.only:
+            return option.field.default
+        found = cls.model_fields[option.path[0]].get_default(call_default_factory=True)
+        return getattr(found, option.path[1]) if len(option.path) > 1 else found
+
+    @classmethod
     def from_options(cls, **values: Any) -> Self:
         """The stage from its options by their flat names, `scale=30` for `loss.scale`; raises pydantic's ValidationError."""
         return cls.model_validate(nested(cls, values))

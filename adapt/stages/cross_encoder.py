@@ -60,7 +60,7 @@ class CrossEncoderStage(TrainingStage):
         return []
 
     def model_problems(self, config: Mapping[str, Any], is_embedder: bool) -> list[str]:
-        # The default is cut to what the model can read; what was asked for is not.
+        # The default is reduced to the model's positions; an explicit value is not.
         return too_long(self.max_length, config) if self.max_length != type(self).model_fields["max_length"].default else []
 
     def run(self, model: EncoderFolder, pairs: Scored, job: Job) -> CrossEncoderFolder:
@@ -82,7 +82,7 @@ class CrossEncoderStage(TrainingStage):
             if held:
                 found = predict(place / "model", asked, job, self.max_length, label="held-out gold", truncation=truncation)
             tried.append((seed, place, found, calibration.agreement(found, gold, job.seed)))
-        # The best of several is a little luckier on the held-out pairs than it will be elsewhere; the spread says by how much.
+        # The best of several models is biased upwards on the held-out pairs; the standard deviation shows by how much.
         seed, place, found, agreed = max(tried, key=lambda one: one[3].get("spearman", -1.0))
         folder = job.out / "model"
         shutil.rmtree(folder, ignore_errors=True)

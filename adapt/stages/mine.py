@@ -1,4 +1,4 @@
-"""Find hard negatives: passages that look right for a query but are not."""
+"""Find hard negatives: passages that are similar to a query but not relevant."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ Retriever = Literal["bm25", "dense"]
 
 
 class Mine(Stage):
-    """Find hard negatives: passages that look right for a query but are not.
+    """Find hard negatives: passages that are similar to a query but not relevant.
 
-    Never a negative: the query itself, anything that the pairs tie to it (in either direction, through each other), near-copies
+    Never a negative: the query itself, anything connected to it by pairs (in either direction, transitively), near-duplicates
     of these, passages of the same group or document. Positive-aware filter as in NV-Retriever
     (https://arxiv.org/abs/2407.15831, TopK-PercPos): a hit that scores above (1 - `relative_margin`) · the positive's score may be
-    an unlabelled positive and is passed over; a cross_encoder judges by the same bounds, on calibrated scores, what the cosine let
-    through. A `miner` takes the model's place in search and filter. No pair is lost for want of negatives. Beside the triplets:
+    an unlabelled positive and is skipped; a cross_encoder applies the same bounds, on calibrated scores, to the remaining hits.
+    A `miner` replaces the model in search and filter. Pairs without negatives get a random one. Beside the triplets:
     suspected.csv (hits to review), analysis.json and hardest.csv.
     """
 
     version: ClassVar[int] = 5
     output_name: ClassVar[str] = "triplets"
     default_inputs: ClassVar[Mapping[str, tuple[str, ...]]] = {"corpus": ("texts",)}
-    # Worth naming: a labeller may know nothing of queries and passages; another model's view costs another encoding.
+    # Explicit: a labeller may not be trained for queries and passages, and another model needs another encoding of the corpus.
     explicit_inputs: ClassVar[tuple[str, ...]] = ("cross_encoder", "miner")
     example: ClassVar[str] = "adapt mine --pairs pairs.jsonl --corpus passages.jsonl --model all-MiniLM-L6-v2 --out triplets.jsonl"
 
@@ -98,7 +98,7 @@ class Mine(Stage):
         cross_encoder: CrossEncoderFolder | None = None,
         miner: EncoderFolder | None = None,
     ) -> Triplets:
-        """A triplet for every pair; those without a fair hit get a random passage, and are counted. Raises UserError."""
+        """A triplet for every pair; those without an eligible hit get a random passage, and are counted. Raises UserError."""
         from adapt.errors import UserError
         from adapt.retrieval import mining_report
 
@@ -128,7 +128,7 @@ class Mine(Stage):
             short=short, random=random, left_out=len(pairs) - len(triplets), overlap=report.overlap_with_positives["negatives"],
         )  # fmt: skip
         job.note(
-            f"mine: {len(triplets):,} triplets from a pool of {len(hits.pool):,}; {len(suspects):,} hits passed over as possible "
+            f"mine: {len(triplets):,} triplets from a pool of {len(hits.pool):,}; {len(suspects):,} hits skipped as possible "
             f"positives (see suspected.csv), {short:,} pairs got fewer than {self.negatives}, {random:,} a random negative"
         )
         return triplets

@@ -21,7 +21,7 @@ Form = Literal["title-body", "heading-section", "sentence-rest"]
 
 @dataclass(frozen=True)
 class _Document:
-    """A text taken apart: `row` in the texts, sections of (heading, sentences); `group` ties its pairs together."""
+    """A text in parts: `row` in the texts, sections of (heading, sentences); `group` is the group of its pairs."""
 
     row: int
     group: str
@@ -32,11 +32,11 @@ class _Document:
 class PairsFromText(Stage):
     """Make pairs from raw text: title and body, heading and section, a sentence and the rest of its passage.
 
-    Weak supervision for a domain without questions: what a document says of itself stands in for a query. A sentence and the
+    Weak supervision for a domain without queries. A sentence and the
     rest of its passage is the inverse cloze task (Lee, Chang & Toutanova 2019, https://arxiv.org/abs/1906.00300). A text
     without a column `title` has its title found: on a line of its own, before the first section, or run into the first
-    sentence. Near-duplicates are dropped, and each anchor is used once. In a recipe the texts are already without what stands
-    in dev or test data.
+    sentence. Near-duplicates are dropped, and each anchor is used once. In a recipe the texts are already without those of
+    dev or test data.
     """
 
     output_name: ClassVar[str] = "pseudo"
@@ -48,13 +48,13 @@ class PairsFromText(Stage):
         min_length=1,
         description="what is paired; where a text gives more pairs than max_per_document, the forms named first come first",
     )
-    pairs: PositiveInt | None = Field(None, description="most pairs to make, drawn at random; all where not set")
-    max_per_document: PositiveInt = Field(1, description="most pairs from one text")
+    pairs: PositiveInt | None = Field(None, description="maximum number of pairs, sampled at random; default: all")
+    max_per_document: PositiveInt = Field(1, description="maximum pairs per text")
     min_words: PositiveInt = Field(3, description="fewest words of a title, heading or sentence")
     max_words: PositiveInt = Field(40, description="most words of a title, heading or sentence; longer ones are left out")
     min_passage_words: PositiveInt = Field(20, description="fewest words of a body, section or rest")
     max_passage_words: PositiveInt = Field(200, description="a passage ends with the sentence before it would get longer")
-    keep_sentence: Share = Field(0.1, description="share of the passages that keep the sentence which asks for them")
+    keep_sentence: Share = Field(0.1, description="fraction of the passages that keep their query sentence")
 
     def problems(self, kinds: Mapping[str, str]) -> list[str]:
         if self.min_words > self.max_words or self.min_passage_words > self.max_passage_words:
@@ -116,7 +116,7 @@ class PairsFromText(Stage):
             yield document.title, " ".join(next(self._passages(body)))
 
     def _heading_section(self, document: _Document, rng: np.random.Generator) -> Iterator[tuple[str, str]]:
-        """A heading alone says too little ("Treatment"): the title stands before it."""
+        """A heading without context ("Treatment") is ambiguous: the title is put before it."""
         for heading, sentences in document.sections:
             if heading and sentences:
                 yield f"{document.title}: {heading}" if document.title else heading, " ".join(next(self._passages(sentences)))
@@ -140,7 +140,7 @@ class PairsFromText(Stage):
                 yield passage[asks], " ".join(s for i, s in enumerate(passage) if stays or i != asks)
 
     def _passages(self, sentences: Sequence[str]) -> Iterator[list[str]]:
-        """Neighbouring sentences, as many as `max_passage_words` holds; one that alone is longer is cut."""
+        """Neighbouring sentences, as many as `max_passage_words` holds; a longer one is cut."""
         from adapt.text.scripts import count_words
 
         passage: list[str] = []

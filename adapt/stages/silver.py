@@ -31,7 +31,7 @@ class Silver(Stage):
     Augmented SBERT's silver data (Thakur et al. 2021, https://arxiv.org/abs/2010.08240). Three uses: a labeller trained on the
     domain's own gold; one trained on gold from elsewhere, for the domain's texts alone; or, without any gold, a published
     cross-encoder, by name or path. Pairs of gold, in either order, are left out, and so are repeats; every row says
-    which sampler found it, at which rank, and what the labeller said before and after calibration. `summary.json` beside the
+    which sampler found it, at which rank, and the labeller's score before and after calibration. `summary.json` beside the
     pairs holds the histogram of their scores. A run that was killed resumes with the first part that is not scored yet.
     """
 
@@ -62,7 +62,7 @@ class Silver(Stage):
     min_words: PositiveInt = Field(5, description="shorter sentences are left out")
     max_words: PositiveInt = Field(60, description="longer sentences are left out")
     language: Language = Field("english", description="whose word endings bm25 removes")
-    max_length: PairLength = Field(192, description="tokens per pair that the cross-encoder reads")
+    max_length: PairLength = Field(192, description="tokens per pair for the cross-encoder")
     precision: InferencePrecision = Field(
         "auto",
         description="of scoring and encoding; int8 is 2 to 3 times faster on a CPU (extra int8)",
@@ -88,7 +88,7 @@ class Silver(Stage):
         return found
 
     def model_problems(self, config: Mapping[str, Any], is_embedder: bool) -> list[str]:
-        # The default is cut to what the model can read; what was asked for is not.
+        # The default is reduced to the model's positions; an explicit value is not.
         return too_long(self.max_length, config) if self.max_length != type(self).model_fields["max_length"].default else []
 
     def run(
@@ -99,7 +99,7 @@ class Silver(Stage):
         gold: Scored | None = None,
         model: EncoderFolder | None = None,
     ) -> Scored:
-        """Scored pairs, made as they are asked for: what stays in memory is the texts and a few numbers a pair.
+        """Scored pairs, created on access: only the texts and a few numbers per pair are in memory.
 
         Raises UserError where the texts give no pair or `min_spearman` can't be asked, WorkFailed for a labeller below it (the
         input may be in order: it is the labeller's training that fell short).
@@ -179,7 +179,7 @@ class Silver(Stage):
 
         parts: list[np.ndarray] = []
         whole = Truncation()
-        small = lru_cache(lambda: self._in_int8(folder, units, pool, job))  # asked where a part is still to be scored
+        small = lru_cache(lambda: self._in_int8(folder, units, pool, job))  # only where a part is still to be scored
         for start in range(0, len(pool), self.shard_size):
             number, shards = start // self.shard_size + 1, -(-len(pool) // self.shard_size)
             file = job.work / f"scores-{number:06d}.npz"
@@ -208,7 +208,7 @@ class Silver(Stage):
         return np.concatenate(parts)
 
     def _in_int8(self, folder: Path, units: Sequence[str], pool: Any, job: Job) -> Any:
-        """The labeller in int8, judged on pairs of the pool; None for fp32."""
+        """The labeller in int8, validated on pairs of the pool; None for fp32."""
         import numpy as np
 
         from adapt.inference.scoring import quantize_cross_encoder
@@ -296,5 +296,5 @@ class Silver(Stage):
         job.note(f"silver: {len(rows):,} pairs of {len(scores):,} scored{sentence}\n{drawn(shown)}")
         if len(rows) < self.pairs:
             job.note(
-                f"silver: {self.pairs:,} were asked for; for more, give more texts, or raise top_k, max_per_text or oversample"
+                f"silver: {self.pairs:,} were requested; for more, give more texts, or raise top_k, max_per_text or oversample"
             )

@@ -1,4 +1,4 @@
-"""Texts as denoising objectives see them: which are read; as token ids whole, with words deleted or with words masked."""
+"""The texts of unsupervised pretraining: selected, tokenized, and corrupted by deleted or masked words."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ class TokenizedTexts:
     units: list[np.ndarray]
 
     def clean(self, rows: Iterable[int]) -> list[list[int]]:
-        """The texts as they are."""
+        """The texts without corruption."""
         return [self.ids[i].tolist() for i in rows]
 
     def corrupted(self, rows: Iterable[int], share: float, seed: int, epoch: int) -> list[list[int]]:
-        """With that share of the words deleted, others in each epoch."""
+        """The texts with that fraction of the words deleted, other words in each epoch."""
         return [delete_words(self.ids[i], self.units[i], share, seed, epoch, i).tolist() for i in rows]
 
     def masked(
         self, rows: Iterable[int], share: float, mask: int, ordinary: np.ndarray, seed: int, epoch: int
     ) -> tuple[list[list[int]], list[np.ndarray]]:
-        """(texts with that share of the words masked, which tokens were chosen); `ordinary` are the ids that may replace a word."""
+        """(texts with that fraction of the words masked, masks of the chosen tokens); `ordinary`: ids that may replace a word."""
         found = [mask_words(self.ids[i], self.units[i], share, mask, ordinary, seed, epoch, i) for i in rows]
         return [ids.tolist() for ids, _ in found], [chosen for _, chosen in found]
 
@@ -51,9 +51,9 @@ def tokenize(encoder: SentenceTransformer, texts: Sequence[str], max_length: int
 
 
 def training_texts(texts: Sequence[Text], split: bool, min_words: int, max_words: int) -> tuple[list[str], int]:
-    """(what training reads, how many near-copies were left out of it).
+    """(texts to train on, number of near-duplicates removed).
 
-    Read are sentences of `min_words` to `max_words` words or, where not `split`, whole texts of `min_words` words or more.
+    The texts are sentences of `min_words` to `max_words` words or, where not `split`, whole texts of `min_words` words or more.
     """
     if split:
         found = [sentence for _, sentence in sentences([text.text for text in texts], min_words, max_words)]

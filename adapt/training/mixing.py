@@ -1,4 +1,4 @@
-"""Where examples come from: which rows an epoch takes from each source, and which are held out."""
+"""Sampling of examples: the rows of each source in an epoch, and held-out rows."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def positive_pairs(threshold: float, sources: Sequence[Sequence[Any]]) -> list[S
 
 
 def row_numbers(sources: Sequence[Sequence[Any]], kept: Sequence[int]) -> list[list[int]]:
-    """The row numbers of each source, counted through all of them, as far as they are among `kept`."""
+    """The row numbers of each source that are in `kept`; rows are numbered through all sources."""
     wanted, found, start = set(kept), [], 0
     for source in sources:
         found.append([row for row in range(start, start + len(source)) if row in wanted])
@@ -36,7 +36,7 @@ def row_numbers(sources: Sequence[Sequence[Any]], kept: Sequence[int]) -> list[l
 
 @dataclass(frozen=True)
 class EpochSampler:
-    """What an epoch takes from each source (row numbers), and whether a batch holds rows of one source only.
+    """Samples the rows of each source for an epoch, and makes batches of all sources or of one source each.
 
     `shares`: how many of an epoch's rows come from each source; without any, every row of every source.
     """
@@ -59,7 +59,7 @@ class EpochSampler:
 
 
 def sample_sources(sources: Sequence[Sequence[int]], shares: Sequence[float], seed: int, epoch: int) -> list[list[int]]:
-    """Each source's rows for this epoch, so that the sources stand to each other as `shares` (which add up to 1).
+    """Each source's rows for this epoch, in the proportions `shares`, which add up to 1.
 
     The source that is scarcest for its share is used whole, of the others a part is drawn anew each epoch, without repeats.
     """
@@ -72,7 +72,7 @@ def sample_sources(sources: Sequence[Sequence[int]], shares: Sequence[float], se
 
 
 def interleaved(batches: Sequence[Sequence[list[int]]]) -> list[list[int]]:
-    """The sources' batches in one list, each source spread evenly over it; a batch holds rows of one source."""
+    """The batches of all sources in one list, each source spread evenly; a batch has rows of one source."""
     places = [((i + 0.5) / len(some), number, i) for number, some in enumerate(batches) for i in range(len(some))]
     return [batches[number][i] for _, number, i in sorted(places)]
 

@@ -1,4 +1,4 @@
-"""Pairs and triplets as a loss sees them: token ids, what is right for what, and which rows may share a batch."""
+"""Pairs and triplets for ranking losses: token ids, known positives, and batches."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from adapt.text.clean import normalised
 
 @dataclass(frozen=True)
 class RankingBatch:
-    """Anchors and the documents that stand before them.
+    """Anchors and the documents that are ranked for them.
 
     ids: token ids of a anchors, then of n documents; rows [a] and documents [n]: their numbers in the examples; target [a]:
     each anchor's positive; allowed [a, n]: False where the data tie a document to the anchor; own: (anchor, document) [t] for
@@ -42,7 +42,7 @@ class RankingBatch:
 
 
 class RankingData:
-    """Pairs and triplets: every text of a batch is encoded once, and knows the anchors that it is right for."""
+    """Pairs and triplets: every text of a batch is encoded once, and known positives are masked as negatives."""
 
     def __init__(
         self,
@@ -50,11 +50,11 @@ class RankingData:
         examples: Sequence[Pair | Triplet],
         max_length: int,
         negatives: int,
-        gather: bool,
+        grouped: bool,
         seed: int,
     ):
-        """`negatives`: hard negatives a row brings along, drawn anew each epoch; `gather`: batches as `gathered` makes them."""
-        self.examples, self.negatives, self.gather, self.seed = examples, negatives, gather, seed
+        """`negatives`: hard negatives per row, drawn anew each epoch; `grouped`: see `grouped_batches`."""
+        self.examples, self.negatives, self.grouped, self.seed = examples, negatives, grouped, seed
         self.texts = list(dict.fromkeys(t for e in examples for t in (e.positive, *getattr(e, "negatives", ()))))
         self.number = {text: i for i, text in enumerate(self.texts)}
         self.names = [normalised(text) for text in self.texts]
@@ -74,7 +74,7 @@ class RankingData:
         masked. A batch in which every document is right for every anchor teaches nothing and is left out.
         """
         positives = [self.names[self.number[self.examples[row].positive]] for row in rows]
-        if self.gather:
+        if self.grouped:
             wrong = [[normalised(text) for text in getattr(self.examples[row], "negatives", ())] for row in rows]
             found = grouped_batches(positives, wrong, size, self.seed, epoch)
         else:
@@ -83,10 +83,10 @@ class RankingData:
         placed = {i for batch in found for i in batch}
         alone = [i for i, row in enumerate(rows) if i not in placed and hasattr(self.examples[row], "negatives")]
         found += [alone[start : start + size] for start in range(0, len(alone), size)]
-        return [batch for batch in ([rows[i] for i in batch] for batch in found) if self._teaches(batch)]
+        return [batch for batch in ([rows[i] for i in batch] for batch in found) if self._has_negative(batch)]
 
-    def _teaches(self, rows: Sequence[int]) -> bool:
-        """Whether some document of these rows is wrong for some of their anchors."""
+    def _has_negative(self, rows: Sequence[int]) -> bool:
+        """Whether some document of these rows is a negative for some of their anchors."""
         texts = {self.names[self.number[t]] for row in rows for t in self._all_documents(row)}
         return any(not texts <= self.right[self.first[row]] for row in rows)
 
@@ -95,7 +95,7 @@ class RankingData:
         return (example.positive, *(example.negatives if isinstance(example, Triplet) else ()))
 
     def batch(self, epoch: int, rows: list[int]) -> RankingBatch:
-        """What these rows bring along in this epoch."""
+        """The batch of these rows, with the hard negatives of this epoch."""
         positives = [self.number[self.examples[row].positive] for row in rows]
         wrong = [[self.number[text] for text in self._negatives(epoch, row)] for row in rows]
         documents = list(dict.fromkeys([*positives, *(number for some in wrong for number in some)]))
@@ -122,13 +122,13 @@ class RankingData:
         )
 
     def add_guide(self, guide: Path, job: Job) -> None:
-        """Encode all texts with another encoder; from now on batches hold its cosines."""
+        """Encode all texts with another encoder, whose cosines batches then have as `guide`."""
         anchors = torch.from_numpy(embed(guide, [e.anchor for e in self.examples], job, "query", "guide, anchors"))
         documents = torch.from_numpy(embed(guide, self.texts, job, "document", "guide, documents"))
         self.guide = anchors.to(device()), documents.to(device())
 
     def add_teacher(self, teacher: Path, job: Job) -> None:
-        """Score every anchor with its positive and its negatives by a cross-encoder; from now on batches hold margins."""
+        """Score every anchor with its positive and negatives by a cross-encoder; batches then have `margins`."""
         asked = dict.fromkeys((e.anchor, text) for e in self.examples for text in (e.positive, *getattr(e, "negatives", ())))
         self.scores = dict(zip(asked, predict(teacher, list(asked), job, label="teacher").tolist(), strict=True))
 

@@ -1,4 +1,4 @@
-"""Scored and labelled pairs as a loss sees them: token ids, and the score or label of each two."""
+"""Scored and labelled pairs for losses: token ids, and the score or label of each pair."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from adapt.text.clean import normalised
 
 @dataclass(frozen=True)
 class ScoredPairBatch:
-    """Token ids of n first texts, then of their n partners; wanted [n]: the score or label of each two."""
+    """Token ids of n first texts, then of their n partners; wanted [n]: the score or label of each pair."""
 
     ids: list[list[int]]
     wanted: torch.Tensor

@@ -1,4 +1,4 @@
-"""What training must leave behind: weights, losses and answers that are numbers, of a model that still tells texts apart.
+"""Checks after training: weights, losses and embeddings are finite, and the embedding space has not collapsed.
 
 The loss of each step is looked at before its update; what the last update did shows here, before anything is committed.
 """
@@ -16,7 +16,7 @@ from adapt.job import Job
 from adapt.models import model_folder
 from adapt.records import CrossEncoder, Encoder
 
-PROBED = 64  # texts of the step's own that are read with the model that came out of it
+PROBED = 64  # texts of the training data that the trained model encodes
 SHRUNK = 0.01  # spread of vectors, as a share of the spread before the step, below which the space has collapsed
 REMEDY = "Try a lower learning_rate, and look at the scores of the training rows."
 
@@ -104,7 +104,9 @@ def _say(folder: Path, before: Path, name: str, job: Job) -> None:
     """Note what of the base is another now: its similarity, since training is by cosine, and the type of its weights."""
     old, new = model_folder.similarity(before), model_folder.similarity(folder)
     if old != new:
-        job.note(f"{name}: the base compares vectors by {old}; training is by {new}, and the model that was made says so")
+        job.note(
+            f"{name}: the base compares vectors by {old}; training is by {new}, as the configuration of the trained model says"
+        )
     types, now = (", ".join(sorted(model_folder.stored_types(place))) for place in (before, folder))
     if types and types != now:
         job.note(f"{name}: the base's weights are stored as {types}; they are trained in fp32 and stored as {now}")

@@ -244,7 +244,7 @@ def test_the_note_shows_the_histogram_and_says_when_there_are_fewer(labeller, ma
     notes = []
     job = Job(1, listener=lambda event: notes.append(event.text) if event.kind == "note" else None)
     made = Silver(sampling=("bm25",), pairs=5_000).run(many, labeller, job, gold=gold)
-    assert len(made) < 5_000 and "5,000 were asked for" in notes[-1]
+    assert len(made) < 5_000 and "5,000 were requested" in notes[-1]
     assert notes[-2].splitlines()[1].split() == ["score", "candidates", "silver", "gold"] and len(notes[-2].splitlines()) == 12
 
 

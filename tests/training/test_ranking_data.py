@@ -20,7 +20,7 @@ ROWS = [
 
 @pytest.fixture
 def ranked(embedder):
-    return RankingData(load_encoder(embedder), ROWS, 32, negatives=5, gather=False, seed=1)
+    return RankingData(load_encoder(embedder), ROWS, 32, negatives=5, grouped=False, seed=1)
 
 
 def documents(ranked, batch):
@@ -51,7 +51,7 @@ def test_ids_are_the_anchors_then_each_document_once(embedder, ranked):
 
 
 def test_negatives_are_drawn_anew_each_epoch_and_again_the_same(embedder):
-    few = RankingData(load_encoder(embedder), ROWS, 32, negatives=1, gather=False, seed=1)
+    few = RankingData(load_encoder(embedder), ROWS, 32, negatives=1, grouped=False, seed=1)
     drawn = [few.batch(epoch, [3]).documents for epoch in range(20)]
     assert all(len(some) == 2 for some in drawn) and len(set(map(tuple, drawn))) == 3
     assert drawn == [few.batch(epoch, [3]).documents for epoch in range(20)]
