@@ -53,7 +53,7 @@ def __getattr__(name: str) -> object:
         from adapt import stages
 
         if name.replace("_", "-") in stages.names():
-            from adapt.api import stage_function
+            from adapt.stage_functions import stage_function
 
             return stage_function(name)
     raise AttributeError(f"module 'adapt' has no attribute '{name}'")

@@ -9,7 +9,8 @@ LEVELS = {
     "errors": 0, "escaping": 0, "components": 0, "metrics": 0, "plugins": 0.5, "aliases": 0.5, "runtime": 1, "storage": 1.5,
     "job": 2, "text": 2, "records": 2, "run_details": 2, "settings": 2, "files": 3, "models": 4, "inference": 5, "retrieval": 6,
     "training": 7, "losses": 8, "stages": 9, "checks": 9, "recipe": 10, "results": 10.5, "report": 11, "pipeline": 12,
-    "prepare": 13, "console": 13, "inputs": 13, "outputs": 13, "api": 14, "cli": 15, "__init__": 15, "__main__": 16,
+    "prepare": 13, "console": 13, "inputs": 13, "outputs": 13, "api": 14, "stage_functions": 14.5,
+    "cli": 15, "__init__": 15, "__main__": 16,
 }  # fmt: skip
 HEAVY = {
     "torch": {"runtime", "models", "inference", "training", "losses", "retrieval", "stages"},

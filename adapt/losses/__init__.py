@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from adapt.losses.modules import (
-        AnglELoss,
-        ContrastiveLoss,
-        CoSENTLoss,
-        CosineSimilarityLoss,
         DenoisingAutoEncoderLoss,
         MarginMSELoss,
         MatryoshkaLoss,
         MultipleNegativesRankingLoss,
+        TripletLoss,
+    )
+    from adapt.losses.pair_modules import (
+        AnglELoss,
+        ContrastiveLoss,
+        CoSENTLoss,
+        CosineSimilarityLoss,
         OnlineContrastiveLoss,
         SoftmaxLoss,
-        TripletLoss,
     )
 
 __all__ = [
@@ -31,9 +33,9 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module 'adapt.losses' has no attribute '{name}'")
-    from adapt.losses import modules
+    from adapt.losses import modules, pair_modules
 
-    found: object = getattr(modules, name)
+    found: object = getattr(modules, name, None) or getattr(pair_modules, name)
     return found
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 from pydantic import JsonValue
 
@@ -26,6 +26,9 @@ from adapt.stages import Stage
 from adapt.storage import atomic, digests
 from adapt.storage.disk_errors import attach_path, require_space
 from adapt.storage.store import cache_key
+
+Input: TypeAlias = "Encoder | CrossEncoder | Sequence[Record]"
+Inputs: TypeAlias = "Mapping[str, Input]"
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ def run_stage(
 
 
 def _run(
-    stage: Stage, inputs: Mapping[str, Any], sources: Mapping[str, Source | Sequence[Source]], job: Job
+    stage: Stage, inputs: Inputs, sources: Mapping[str, Source | Sequence[Source]], job: Job
 ) -> Encoder | CrossEncoder | Sequence[Record]:
     for text in _uncovered(inputs, sources):
         job.note(text)
@@ -89,7 +92,7 @@ def _run(
 def _run_into(
     out: Path,
     stage: Stage,
-    inputs: Mapping[str, Any],
+    inputs: Inputs,
     sources: Mapping[str, Source | Sequence[Source]],
     seed: int,
     listener: Listener,
@@ -133,9 +136,9 @@ def _run_into(
                 atomic.remove(work)
 
 
-def _open_inputs(stage: Stage, sources: Mapping[str, Source | Sequence[Source]]) -> dict[str, Any]:
+def _open_inputs(stage: Stage, sources: Mapping[str, Source | Sequence[Source]]) -> dict[str, Input]:
     """Every input, read; raises UserError with the problems of all of them, or where they do not fit the stage's settings."""
-    inputs: dict[str, Any] = {}
+    inputs: dict[str, Input] = {}
     kinds: dict[str, str] = {}
     problems: list[str] = []
     for want in stage.inputs():
@@ -184,7 +187,7 @@ def _refuse(stage: Stage, out: Path) -> None:
         raise UserError(f"{out}: holds no model, and would be deleted with all that is in it; choose another output path")
 
 
-def _uncovered(inputs: Mapping[str, Any], sources: Mapping[str, Source | Sequence[Source]]) -> list[str]:
+def _uncovered(inputs: Inputs, sources: Mapping[str, Source | Sequence[Source]]) -> list[str]:
     """Warnings where the (first) model hardly covers the texts of an input, which is named by its files."""
     folder = next((value.path for value in inputs.values() if isinstance(value, (Encoder, CrossEncoder))), None)
     found = []
@@ -195,14 +198,14 @@ def _uncovered(inputs: Mapping[str, Any], sources: Mapping[str, Source | Sequenc
     return found
 
 
-def _require_room(stage: Stage, inputs: Mapping[str, Any], out: Path) -> None:
+def _require_room(stage: Stage, inputs: Inputs, out: Path) -> None:
     """Raise UserError where a model that is trained would not fit on the disk."""
     folders = [value.path for value in inputs.values() if isinstance(value, (Encoder, CrossEncoder))]
     if folders and stage.output_kind().endswith("encoder"):
         require_space(out, lookup.weight_bytes(folders[0]), "the model")
 
 
-def _key(stage: Stage, inputs: Mapping[str, Any], seed: int) -> str:
+def _key(stage: Stage, inputs: Inputs, seed: int) -> str:
     """What goes into the work: only the same work may be resumed."""
     import xxhash
 
@@ -229,7 +232,7 @@ def _prepare(work: Path, key: str) -> None:
         mark.write_text(key)
 
 
-def _open(source: Source | Sequence[Source], kinds: tuple[str, ...]) -> tuple[Any, str]:
+def _open(source: Source | Sequence[Source], kinds: tuple[str, ...]) -> tuple[Input, str]:
     """An input and its kind."""
     if kinds[0] in ("encoder", "cross-encoder"):
         folder = lookup.find_model(str(_each(source)[0]))
