@@ -54,8 +54,8 @@ def test_every_stage_is_a_function_with_its_inputs_and_settings(name):
     required = {n for n, p in signature.parameters.items() if p.default is inspect.Parameter.empty}
     assert required == {i.name for i in stage.inputs() if i.required}
     for setting, field in stage.model_fields.items():
-        assert signature.parameters[setting].default == field.default
-        assert f"{setting} = " in function.__doc__
+        assert signature.parameters[setting].default == field.get_default(call_default_factory=True)
+    assert all(f"    {'.'.join(option.path)} = " in function.__doc__ for option in stage.options())
     assert signature.return_annotation is (ModelResult if stage.output_kind().endswith("encoder") else DataResult)
 
 
