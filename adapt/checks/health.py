@@ -161,4 +161,5 @@ def _hardest(
 
 
 def _cosines(left: np.ndarray, right: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    return np.einsum("ij,ij->i", left[rows], right[columns]).astype(np.float64)
+    found: np.ndarray = np.einsum("ij,ij->i", left[rows], right[columns]).astype(np.float64)
+    return found

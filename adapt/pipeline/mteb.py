@@ -8,10 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from adapt import checks
-from adapt.checks import Measurement, speed
+from adapt.checks import Measurement, Source, speed
 from adapt.errors import UserError, did_you_mean
 from adapt.models import lookup
 from adapt.pipeline.plan import source_digest
@@ -37,7 +36,7 @@ COSINE = {
 def write(
     folder: Path,
     model: str,
-    wanted: Mapping[str, tuple[str, Any]],
+    wanted: Mapping[str, tuple[str, Source]],
     measured: Mapping[str, Measurement],
     split: str = "test",
     tasks: Mapping[str, str] | None = None,

@@ -75,7 +75,14 @@ def _adder() -> Callable[..., None] | None:
     return topk.compiled(_add)
 
 
-def _add(tokens, starts, data, documents, pointers, scores):
+def _add(
+    tokens: np.ndarray,
+    starts: np.ndarray,
+    data: np.ndarray,
+    documents: np.ndarray,
+    pointers: np.ndarray,
+    scores: np.ndarray,
+) -> None:
     """Write the scores of all documents for queries `starts[i] : starts[i + 1]` into scores[i].
 
     The index is by column: token t gives `data[pointers[t] : pointers[t + 1]]` to `documents[...]`.

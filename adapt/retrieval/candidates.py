@@ -36,7 +36,8 @@ class Candidates:
 
 def keys(first: np.ndarray, second: np.ndarray, units: int) -> np.ndarray:
     """One number per pair of units, the same in both directions, [n] int64."""
-    return np.minimum(first, second).astype(np.int64) * units + np.maximum(first, second)
+    found: np.ndarray = np.minimum(first, second).astype(np.int64) * units + np.maximum(first, second)
+    return found
 
 
 def from_neighbours(anchors: np.ndarray, found: np.ndarray) -> Candidates:
@@ -124,7 +125,8 @@ def quotas(total: int, shares: Sequence[float]) -> list[int]:
     parts = np.floor(exact).astype(int)
     for index in np.argsort(-(exact - parts), kind="stable")[: total - parts.sum()]:
         parts[index] += 1
-    return parts.tolist()
+    found: list[int] = parts.tolist()
+    return found
 
 
 def counts(candidates: Candidates, names: Sequence[str]) -> Mapping[str, int]:

@@ -79,7 +79,7 @@ class Exclusions:
 
     def exclusion_mask(self, pair: Pair, indices: np.ndarray) -> np.ndarray:
         """Which texts of the pool, given by index [n], must not be the pair's negatives, [n] bool."""
-        excluded = self.families[indices] == self.family[pair.anchor]
+        excluded: np.ndarray = self.families[indices] == self.family[pair.anchor]
         if around := self.around.get(pair.positive):
             excluded |= np.isin(indices, around)
         tags = self._group(pair) | self.tags.get(self.index_of(pair.positive), set())

@@ -20,7 +20,8 @@ def histogram(scores: np.ndarray, bins: int = BINS) -> np.ndarray:
 
 
 def _bin(scores: np.ndarray, bins: int) -> np.ndarray:
-    return np.minimum((np.clip(scores, 0, 1) * bins).astype(int), bins - 1)
+    found: np.ndarray = np.minimum((np.clip(scores, 0, 1) * bins).astype(int), bins - 1)
+    return found
 
 
 def distance(counts: np.ndarray, target: np.ndarray) -> float:
@@ -86,7 +87,8 @@ def density(sample: np.ndarray, at: np.ndarray) -> np.ndarray:
     width = max(0.01, 0.9 * float(spread) * len(sample) ** -0.2)
     counts = histogram(sample, _FINE) / len(sample) * _FINE
     smooth = gaussian_filter1d(counts, width * _FINE, mode="reflect", truncate=6)
-    return smooth[_bin(at, _FINE)]
+    found: np.ndarray = smooth[_bin(at, _FINE)]
+    return found
 
 
 def inclusion(weights: np.ndarray, total: int) -> np.ndarray:
@@ -98,7 +100,8 @@ def inclusion(weights: np.ndarray, total: int) -> np.ndarray:
     rest = np.cumsum(falling[::-1])[::-1]  # of this one and all lighter ones
     # With the heaviest k certain, the others share what is left; the smallest k for which none of them goes beyond 1 is right.
     c = (total - np.arange(total)) / rest[:total]
-    return np.minimum(1.0, c[(c * falling[:total] <= 1).argmax()] * weights)
+    found: np.ndarray = np.minimum(1.0, c[(c * falling[:total] <= 1).argmax()] * weights)
+    return found
 
 
 def systematic(probabilities: np.ndarray, rng: np.random.Generator) -> np.ndarray:

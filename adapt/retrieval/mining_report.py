@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -122,7 +121,7 @@ def _sides(hits: Hits, pair: int) -> tuple[str, str]:
     return hits.pairs[pair].anchor, hits.pairs[pair].positive
 
 
-def _table(file: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+def _table(file: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """A CSV file for people, who open it in a spreadsheet; numbers with four digits."""
     with open(file, "w", newline="", encoding="utf-8") as opened:
         writer = csv.writer(opened)

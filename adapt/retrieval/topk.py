@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
@@ -71,12 +70,13 @@ class Held:
         return np.take_along_axis(self.places, order, axis=1), np.take_along_axis(self.scores, order, axis=1)
 
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any] | None:
+def compiled(function: Callable[..., None]) -> Callable[..., None] | None:
     """A function as machine code, kept on disk for the next process; None without numba, or without a folder to keep it in."""
     try:
         from numba import njit
 
-        return njit(cache=True, nogil=True)(function)
+        found: Callable[..., None] = njit(cache=True, nogil=True)(function)
+        return found
     except (ImportError, RuntimeError):
         return None
 
@@ -91,7 +91,7 @@ def pays(queries: int, documents: int) -> bool:
     return queries * documents >= COMPILED and _held() is not None
 
 
-def _keep(scores, first, keys, values, places):
+def _keep(scores: np.ndarray, first: int, keys: np.ndarray, values: np.ndarray, places: np.ndarray) -> None:
     """Put a block's scores into each row's heap, whose root is the worst: the lowest key, of equals the last column.
 
     Once a heap is good, few columns pass its root. So 512 columns are parted in 64 lanes, of which the maxima are taken first,

@@ -6,7 +6,7 @@ Broder (1997), On the resemblance and containment of documents; banding as in Le
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
@@ -177,7 +177,8 @@ def _jaccard(left: _Shingled, i: np.ndarray, right: _Shingled, j: np.ndarray) ->
     compiled = _compiled() if sizes.sum() >= COMPILED else None
     count = compiled or _shared
     shared = count(left.grams, left.starts[i], left.sizes[i], right.grams, right.starts[j], right.sizes[j])
-    return shared / (sizes - shared)
+    found: np.ndarray = shared / (sizes - shared)
+    return found
 
 
 def _shared(left, left_starts, left_sizes, right, right_starts, right_sizes):
@@ -196,17 +197,25 @@ def _shared(left, left_starts, left_sizes, right, right_starts, right_sizes):
 
 
 @lru_cache
-def _compiled():
+def _compiled() -> Callable[..., np.ndarray] | None:
     """`_merged` as machine code, kept on disk for the next process; None without numba, or without a folder to keep it in."""
     try:
         from numba import njit
 
-        return njit(cache=True, nogil=True)(_merged)
+        merged: Callable[..., np.ndarray] = njit(cache=True, nogil=True)(_merged)
+        return merged
     except (ImportError, RuntimeError):
         return None
 
 
-def _merged(left, left_starts, left_sizes, right, right_starts, right_sizes):
+def _merged(
+    left: np.ndarray,
+    left_starts: np.ndarray,
+    left_sizes: np.ndarray,
+    right: np.ndarray,
+    right_starts: np.ndarray,
+    right_sizes: np.ndarray,
+) -> np.ndarray:
     """`_shared`, by going through both sorted sets of a pair side by side."""
     found = np.zeros(len(left_starts), dtype=np.int64)
     for pair in range(len(left_starts)):
@@ -229,7 +238,8 @@ def _sorted_once(values: np.ndarray) -> np.ndarray:
 def _ranges(starts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """`starts[0], starts[0] + 1, ...` for `sizes[0]` numbers, then those of the next."""
     ends = np.cumsum(sizes)
-    return np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - ends + sizes, sizes)
+    found: np.ndarray = np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - ends + sizes, sizes)
+    return found
 
 
 def _spans(sizes: np.ndarray, most: int, count: int) -> Iterator[slice]:

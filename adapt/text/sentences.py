@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from adapt.text.clean import clean
 from adapt.text.scripts import count_words
+
+if TYPE_CHECKING:
+    from nltk.tokenize.punkt import PunktSentenceTokenizer
 
 # What a small corpus can't teach: abbreviations of academic, medical and legal prose.
 ABBREVIATIONS = ("fig figs vs mg ml no nos e.g i.e dr mr mrs ms prof et al etc approx ca cf eq ref refs resp sec ch vol pp").split()
@@ -23,7 +27,7 @@ _OTHER_ENDS = re.compile(
 )
 
 
-def splitter(texts: Sequence[str]):
+def splitter(texts: Sequence[str]) -> PunktSentenceTokenizer:
     """A Punkt sentence tokenizer that has learnt the abbreviations of `texts`."""
     from nltk.tokenize.punkt import PunktSentenceTokenizer, PunktTrainer
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Literal
 
@@ -64,7 +65,8 @@ def _table(language: str) -> _Table:
     return _Table(language)
 
 
-def _stemmer(language: str):
+def _stemmer(language: str) -> Callable[[str], str]:
     from nltk.stem.snowball import SnowballStemmer
 
-    return SnowballStemmer(language).stem
+    stem: Callable[[str], str] = SnowballStemmer(language).stem
+    return stem

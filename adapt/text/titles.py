@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
 from adapt.text.clean import clean
@@ -67,7 +67,7 @@ def _before_sections(text: str) -> str:
 class _Habits:
     """How often the words of a corpus begin a sentence, and how they are written elsewhere."""
 
-    def __init__(self, sentences):
+    def __init__(self, sentences: Iterable[str]):
         self.start: Counter[str] = Counter()
         self.capital: Counter[str] = Counter()
         self.small: Counter[str] = Counter()

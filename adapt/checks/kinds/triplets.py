@@ -55,8 +55,10 @@ class Triplets(Check[list[Triplet]]):
 
 def _cosine(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     lengths = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
-    return np.divide((left * right).sum(1), lengths, out=np.zeros(len(left)), where=lengths > 0)
+    cosines: np.ndarray = np.divide((left * right).sum(1), lengths, out=np.zeros(len(left)), where=lengths > 0)
+    return cosines
 
 
 def _squared(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    return np.square(left - right).sum(1)
+    found: np.ndarray = np.square(left - right).sum(1)
+    return found
