@@ -51,7 +51,7 @@ class _Table(dict[str, str]):
 
     def __init__(self, language: str):
         self.stop = STOP if language == "english" else frozenset()
-        self.stem = str if language == "none" else _stemmer(language)
+        self.stem: Callable[[str], str] = str if language == "none" else _stemmer(language)
 
     def __missing__(self, word: str) -> str:
         if len(self) >= REMEMBERED:
