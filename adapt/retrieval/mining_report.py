@@ -126,4 +126,4 @@ def _table(file: Path, columns: Sequence[str], rows: Iterable[Sequence[object]])
     with open(file, "w", newline="", encoding="utf-8") as opened:
         writer = csv.writer(opened)
         writer.writerow(columns)
-        writer.writerows([f"{value:.4f}" if isinstance(value, float) else escape_cell(value) for value in row] for row in rows)
+        writer.writerows([f"{value:.4f}" if isinstance(value, float) else escape_cell(str(value)) for value in row] for row in rows)
