@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from pydantic import ValidationError
 
-from adapt import checks, files, stages
+from adapt import aliases, checks, files, stages
 from adapt.errors import UserError, WorkFailed, did_you_mean
 from adapt.inputs import Data, Model, check_source, model_name, sources
 from adapt.job import Event, Listener, ignore_events, temporary_folder
@@ -105,9 +105,9 @@ def run_stage(
 ) -> ModelResult | DataResult:
     """Run a single stage; `adapt.tsdae(...)` is short for `adapt.run_stage("tsdae", ...)`.
 
-    inputs_and_settings: by the stage's own names, as `help(adapt.tsdae)` lists them. out: the model's folder, or the file for rows
-    (.jsonl, .csv, .tsv, .parquet). Without it a model is written to a temporary folder, which is deleted when the process ends, and
-    rows are returned only. overwrite: replace what exists at `out`. seed: the random seed.
+    inputs_and_settings: by the stage's own names, as `help(adapt.tsdae)` lists them; former names still work and warn. out: the
+    model's folder, or the file for rows (.jsonl, .csv, .tsv, .parquet). Without it a model is written to a temporary folder, which is
+    deleted when the process ends, and rows are returned only. overwrite: replace what exists at `out`. seed: the random seed.
 
     Raises UserError with every problem of settings and data, and WorkFailed where training diverges.
 
@@ -115,8 +115,12 @@ def run_stage(
     """
     from adapt.pipeline import single_stage
 
-    stage_class = _stage(name)
-    stage, data = _settings_and_inputs(stage_class, inputs_and_settings)
+    renamed = aliases.rename(_stage(name).name(), inputs_and_settings)
+    if renamed.problems:
+        raise UserError([f"{name}: {problem}" for _, problem in renamed.problems])
+    for note in renamed.notes:
+        aliases.warn(note)
+    stage, data = _settings_and_inputs(_stage(renamed.stage), renamed.settings)
     if type(seed) is not int or not 0 <= seed <= LARGEST_SEED:
         raise UserError(f"seed must be a whole number of 0 to {LARGEST_SEED} (got {seed!r})")
     target = None if out is None else Path(out)

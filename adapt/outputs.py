@@ -178,9 +178,11 @@ class ModelComparison:
     notes: Sequence[str] = ()
 
     def __getitem__(self, metric: str) -> Comparison:
-        """The row of `check.metric`, or of a check's main metric."""
+        """The row of `check.metric`, of a check's main metric, or, where there is one check only, of its `metric`."""
         check, _, name = metric.partition(".")
         wanted = f"{check}.{name or self.main.get(check, '')}"
+        if not name and check not in self.main and len(self.main) == 1:
+            wanted = f"{next(iter(self.main))}.{metric}"
         found = next((row for row in self.rows if row.metric == wanted), None)
         if found is None:
             raise KeyError(metric)

@@ -10,6 +10,7 @@ import pytest
 
 import adapt
 from adapt import files, stages
+from adapt.aliases import AliasWarning
 from adapt.errors import UserError
 from adapt.outputs import DataResult, ModelResult
 from adapt.results import RunResult
@@ -139,6 +140,15 @@ def test_problems_of_settings_and_inputs_are_raised_together():
         adapt.pairs(texts=["a b. c d."], seed=-1)
 
 
+def test_former_names_of_settings_give_the_same_weights_and_warn(domain, embedder):
+    pairs = [("what helps against fever", "aspirin lowers fever"), ("why does it hurt", "pain is a signal of nerves")]
+    short = {"model": embedder, "examples": pairs, "max_steps": 1, "batch_size": 2}
+    new = adapt.finetune(**short, loss={"name": "mnrl", "scale": 30})
+    with pytest.warns(AliasWarning, match="loss.scale"):
+        old = adapt.finetune(**short, loss="mnrl", scale=30)
+    assert (Path(old.path) / "model.safetensors").read_bytes() == (Path(new.path) / "model.safetensors").read_bytes()
+
+
 def test_a_list_of_file_names_is_not_taken_for_texts(domain):
     with pytest.raises(UserError, match=r"give pathlib\.Path objects"):
         adapt.pairs(texts=[str(domain / "texts.jsonl")])
@@ -265,7 +275,8 @@ def test_a_comparison_has_paired_differences_and_the_old_form_still_works(embedd
     before, after = (adapt.evaluate(model, sts=domain / "sts-test.csv")["sts"] for model in (embedder, tuned))
     assert (row.base, row.final) == (before, after) and row.delta == pytest.approx(after - before)
     assert row.low <= row.delta <= row.high and 0 < row.p <= 1
-    assert adapt.compare(str(embedder), str(tuned), "sts", str(domain / "sts-test.csv"), 0)["sts.spearman"] == row
+    former = adapt.compare(str(embedder), str(tuned), "sts", str(domain / "sts-test.csv"), 0)
+    assert former["sts.spearman"] == former["spearman"] == row
     assert list(found.to_pandas().columns) == ["metric", "a", "b", "delta", "low", "high", "p", "outcome"]
     with pytest.raises(KeyError):
         found["sts.nothing"]
