@@ -106,8 +106,8 @@ def run_stage(
     """Run a single stage; `adapt.tsdae(...)` is short for `adapt.run_stage("tsdae", ...)`.
 
     inputs_and_settings: by the stage's own names, as `help(adapt.tsdae)` lists them; former names still work and warn. out: the
-    model's folder, or the file for rows (.jsonl, .csv, .tsv, .parquet). Without it a model is written to a temporary folder, which is
-    deleted when the process ends, and rows are returned only. overwrite: replace what exists at `out`. seed: the random seed.
+    model's folder, or the file for rows (.jsonl, .csv, .tsv, .parquet). Without it a model is written to a temporary folder, which
+    is deleted when the process ends, and rows are returned only. overwrite: replace what exists at `out`. seed: the random seed.
 
     Raises UserError with every problem of settings and data, and WorkFailed where training diverges.
 
