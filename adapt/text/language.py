@@ -1,6 +1,6 @@
-"""The language of texts by their commonest words: which stemmer lexical search should use.
+"""Detect the language of texts by their most frequent words, to choose the stemmer of lexical search.
 
-The commonest words of a language are a fifth to a third of any text in it; those of its neighbours are far fewer.
+The most frequent words of a language are a fifth to a third of any text in it; those of related languages are far fewer.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from adapt.text.clean import words
 from adapt.text.scripts import is_unspaced
 
-COMMON = {
+FREQUENT_WORDS = {
     "arabic": "في من على إلى أن التي الذي هذا هذه عن مع كان ما لا هو هي أو كما بعد",
     "danish": "og i at det er en til på som for med den af de ikke der et har jeg kan skal hvad vi blev fra efter",
     "dutch": "de het een van en in is dat op te zijn met voor niet aan er om ook als dan maar bij wat hoe naar deze",
@@ -28,15 +28,15 @@ COMMON = {
     "spanish": "de la que el en y a los se del las un por con no una su para es al lo como más cuál son o qué",
     "swedish": "och i att det som en på är av för med till den har de inte om ett vad jag kan från eller när hur var",
 }
-_WORDS = {language: frozenset(text.split()) for language, text in COMMON.items()}
-LEAST = 0.1  # share of a text's words that must be the language's commonest
-LEAD = 1.15  # times as many as of any other language
-SAMPLE = 500  # texts looked at
+_WORDS = {language: frozenset(text.split()) for language, text in FREQUENT_WORDS.items()}
+MIN_SHARE = 0.1  # minimum fraction of the words that are frequent words of the language
+MIN_RATIO = 1.15  # minimum ratio to the fraction of any other language
+SAMPLE_SIZE = 500  # approximate number of texts that are sampled
 
 
 def language_of(texts: Sequence[str]) -> str | None:
-    """The name of a Snowball stemmer, `none` for a script that needs none, None where the words do not tell."""
-    step = max(1, len(texts) // SAMPLE)
+    """The name of a Snowball stemmer, `none` for a script without stemming, None if no language is clearly detected."""
+    step = max(1, len(texts) // SAMPLE_SIZE)
     sample = texts[::step]
     if 2 * sum(map(is_unspaced, sample)) > len(sample):
         return "none"
@@ -44,6 +44,6 @@ def language_of(texts: Sequence[str]) -> str | None:
     for text in sample:
         counts.update(words(text))
     total = sum(counts.values())
-    shares = {name: sum(counts[word] for word in common) / max(1, total) for name, common in _WORDS.items()}
+    shares = {name: sum(counts[word] for word in frequent) / max(1, total) for name, frequent in _WORDS.items()}
     first, second = sorted(shares, key=shares.__getitem__, reverse=True)[:2]
-    return first if shares[first] >= LEAST and shares[first] >= LEAD * shares[second] else None
+    return first if shares[first] >= MIN_SHARE and shares[first] >= MIN_RATIO * shares[second] else None

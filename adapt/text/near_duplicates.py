@@ -1,7 +1,7 @@
-"""Find texts that are nearly the same: MinHash over 5-grams of words (characters, in scripts without spaces), verified.
+"""Find near-duplicate texts: MinHash over 5-grams of words (characters, in scripts without spaces), verified.
 
 Broder (1997), On the resemblance and containment of documents; banding as in Leskovec, Rajaraman & Ullman, ch. 3; signatures of
-16 bits a position as in Li & König (2010), b-Bit Minwise Hashing, https://arxiv.org/abs/0910.3349.
+16 bits per position as in Li & König (2010), b-Bit Minwise Hashing, https://arxiv.org/abs/0910.3349.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from adapt.text.scripts import is_unspaced
 SHINGLE = 5
 BANDS, ROWS = 32, 4  # a pair at Jaccard 0.8 becomes a candidate with probability 1 - (1 - 0.8^4)^32 > 0.9999
 SLACK = 0.16  # 4.5 standard deviations of the share of equal positions at Jaccard 0.8, which estimates the Jaccard
-BLOCK = 256  # texts shingled at a time: what they need stays in the processor's cache
-HITS = 4_000_000  # candidates, or shingles compared, at a time
-# From so many shingles on, compared pair by pair, compiled code pays for being loaded: 0.2 seconds, the first time 2 seconds.
+BLOCK = 256  # texts shingled at a time, so that their arrays fit the processor's cache
+MAX_COMPARED = 4_000_000  # candidates, or shingles, compared at a time
+# From this number of compared shingles on compiled code is faster, its loading included: 0.2 seconds, 2 the first time.
 COMPILED = 3_000_000
 _NUMBER = 12  # bits of a text's or pair's number in front of a shingle's 52
 _PAD = ""  # fills a text of fewer than five words up to one shingle, so that it only equals itself
@@ -44,9 +44,9 @@ class _Shingled:
 
 
 class NearDuplicateIndex:
-    """Texts to be compared with; they take 0.64 kB each and 8 bytes a word.
+    """An index of texts, which takes 0.64 kB per text and 8 bytes per word.
 
-    `find` gives the pairs whose 5-grams overlap at Jaccard ≥ `threshold` (0.8 and above: others are found less surely).
+    `find` returns the pairs whose 5-grams have a Jaccard similarity ≥ `threshold` (0.8 or more: recall is lower below).
     """
 
     def __init__(self, texts: Sequence[str], threshold: float = 0.8):
@@ -58,36 +58,36 @@ class NearDuplicateIndex:
         self.keys = np.take_along_axis(keys, self.order, axis=1)
 
     def find(self, texts: Sequence[str]) -> Iterator[tuple[int, int, float]]:
-        """(index in `texts`, index in the texts to be compared with, Jaccard), in this order."""
+        """(index in `texts`, index in the indexed texts, Jaccard), sorted."""
         for start in range(0, len(texts), BLOCK * 16):
             left = _shingled(texts[start : start + BLOCK * 16], self.known)
             for i, j in self._candidates(left):
                 yield from self._verified(left, i, j, start)
 
     def self_pairs(self) -> Iterator[tuple[int, int, float]]:
-        """(index, later index, Jaccard) for the pairs within these texts, in this order."""
+        """(index, later index, Jaccard) for the pairs within the indexed texts, sorted."""
         for i, j in self._candidates(self.shingled):
             yield from self._verified(self.shingled, i[i < j], j[i < j])
 
     def _verified(self, left: _Shingled, i: np.ndarray, j: np.ndarray, start: int = 0) -> Iterator[tuple[int, int, float]]:
-        alike = _jaccard(left, i, self.shingled, j)
-        kept = alike >= self.threshold
-        return zip((i[kept] + start).tolist(), j[kept].tolist(), alike[kept].tolist(), strict=True)
+        similarity = _jaccard(left, i, self.shingled, j)
+        kept = similarity >= self.threshold
+        return zip((i[kept] + start).tolist(), j[kept].tolist(), similarity[kept].tolist(), strict=True)
 
     def _candidates(self, left: _Shingled) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Pairs that share a band and nearly enough positions of their signatures, in order; some thousands at a time."""
+        """Pairs that share a band and enough positions of their signatures, sorted; some thousands at a time."""
         signatures, count = self.shingled.signatures, max(1, len(self.shingled.signatures))
-        asked = _bands(left.signatures)
-        first = np.stack([np.searchsorted(k, a, "left") for k, a in zip(self.keys, asked, strict=True)])  # [bands, left]
-        found = np.stack([np.searchsorted(k, a, "right") for k, a in zip(self.keys, asked, strict=True)]) - first
-        for rows in _spans(found.sum(0), HITS, len(asked.T)):
+        queries = _bands(left.signatures)
+        first = np.stack([np.searchsorted(k, a, "left") for k, a in zip(self.keys, queries, strict=True)])  # [bands, left]
+        found = np.stack([np.searchsorted(k, a, "right") for k, a in zip(self.keys, queries, strict=True)]) - first
+        for rows in _spans(found.sum(0), MAX_COMPARED, len(queries.T)):
             keys = [
                 np.repeat(np.arange(rows.start, rows.stop), found[band, rows]) * count
                 + self.order[band, _ranges(first[band, rows], found[band, rows])]
                 for band in range(BANDS)
             ]
-            i, j = np.divmod(_sorted_once(np.concatenate(keys)), count)
-            for some in _spans(np.ones_like(i), HITS, HITS // 64):
+            i, j = np.divmod(_sorted_unique(np.concatenate(keys)), count)
+            for some in _spans(np.ones_like(i), MAX_COMPARED, MAX_COMPARED // 64):
                 equal = (left.signatures[i[some]] == signatures[j[some]]).mean(1)
                 kept = equal >= self.threshold - SLACK
                 yield i[some][kept], j[some][kept]
@@ -120,7 +120,7 @@ class _Hashes(dict[str, int]):
 
 
 def tokens_of(text: str) -> list[str]:
-    """What shingles are made of: words and signs, characters in scripts without spaces."""
+    """The units of shingles: words and signs, characters in scripts without spaces."""
     found = tokens(text)
     if is_unspaced(text):
         found = [token for word in found for token in (word if is_unspaced(word) else (word,))]
@@ -150,7 +150,7 @@ def _shingled(texts: Sequence[str], known: dict[str, int]) -> _Shingled:
 
 
 def _grams(rows: Sequence[Sequence[str]], known: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Every text's different shingles, sorted, one text after the other; and how many each has."""
+    """(the distinct shingles of each text, sorted, texts concatenated; their number per text)."""
     lengths = np.array([len(row) for row in rows])
     hashed = np.fromiter(map(known.__getitem__, chain.from_iterable(rows)), dtype=np.uint64, count=int(lengths.sum()))
     owner = np.repeat(np.arange(len(rows), dtype=np.uint64), lengths)
@@ -162,7 +162,7 @@ def _grams(rows: Sequence[Sequence[str]], known: dict[str, int]) -> tuple[np.nda
     mixed *= _MIX
     inside = owner[:last] == owner[SHINGLE - 1 :]  # a shingle does not run from one text into the next
     bits = np.uint64(64 - _NUMBER)
-    keys = _sorted_once((owner[:last] << bits | mixed >> np.uint64(_NUMBER))[inside])
+    keys = _sorted_unique((owner[:last] << bits | mixed >> np.uint64(_NUMBER))[inside])
     return keys & ((np.uint64(1) << bits) - np.uint64(1)), np.bincount((keys >> bits).astype(np.int64), minlength=len(rows))
 
 
@@ -172,7 +172,7 @@ def _bands(signatures: np.ndarray) -> np.ndarray:
 
 
 def _jaccard(left: _Shingled, i: np.ndarray, right: _Shingled, j: np.ndarray) -> np.ndarray:
-    """Shared shingles over all shingles, 0 to 1, of each pair (i, j)."""
+    """The Jaccard similarity of each pair (i, j): shared over all shingles, 0 to 1."""
     sizes = left.sizes[i] + right.sizes[j]
     compiled = _compiled() if sizes.sum() >= COMPILED else None
     count = compiled or _shared
@@ -185,7 +185,7 @@ def _shared(left, left_starts, left_sizes, right, right_starts, right_sizes):
     """The number of shingles that the two sets of each pair share, [pairs]."""
     found = [np.zeros(0, dtype=np.int64)]
     bits = np.uint64(64 - _NUMBER)
-    for some in _spans(left_sizes + right_sizes, HITS, 1 << _NUMBER):
+    for some in _spans(left_sizes + right_sizes, MAX_COMPARED, 1 << _NUMBER):
         numbers = np.arange(some.stop - some.start, dtype=np.uint64) << bits
         ours = np.repeat(numbers, left_sizes[some]) | left[_ranges(left_starts[some], left_sizes[some])]
         theirs = np.repeat(numbers, right_sizes[some]) | right[_ranges(right_starts[some], right_sizes[some])]
@@ -198,7 +198,7 @@ def _shared(left, left_starts, left_sizes, right, right_starts, right_sizes):
 
 @lru_cache
 def _compiled() -> Callable[..., np.ndarray] | None:
-    """`_merged` as machine code, kept on disk for the next process; None without numba, or without a folder to keep it in."""
+    """`_merged` compiled by numba and cached on disk; None without numba or without a writable cache folder."""
     try:
         from numba import njit
 
@@ -216,7 +216,7 @@ def _merged(
     right_starts: np.ndarray,
     right_sizes: np.ndarray,
 ) -> np.ndarray:
-    """`_shared`, by going through both sorted sets of a pair side by side."""
+    """`_shared`, as a merge of the two sorted sets of each pair."""
     found = np.zeros(len(left_starts), dtype=np.int64)
     for pair in range(len(left_starts)):
         a, b = left_starts[pair], right_starts[pair]
@@ -229,8 +229,8 @@ def _merged(
     return found
 
 
-def _sorted_once(values: np.ndarray) -> np.ndarray:
-    """The different values in order; numpy's own `unique` takes five times as long."""
+def _sorted_unique(values: np.ndarray) -> np.ndarray:
+    """The distinct values, sorted; `numpy.unique` takes five times as long."""
     values.sort()
     return values[np.concatenate([[True], values[1:] != values[:-1]])] if len(values) else values
 
@@ -243,7 +243,7 @@ def _ranges(starts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
 
 
 def _spans(sizes: np.ndarray, most: int, count: int) -> Iterator[slice]:
-    """Neighbouring places in turn, as many as together have size `most`, at least one and at the most `count`."""
+    """Consecutive slices with a total size of up to `most`, of at least one item and at most `count`."""
     ends, start = np.cumsum(sizes), 0
     while start < len(sizes):
         begun = ends[start] - sizes[start]

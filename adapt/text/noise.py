@@ -15,7 +15,7 @@ from adapt.text.scripts import is_unspaced
 
 
 def kept(count: int, share: float, seed: int, epoch: int, row: int) -> np.ndarray:
-    """Which of `count` words stay: a boolean array with each word deleted with probability `share`, at least one kept."""
+    """Which of `count` words are kept: a boolean array with each word deleted with probability `share`, at least one kept."""
     draws = np.random.default_rng([seed, epoch, row]).random(count)
     keep = draws >= share
     if count and not keep.any():
@@ -24,32 +24,32 @@ def kept(count: int, share: float, seed: int, epoch: int, row: int) -> np.ndarra
 
 
 def word_units(text: str, word_ids: Sequence[int | None], offsets: Sequence[tuple[int, int]], first: int = 0) -> np.ndarray:
-    """For each token the number of the word it belongs to, -1 for special tokens and for what stands before character `first`.
+    """For each token the number of the word it belongs to, -1 for special tokens and for tokens before character `first`.
 
-    Words are the tokenizer's own (`word_ids`, with `offsets` into `text`), parted at spaces where it parts nothing. Where a
-    script has no spaces a word is one token, or the tokens of one character: there a tokenizer takes a whole sentence for a
-    word, and deleting "words" would delete all or nothing.
+    Words are the tokenizer's own (`word_ids`, with `offsets` into `text`), also split at spaces where the tokenizer does not
+    split. In a script without spaces a word is one token, or the tokens of one character: there the tokenizer treats a whole
+    sentence as one word, so deleting its words would delete everything or nothing.
     """
     units = np.full(len(word_ids), -1, dtype=np.int64)
     unit, word, end = -1, None, 0
-    for token, (found, (start, stop)) in enumerate(zip(word_ids, offsets, strict=True)):
-        if found is None or stop <= first:
+    for token, (word_id, (start, stop)) in enumerate(zip(word_ids, offsets, strict=True)):
+        if word_id is None or stop <= first:
             continue
         spaced = any(character.isspace() for character in text[end : start + 1])
-        # One character before the token is looked at too: scripts change inside a word. A mere space belongs to what follows.
+        # The character before the token counts, too, since the script can change inside a word; a space belongs to the next word.
         unspaced = start >= end and is_unspaced(text[max(0, start - 1) : stop]) and not text[max(0, start - 1) : start].isspace()
-        if unit < 0 or found != word or spaced or unspaced:
+        if unit < 0 or word_id != word or spaced or unspaced:
             unit += 1
-        units[token], word, end = unit, found, stop
+        units[token], word, end = unit, word_id, stop
     return units
 
 
 def delete_words(ids: np.ndarray, units: np.ndarray, share: float, seed: int, epoch: int, row: int) -> np.ndarray:
-    """Token ids with whole words deleted; special tokens (unit -1) always stay. Shapes: [n], [n] → [m], m ≤ n."""
+    """Token ids with whole words deleted; special tokens (unit -1) are always kept. Shapes: [n], [n] → [m], m ≤ n."""
     names, numbers = np.unique(units[units >= 0], return_inverse=True)
-    stays = np.ones(len(ids), dtype=bool)
-    stays[units >= 0] = kept(len(names), share, seed, epoch, row)[numbers]
-    return ids[stays]
+    keep = np.ones(len(ids), dtype=bool)
+    keep[units >= 0] = kept(len(names), share, seed, epoch, row)[numbers]
+    return ids[keep]
 
 
 def mask_words(
@@ -57,7 +57,7 @@ def mask_words(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(token ids with whole words masked, which tokens were chosen), both [n]; at least one word is chosen.
 
-    Of the chosen tokens 80 % become `mask`, 10 % one of the `ordinary` ids, 10 % stay as they are. Devlin et al. (2019), BERT
+    Of the chosen tokens 80 % become `mask`, 10 % one of the `ordinary` ids, 10 % are unchanged. Devlin et al. (2019), BERT
     (https://arxiv.org/abs/1810.04805), with its later whole-word masking.
     """
     rng = np.random.default_rng([seed, epoch, row])
@@ -65,6 +65,6 @@ def mask_words(
     draws = rng.random(len(names))
     chosen = np.zeros(len(ids), dtype=bool)
     chosen[units >= 0] = ((draws < share) | (draws == draws.min(initial=1.0)))[numbers]
-    fate, other = rng.random(len(ids)), rng.choice(ordinary, len(ids))
-    masked = np.where(chosen & (fate < 0.8), mask, ids)
-    return np.where(chosen & (fate >= 0.9), other, masked), chosen
+    action, other = rng.random(len(ids)), rng.choice(ordinary, len(ids))
+    masked = np.where(chosen & (action < 0.8), mask, ids)
+    return np.where(chosen & (action >= 0.9), other, masked), chosen

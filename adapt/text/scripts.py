@@ -11,16 +11,16 @@ _LETTERS = (
     r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Han
 )
 UNSPACED = re.compile(f"[{_LETTERS}]")
-CHARACTERS_PER_WORD = 2  # about what segmented Chinese, Japanese and Thai text holds
+CHARACTERS_PER_WORD = 2  # the approximate mean in segmented Chinese, Japanese and Thai text
 
 
 def is_unspaced(text: str) -> bool:
-    """Whether the text holds a letter of such a script. Korean has spaces, and is none of them."""
+    """Whether the text contains a letter of such a script. Korean is not one: it has spaces."""
     return UNSPACED.search(text) is not None
 
 
 def count_words(text: str) -> int:
-    """How many words a text has: by spaces, and for letters of unspaced scripts one to every two of them."""
+    """The number of words of a text: separated by spaces, and one per two letters in unspaced scripts."""
     letters = len(UNSPACED.findall(text))
     spaced = [part for part in UNSPACED.sub(" ", text).split() if any(c.isalnum() for c in part)]
     return len(spaced) + -(-letters // CHARACTERS_PER_WORD)

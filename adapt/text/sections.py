@@ -1,4 +1,4 @@
-"""Cut a document at its headings: markdown, a short line above a longer paragraph, or a label run into the text."""
+"""Split a document at its headings: markdown, a short line above a longer paragraph, or a run-in label (METHODS: ...)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import re
 _MARKDOWN = re.compile(r"#{1,6}\s+(.*?)\s*#*$")
 _ENDS = re.compile(r"[.!?,;…]$")
 _LIST = re.compile(r"([-*•·|>]|\d+[.)])\s")
-LONGEST = 12  # words of a heading
-# How the parts of structured abstracts are called; in capitals any other word may label a part.
+MAX_HEADING_WORDS = 12
+# Labels of the parts of structured abstracts; any other word is a label if it is in capitals.
 _NAMES = (
     "background introduction context importance rationale hypothesis objectives? aims? purpose goals? design setting participants "
     "patients subjects interventions? measurements? methods? results? findings limitations? conclusions? discussion interpretation"
@@ -22,35 +22,35 @@ _RUN_IN = re.compile(
 
 
 def is_label(line: str) -> bool:
-    """Whether a line is the name of a part that any paper has, `Methods:`, which doesn't describe its content."""
+    """Whether a line is a standard label of a part of a paper, such as `Methods:`, and not a description of its content."""
     return re.fullmatch(rf"{_NAME}:?", line.strip(), re.IGNORECASE) is not None
 
 
 def sections(text: str) -> list[tuple[str, str]]:
-    """(heading, what follows it) in order, heading "" for what stands before the first; one such row where there is none.
+    """(heading, text below it) in order; the heading is "" for text before the first heading, or if there is none.
 
-    A single run-in label proves nothing and is not taken for one.
+    A single run-in label is not a heading: at least two are needed.
     """
     lines = [line.strip() for line in text.strip().splitlines()]
-    found: list[tuple[str, list[str]]] = [("", [])]
-    for place, line in enumerate(lines):
-        heading = _heading(line, next((later for later in lines[place + 1 :] if later), ""))
+    parts: list[tuple[str, list[str]]] = [("", [])]
+    for index, line in enumerate(lines):
+        heading = _heading(line, next((later for later in lines[index + 1 :] if later), ""))
         if heading:
-            found.append((heading, []))
+            parts.append((heading, []))
         else:
-            found[-1][1].append(line)
-    rows = [row for heading, body in found for row in _run_in(heading, "\n".join(body).strip())]
+            parts[-1][1].append(line)
+    rows = [row for heading, body in parts for row in _run_in(heading, "\n".join(body).strip())]
     return [row for row in rows if any(row)] or [("", "")]
 
 
 def _heading(line: str, following: str) -> str:
-    marked = _MARKDOWN.match(line)
-    if marked:
-        return marked.group(1)
+    markdown = _MARKDOWN.match(line)
+    if markdown:
+        return markdown.group(1)
     words = len(line.split())
     if (
         not words
-        or words > LONGEST
+        or words > MAX_HEADING_WORDS
         or following[:1].islower()
         or _ENDS.search(line)
         or _LIST.match(line)

@@ -1,7 +1,7 @@
-"""Split texts into sentences with a Punkt model trained on those very texts: no download, any domain.
+"""Split texts into sentences with a Punkt model trained on the same texts: no download, any domain.
 
-Kiss & Strunk (2006), Unsupervised Multilingual Sentence Boundary Detection. Punkt looks for a full stop and a space; where a
-script has its own full stop (。！？ and the like), or, as Thai, ends a sentence with a mere space, the text is cut there too.
+Kiss & Strunk (2006), Unsupervised Multilingual Sentence Boundary Detection. Punkt splits at a full stop and a space; the
+text is also split at the full stops of other scripts (。！？ and others) and, in Thai, at spaces.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from adapt.text.scripts import count_words
 if TYPE_CHECKING:
     from nltk.tokenize.punkt import PunktSentenceTokenizer
 
-# What a small corpus can't teach: abbreviations of academic, medical and legal prose.
+# Abbreviations of academic, medical and legal prose, which can't be learnt from a small corpus.
 ABBREVIATIONS = ("fig figs vs mg ml no nos e.g i.e dr mr mrs ms prof et al etc approx ca cf eq ref refs resp sec ch vol pp").split()
-TRAINING_CHARACTERS = 5_000_000  # Punkt's counts are stable long before this
+TRAINING_CHARACTERS = 5_000_000  # Punkt's counts are stable with fewer
 _CLOSING = "」』”’）】》〉\"')"
 _OTHER_ENDS = re.compile(
     rf"(?<=[。！？｡．।॥။។؟۔])(?![。！？｡．{_CLOSING}])\s*"  # East Asian, Devanagari, Burmese, Khmer, Arabic, Urdu
-    rf"|(?<=[。！？｡．][{_CLOSING}])(?![。！？｡．{_CLOSING}])\s*"  # a closing bracket belongs to what it closes
+    rf"|(?<=[。！？｡．][{_CLOSING}])(?![。！？｡．{_CLOSING}])\s*"  # a closing bracket belongs to the sentence before it
     r"|(?<=[\u0e00-\u0e7f])\s+(?=[\u0e00-\u0e7f])"  # Thai
 )
 
 
 def splitter(texts: Sequence[str]) -> PunktSentenceTokenizer:
-    """A Punkt sentence tokenizer that has learnt the abbreviations of `texts`."""
+    """A Punkt sentence tokenizer with abbreviations learnt from `texts`."""
     from nltk.tokenize.punkt import PunktSentenceTokenizer, PunktTrainer
 
     trainer = PunktTrainer()
-    room = TRAINING_CHARACTERS
+    remaining = TRAINING_CHARACTERS
     for text in texts:
         trainer.train(text, finalize=False)
-        room -= len(text)
-        if room < 0:
+        remaining -= len(text)
+        if remaining < 0:
             break
     trainer.finalize_training()
     parameters = trainer.get_params()

@@ -1,6 +1,6 @@
 import pytest
 
-from adapt.text.language import COMMON, language_of
+from adapt.text.language import FREQUENT_WORDS, language_of
 
 
 @pytest.mark.parametrize(
@@ -24,4 +24,4 @@ def test_every_stemmer_has_its_words():
 
     from adapt.text.stems import Language
 
-    assert set(COMMON) == set(get_args(Language)) - {"none"}
+    assert set(FREQUENT_WORDS) == set(get_args(Language)) - {"none"}

@@ -66,7 +66,7 @@ def test_work_in_small_portions_finds_the_same(monkeypatch):
     texts = [" ".join(rng.choices(VOCABULARY, k=50)) for _ in range(80)]
     texts += [changed(rng, text, 1) for text in texts]
     whole = list(near_duplicates(texts, texts))
-    monkeypatch.setattr(room, "HITS", 300)
+    monkeypatch.setattr(room, "MAX_COMPARED", 300)
     monkeypatch.setattr(room, "BLOCK", 7)
     assert list(near_duplicates(texts, texts)) == whole
 
