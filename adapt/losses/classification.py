@@ -19,7 +19,8 @@ class Classifier(torch.nn.Module):
 
     def forward(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
         """Logits [n, classes] of vectors [n, d]; shorter ones than `width` meet the first columns of each part's weights."""
-        parts = self.linear.weight.unflatten(1, (3, self.width))[:, :, : first.shape[1]]
+        parts = self.linear.weight.unflatten(1, (3, self.width))  # type: ignore[no-untyped-call]
+        parts = parts[:, :, : first.shape[1]]
         return F.linear(torch.cat([first, second, (first - second).abs()], dim=1), parts.flatten(1), self.linear.bias)
 
 

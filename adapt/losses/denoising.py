@@ -66,7 +66,7 @@ class Denoising(torch.nn.Module):
 
         def states(rows: list[int], vectors: torch.Tensor) -> torch.Tensor:
             features = pad_batch([originals[i][:-1] for i in rows], pad, device())
-            hidden = body(
+            hidden: torch.Tensor = body(
                 input_ids=features["input_ids"],
                 attention_mask=features["attention_mask"],
                 encoder_hidden_states=vectors[rows][:, None].to(self.decoder.dtype),

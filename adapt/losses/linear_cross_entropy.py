@@ -27,8 +27,9 @@ def linear_cross_entropy(
     if bias is None:
         bias = weight.new_zeros(len(weight))
     if torch.is_grad_enabled():
-        return _Chunked.apply(states, weight, bias, targets, dtype)
-    parts = zip(states.to(dtype).split(ROWS), targets.split(ROWS), strict=True)
+        loss: torch.Tensor = _Chunked.apply(states, weight, bias, targets, dtype)  # type: ignore[no-untyped-call]
+        return loss
+    parts = zip(torch.split(states.to(dtype), ROWS), torch.split(targets, ROWS), strict=True)
     weight = weight.to(dtype)
     losses = [F.cross_entropy(F.linear(part, weight).float().add_(bias), wanted, reduction="sum") for part, wanted in parts]
     return torch.stack(losses).sum() / len(targets)

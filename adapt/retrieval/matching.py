@@ -37,7 +37,7 @@ def allotted(available: np.ndarray, target: np.ndarray, total: int) -> np.ndarra
     target's proportions.
     """
     wanted = total * target / target.sum()
-    chosen = np.minimum(available, np.floor(wanted).astype(int))
+    chosen: np.ndarray = np.minimum(available, np.floor(wanted).astype(int))
     while (left := min(total, int(available.sum())) - int(chosen.sum())) > 0:
         spare = available > chosen
         owed = np.where(spare, wanted - chosen, -np.inf)

@@ -181,7 +181,14 @@ def _jaccard(left: _Shingled, i: np.ndarray, right: _Shingled, j: np.ndarray) ->
     return found
 
 
-def _shared(left, left_starts, left_sizes, right, right_starts, right_sizes):
+def _shared(
+    left: np.ndarray,
+    left_starts: np.ndarray,
+    left_sizes: np.ndarray,
+    right: np.ndarray,
+    right_starts: np.ndarray,
+    right_sizes: np.ndarray,
+) -> np.ndarray:
     """The number of shingles that the two sets of each pair share, [pairs]."""
     found = [np.zeros(0, dtype=np.int64)]
     bits = np.uint64(64 - _NUMBER)

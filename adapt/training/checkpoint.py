@@ -72,7 +72,8 @@ def load(file: Path, note: Callable[[str], None]) -> dict[str, Any] | None:
         with zipfile.ZipFile(file) as archive:
             if archive.testzip() is not None:
                 raise zipfile.BadZipFile
-        return torch.load(file, map_location="cpu", weights_only=True)
+        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+        return state
     except Exception as error:  # BadZipFile, EOFError, RuntimeError, UnpicklingError: whatever the damage happens to break
         before = file.with_name(BEFORE)
         instead = "the one before it is used" if file != before and before.is_file() else "the step starts again"

@@ -138,7 +138,7 @@ def fit(
         if data_parallel:
             value = collectives.scale_mean(value, weight)
         parallel.zero_gradients(module, parameters)
-        scaler.scale(value if data_parallel else value / collectives.world_size()).backward()
+        scaler.scale(value if data_parallel else value / collectives.world_size()).backward()  # type: ignore[no-untyped-call]
         return collectives.all_reduce(float(value.detach())) if data_parallel else float(value.detach())
 
     def state() -> dict[str, Any]:
@@ -228,9 +228,9 @@ def _set_checkpointing(module: torch.nn.Module, on: bool) -> None:
     for part in module.modules():
         if isinstance(part, PreTrainedModel) and part.supports_gradient_checkpointing:
             if on:
-                part.gradient_checkpointing_enable({"use_reentrant": False})
+                part.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[no-untyped-call]
             else:
-                part.gradient_checkpointing_disable()
+                part.gradient_checkpointing_disable()  # type: ignore[no-untyped-call]
 
 
 def _optimizer_groups(groups: Sequence[ParameterGroup], weight_decay: float) -> Iterable[dict[str, Any]]:
