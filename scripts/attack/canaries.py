@@ -212,28 +212,28 @@ def looked_at(
         seen(TOKEN in text or HOME_NAME in text, f"{name}: prints the token, or the home folder")
     secrets = {TOKEN: "the token", str(root): "an absolute path", HOME_NAME: "the home folder", "kanari-user": "the user's name"}
     for file in sorted(path for path in out.rglob("*") if path.is_file()):
-        name = file.relative_to(out)
+        inner = file.relative_to(out)
         data = file.read_bytes()
         text = data.decode("utf-8", "replace")
-        inside = "model" in name.parts[:2]
+        inside = "model" in inner.parts[:2]
         for secret, what in secrets.items():
-            published = inside or (name.parts[0] == "run" and file.suffix in (".html", ".md") and what != "an absolute path")
+            published = inside or (inner.parts[0] == "run" and file.suffix in (".html", ".md") and what != "an absolute path")
             if published or what == "the token":
-                seen(secret.encode() in data, f"{name} holds {what}")
+                seen(secret.encode() in data, f"{inner} holds {what}")
         if file.suffix in DATA or file.name == "tokenizer.json":
             continue
-        seen(PRODUCT in text, f"{name}: a template is filled in")
+        seen(PRODUCT in text, f"{inner}: a template is filled in")
         if file.suffix in (".html", ".md", ".yaml"):
-            seen(_CONTROLS.search(text), f"{name} holds {_around(_CONTROLS, text)}")
+            seen(_CONTROLS.search(text), f"{inner} holds {_around(_CONTROLS, text)}")
         if file.suffix == ".csv":
             with open(file, newline="", encoding="utf-8-sig") as opened:
                 cells = [cell for row in csv.reader(opened) for cell in row]
             bad = [cell for cell in cells if cell.startswith(FORMULAS) and not re.fullmatch(r"-?[\d.]+(e-?\d+)?", cell)]
-            seen(bad, f"{name} has {len(bad)} cells that begin a formula: {bad[:1]}")
+            seen(bad, f"{inner} has {len(bad)} cells that begin a formula: {bad[:1]}")
         if file.suffix in (".html", ".md"):
             other = _twin_of(file, root, twin)
             more = outline(file) - (outline(other) if other else set())
-            seen(more, f"{name} has more elements than its twin: {list(more)[:3]}")
+            seen(more, f"{inner} has more elements than its twin: {list(more)[:3]}")
     for name in (CODE, "kanari-outside"):
         seen(list(root.rglob(name)) or Path("/", name).exists(), f"{name} is there")
     seen((root / "connections").exists(), "a connection was tried")

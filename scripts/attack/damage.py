@@ -35,7 +35,8 @@ def hurt(file: Path, way: str, place: float) -> bool:
         return True
     if way == "flip" and content:
         content[int(place * len(content))] ^= 1 << int(place * 997) % 8
-    file.write_bytes({"cut": content[: int(place * len(content))], "empty": b""}.get(way, content))
+    left = {"cut": int(place * len(content)), "empty": 0}.get(way, len(content))
+    file.write_bytes(content[:left])
     return file.read_bytes() != before
 
 

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from trials import Ended, command, remove
 
@@ -89,6 +90,10 @@ CHECKS = "checks: {sts: {dev: check.csv, role: target}}"
 OUTCOMES = {"refused": 2, "unmeasured": 1, "noted": 0, "read": 0}
 
 
+def set_alarm() -> None:
+    signal.alarm(TIMEOUT)
+
+
 @dataclass(frozen=True)
 class Trial:
     """A command and a bad file; `bad` holds the expected outcome."""
@@ -106,8 +111,8 @@ class Trial:
 def trials() -> Iterator[Trial]:
     """Every bad file with every command that reads its kind; a recipe is tried with `run` and with `run --dry-run`."""
     for kind, lines in COMMANDS.items():
-        found: list = [bad for bad in bad_inputs.FILES if kind in bad.kinds]
-        found += {"folder": bad_folders.FOLDERS, "sheet": bad_folders.SHEETS}.get(kind, [])
+        found: list[Any] = [bad for bad in bad_inputs.FILES if kind in bad.kinds]
+        found += bad_folders.FOLDERS if kind == "folder" else bad_folders.SHEETS if kind == "sheet" else ()
         for bad in found:
             for name, line in lines.items():
                 for each in dict.fromkeys((name, name.replace("run", "dry-run"))):
@@ -138,7 +143,7 @@ def tried(trial: Trial, place: Path, file: str) -> Ended:
         words = ["run", "recipe.yaml", "--out", "made", *(["--dry-run"] if trial.name.startswith("dry-run") else [])]
     else:
         words = [file if word == "FILE" else word for word in trial.line.split()]
-    ended = command(words, place, prepare=lambda: signal.alarm(TIMEOUT))
+    ended = command(words, place, prepare=set_alarm)
     return Ended(ended.code, " ".join(ended.output.split()), ended.seconds)
 
 

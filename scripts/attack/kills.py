@@ -22,8 +22,12 @@ UNFINISHED = (".making", ".work", ".old")
 def after(seconds: float) -> Callable[[], None]:
     """To be called in the process: it kills itself after this many seconds."""
 
+    def act() -> None:
+        time.sleep(seconds)
+        kill()
+
     def prepare() -> None:
-        threading.Thread(target=lambda: (time.sleep(seconds), kill()), daemon=True).start()
+        threading.Thread(target=act, daemon=True).start()
 
     return prepare
 

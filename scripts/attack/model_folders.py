@@ -39,6 +39,10 @@ COMMANDS = {
 }
 
 
+def set_alarm() -> None:
+    signal.alarm(TIMEOUT)
+
+
 def prepare(place: Path) -> dict[str, Path]:
     """Valid models of each kind, and small data."""
     small_data(place, 30)
@@ -75,7 +79,7 @@ def main(wanted: list[str]) -> int:
         folders += 1
         for line in COMMANDS[kind]:
             words = [w.replace("MODEL", "spoiled").replace("SOUND", "embedder") for w in line.split()]
-            ended = command(words, place, prepare=lambda: signal.alarm(TIMEOUT))
+            ended = command(words, place, prepare=set_alarm)
             made = [p for p in place.glob("made*") if p.name != "made" or (p / "model").exists() or (p / "config.json").exists()]
             ran = (place / damages.CANARY).exists()
             wrong = []

@@ -9,7 +9,7 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -84,7 +84,8 @@ def main() -> int:
     model = tiny.embedder(tiny.language_model(place / "plain"), place / "embedder")
     outcomes: Counter[str] = Counter()
     for name, settings in STAGES.items():
-        stage = stages.find("finetune" if name == "cosent" else name)(max_steps=STEPS, **settings)
+        build: Callable[..., stages.Stage] = stages.find("finetune" if name == "cosent" else name)
+        stage = build(max_steps=STEPS, **settings)
         key, file = INPUTS[name]
         for where in WHERE:
             for at in (0, STEPS // 2, STEPS - 1):

@@ -21,8 +21,12 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 def sent(number: signal.Signals, seconds: float) -> Callable[[], None]:
     """To be called in the process: it gets the signal after this many seconds."""
 
+    def act() -> None:
+        time.sleep(seconds)
+        os.kill(os.getpid(), number)
+
     def prepare() -> None:
-        threading.Thread(target=lambda: (time.sleep(seconds), os.kill(os.getpid(), number)), daemon=True).start()
+        threading.Thread(target=act, daemon=True).start()
 
     return prepare
 

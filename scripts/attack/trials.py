@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 os.environ.update({"HF_HUB_OFFLINE": "1", "ADAPT_DEVICE": "cpu", "OMP_NUM_THREADS": "1", "NO_COLOR": "1"})
 os.environ.update({"ADAPT_CACHE": "", "TOKENIZERS_PARALLELISM": "false"})  # nothing is kept outside of a trial's folder
@@ -33,6 +34,8 @@ import adapt.pipeline.runner
 import adapt.report
 from adapt.training import loop
 from tests import tiny, tiny_domain
+
+T = TypeVar("T")
 
 torch.set_num_threads(1)  # a forked process can't take over a pool of threads
 
@@ -88,7 +91,10 @@ def command(words: Sequence[str], place: Path, hook: Hook | None = None, prepare
     if child == 0:
         code = 1
         try:
-            os.close(reads), os.dup2(writes, 1), os.dup2(writes, 2), os.close(writes)
+            os.close(reads)
+            os.dup2(writes, 1)
+            os.dup2(writes, 2)
+            os.close(writes)
             sys.stdout, sys.stderr = os.fdopen(1, "w", buffering=1), os.fdopen(2, "w", buffering=1)
             os.chdir(place)
             loop.CHECKPOINT_SECONDS = -1.0  # a checkpoint at every step
@@ -229,7 +235,7 @@ def arguments(doc: str | None, count: int) -> tuple[Ground, random.Random, int]:
     return Ground(Path(tempfile.mkdtemp(prefix="attack-"))), random.Random(options.seed), options.trials
 
 
-def some(things: Sequence[str], count: int, rng: random.Random) -> list[str]:
+def some(things: Sequence[T], count: int, rng: random.Random) -> list[T]:
     """`count` of these at random, in order; all where `count` is 0 or more than there are."""
     if not count or count >= len(things):
         return list(things)

@@ -123,6 +123,7 @@ def run_arm(study: str, arm: str | None, seed: int, folder: Path) -> dict[str, M
     return {
         name: measures.measure(model, check.kind, check.test, "test", digests[name]["test"])
         for name, check in recipe.checks.items()
+        if check.test is not None
     }
 
 

@@ -8,6 +8,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -67,9 +68,9 @@ def peak(work: Callable[[], Any]) -> float:
     if device().type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
+        allocated = torch.cuda.memory_allocated()
         work()
-        return (torch.cuda.max_memory_allocated() - before) / 2**20
+        return (torch.cuda.max_memory_allocated() - allocated) / 2**20
     try:
         ctypes.CDLL("libc.so.6").malloc_trim(0)  # what earlier work freed must not hide what this one takes
         with open("/proc/self/clear_refs", "w") as file:
@@ -87,6 +88,11 @@ def _status(name: str) -> float:
         return next(float(line.split()[1]) for line in file if line.startswith(name + ":"))
 
 
+def _products(a: torch.Tensor, w: torch.Tensor) -> None:
+    for _ in range(4):
+        torch.nn.functional.linear(a, w)
+
+
 def probe(seconds: float = 1.0) -> dict[str, float]:
     """GFLOP/s of the GEMM that these models live on, 4096 × 384 × 1536, in fp32 and, where it pays, in bf16."""
     found = {}
@@ -98,7 +104,7 @@ def probe(seconds: float = 1.0) -> dict[str, float]:
         rates = []
         began = now()
         while now() - began < seconds:
-            rates.append(2 * rows * 384 * 1536 * 4 / timed(lambda a=a, w=w: [torch.nn.functional.linear(a, w) for _ in range(4)]))
+            rates.append(2 * rows * 384 * 1536 * 4 / timed(partial(_products, a, w)))
         found[name] = statistics.median(rates) / 1e9
     return found
 

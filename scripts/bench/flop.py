@@ -4,6 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 
+def config_of(encoder: Any) -> Any:
+    """The configuration of the transformer of a SentenceTransformer."""
+    return encoder[0].auto_model.config
+
+
 def forward(config: Any, lengths: Sequence[int]) -> float:
     """Of a BERT encoder on texts of these numbers of tokens: four projections, attention among a text's own tokens, two layers."""
     d, f = config.hidden_size, config.intermediate_size

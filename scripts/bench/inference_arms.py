@@ -44,8 +44,8 @@ def encode_int8(size: float) -> Arm:
 
     int8.MIN_TEXTS = 0
     sample = texts.of_words(300, 5, 180, seed=77, typical=45)
-    small = encoding._in_int8(BASE, sample, Job())
-    encoding._in_int8 = lambda *_: small
+    small = encoding._quantized(BASE, sample, Job())
+    encoding._quantized = lambda *_: small
     return encode(size, "int8")
 
 
@@ -79,7 +79,7 @@ def encode(size: float, precision: InferencePrecision = "auto") -> Arm:
         "encode" if precision == "auto" else "encode-int8", "texts", len(rows), ours, lambda: timed(lambda: stock(32)),
         lambda: timed(lambda: stock(best, rows, half or stock_model)), gate,
         f"batch_size {best}" + (", weights in bf16" if half else ""),
-        flop.forward(ours_model[0].auto_model.config, lengths), sum(lengths), real_share(lengths),
+        flop.forward(flop.config_of(ours_model), lengths), sum(lengths), real_share(lengths),
         lambda: 1 - timed(lambda: token_ids(ours_model, rows)) / ours(),
     )  # fmt: skip
 

@@ -41,11 +41,11 @@ def _checks() -> list[Any]:
     """Stock's evaluators of the recipe's four checks on dev."""
     from sentence_transformers.sentence_transformer.evaluation import EmbeddingSimilarityEvaluator, InformationRetrievalEvaluator
 
-    from adapt import checks
+    from adapt.checks.kinds.retrieval import Retrieval
 
     found: list[Any] = []
     for source in ({"folder": str(CORPORA / "medical" / "dev"), "pool": POOL}, str(CORPORA / "general" / "retrieval")):
-        judged = checks.find("retrieval").read(source, "dev")
+        judged = Retrieval().read(source, "dev")
         found.append(
             InformationRetrievalEvaluator(
                 {q.id: q.text for q in judged.queries}, {t.id: t.text for t in judged.corpus},
@@ -65,8 +65,9 @@ def _checks() -> list[Any]:
 def stock(seed: int, limit: int, folder: Path, best: bool) -> None:
     """`best`: no dropout, bf16 where it pays, one hard negative in place of three."""
     import bm25s
-    from sentence_transformers import CrossEncoder, losses
+    from sentence_transformers import CrossEncoder
     from sentence_transformers.cross_encoder.losses import BinaryCrossEntropyLoss
+    from sentence_transformers.sentence_transformer import losses
     from sentence_transformers.util import mine_hard_negatives
 
     rng = random.Random(seed)

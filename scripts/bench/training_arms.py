@@ -34,7 +34,7 @@ from adapt.stages.tsdae import Tsdae
 from adapt.training import loop
 from adapt.training.denoising_data import tokenize
 
-BASE = lookup.locate("all-MiniLM-L6-v2")
+BASE = lookup.find_model("all-MiniLM-L6-v2")
 BATCH = 32
 BEST = "dropout 0" + (", bf16=True" if fast_bfloat16() else "")
 
@@ -75,7 +75,7 @@ def trainer_seconds(kind: str, model: Any, rows: Dataset, loss: Any, seed: int, 
 
 def stage_seconds(run: Callable[[], Any], tokenise: Callable[[], Any]) -> float:
     """How long a stage trains: its loop, by a clock put around it, and tokenising, which stock does inside of its own."""
-    took = []
+    took: list[float] = []
 
     def clocked(*args: Any, **kwargs: Any) -> Any:
         began = now()
@@ -135,7 +135,7 @@ def tsdae(size: float) -> Arm:
     # Split by the stage's sentence splitter on both sides.
     drawn = [text.replace(".", ",") for text in texts.of_words(2 * count, 8, 60, seed=1)]
     rows = [sentence for _, sentence in sentences(drawn, 8, 60)][:count]
-    stage = Tsdae(start="raw", pooling="cls", batch_size=BATCH, max_words=1_000)
+    stage = Tsdae(base_type="language-model", pooling="cls", batch_size=BATCH, max_words=1_000)
     encoder = load_encoder(BASE)
     read = tokenize(encoder, rows, stage.max_length)
     noisy = [delete_words(ids, units, 0.6, 13, 0, i) for i, (ids, units) in enumerate(zip(read.ids, read.units, strict=True))]
@@ -179,7 +179,7 @@ def tsdae(size: float) -> Arm:
     lengths = [len(ids) for ids in read.ids]
     return Arm(
         "tsdae", "sentences", count, each_time(ours), each_time(stock), each_time(lambda seed: stock(seed, True)), gate, BEST,
-        flop.denoising(encoder[0].auto_model.config, [len(ids) for ids in noisy], lengths), sum(lengths),
+        flop.denoising(flop.config_of(encoder), [len(ids) for ids in noisy], lengths), sum(lengths),
     )  # fmt: skip
 
 
@@ -224,7 +224,7 @@ def mnrl(size: float) -> Arm:
     lengths = [len(ids) for column in columns for ids in token_ids(encoder, column, max_length=stage.max_length)]
     return Arm(
         "mnrl", "triplets", len(rows), each_time(ours), each_time(stock), each_time(lambda seed: stock(seed, True)), gate, BEST,
-        flop.training(encoder[0].auto_model.config, lengths), sum(lengths),
+        flop.training(flop.config_of(encoder), lengths), sum(lengths),
     )  # fmt: skip
 
 
