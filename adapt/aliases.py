@@ -30,24 +30,24 @@ class Alias:
     """
 
     new: str
-    function: Callable[[Any], Any] | None = None
+    function: Callable[[Any], object] | None = None
     values: Mapping[str, str] = field(default_factory=dict)
     only: tuple[str, ...] = ()
     default: object = NO_DEFAULT
 
-    def convert(self, value: Any) -> Any:
+    def convert(self, value: object) -> object:
         """The value of today; DROP where that is the default."""
         if isinstance(value, str):
             value = self.values.get(value, value)
         return self.function(value) if self.function else value
 
 
-def _relative_margin(share: Any) -> Any:
+def _relative_margin(share: object) -> object:
     """1 - share, where it is a number."""
     return round(1 - share, 12) if isinstance(share, (int, float)) and not isinstance(share, bool) else share
 
 
-def _soft_margin(soft: Any) -> Any:
+def _soft_margin(soft: object) -> object:
     return "soft" if soft is True else DROP if soft is False else soft
 
 
@@ -144,7 +144,7 @@ class Renamed:
     problems: list[tuple[str, str]] = field(default_factory=list)
 
 
-def rename(stage: str, given: Mapping[str, Any], overridden: Callable[[Keys], bool] = lambda path: False) -> Renamed:
+def rename(stage: str, given: Mapping[str, object], overridden: Callable[[Keys], bool] = lambda path: False) -> Renamed:
     """A stage and its settings with today's names. `overridden`: whether a path of the settings was set on the command line.
 
     Such a value wins over one that the recipe gives by the other name; otherwise giving both is a problem.
@@ -166,7 +166,7 @@ def rename(stage: str, given: Mapping[str, Any], overridden: Callable[[Keys], bo
     return found
 
 
-def rename_value(stage: str, setting: str, value: Any) -> Any:
+def rename_value(stage: str, setting: str, value: object) -> object:
     """A value of an old setting as it is written today; itself for a setting that is no alias."""
     alias = of_stage(stage).get(setting.replace("-", "_"))
     return value if alias is None or (converted := alias.convert(value)) is DROP else converted
@@ -271,7 +271,7 @@ def _move(found: Renamed, key: str, alias: Alias, overridden: Callable[[Keys], b
     found.moved[path] = key
 
 
-def _loss(settings: Mapping[str, Any]) -> str:
+def _loss(settings: Mapping[str, object]) -> str:
     loss = settings.get("loss", "mnrl")
     return str(loss.get("name", "mnrl") if isinstance(loss, dict) else loss)
 

@@ -79,7 +79,7 @@ class PluginCommand(click.Command):
         return stage_command(self.name or "").make_context(*args, **kwargs)
 
 
-def _one_stage(stage_class: type[Stage], out: Path, seed: int, overwrite: bool, given: dict[str, Any]) -> None:
+def _one_stage(stage_class: type[Stage], out: Path, seed: int, overwrite: bool, given: Mapping[str, Any]) -> None:
     from adapt.pipeline.single_stage import run_stage
 
     inputs = {want.name for want in stage_class.inputs()}
@@ -178,7 +178,7 @@ def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _plain(value: Any) -> str:
+def _plain(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return ", ".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)

@@ -167,11 +167,11 @@ def _rows(source: Source) -> Iterator[tuple[str, dict[str, Any]]]:
             yield where, {part: fields[i] for part, i in zip(("query", "passage", "grade"), parts, strict=True)}
 
 
-def _as_id(value: Any) -> str:
+def _as_id(value: object) -> str:
     return "" if value is None else str(value).strip()
 
 
-def _names(source: Source, row: Mapping[str, Any]) -> dict[str, str]:
+def _names(source: Source, row: Mapping[str, object]) -> dict[str, str]:
     """Which column is which; raises UserError that shows those there are."""
     plain = {str(name).strip().lower(): name for name in row}
     found = {}

@@ -23,7 +23,7 @@ class ColumnError(UserError):
 class Columns:
     """The columns of one source, as its first row has them; `form` says what its rows become."""
 
-    def __init__(self, source: Source, row: Mapping[str, Any], kinds: Sequence[str], where: str):
+    def __init__(self, source: Source, row: Mapping[str, object], kinds: Sequence[str], where: str):
         """`where`: the place of the row, which messages name. Raises Misfit where its columns make no record, and UserError."""
         self.shown = shorten_path(source)
         place = (
@@ -63,7 +63,7 @@ class Columns:
             return dict(row)
         return {self.names.get(name, name): value for name, value in row.items()}
 
-    def _note_unused(self, row: Mapping[str, Any]) -> None:
+    def _note_unused(self, row: Mapping[str, object]) -> None:
         """Note columns that have a meaning in another kind of data but are not used in this one."""
         used = self.form.uses | row_formats.OPTIONAL_COLUMNS
         others = [str(name) for name in row if str(name) not in used and not row_formats.is_negative(name, self.form)]
@@ -74,7 +74,7 @@ class Columns:
             note(f"{self.shown}: columns not used: {join_names(unused)}{what}")
 
 
-def join_names(names: Iterable[Any]) -> str:
+def join_names(names: Iterable[object]) -> str:
     """Column names for a message; long names and long lists are cut."""
     shown = [name if len(name) <= MAX_NAME_CHARACTERS else f"{name[:MAX_NAME_CHARACTERS]}..." for name in map(str, names)]
     return ", ".join(shown[:MAX_NAMES]) + (f" and {len(shown) - MAX_NAMES} more" if len(shown) > MAX_NAMES else "")

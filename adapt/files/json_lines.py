@@ -70,7 +70,7 @@ def _int(word: str) -> int:
     return int(word)
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) < len(pairs):
         twice = [name for name, times in Counter(name for name, _ in pairs).items() if times > 1]
@@ -78,7 +78,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _surrogate(value: Any) -> bool:
+def _surrogate(value: object) -> bool:
     """Whether a text in a value contains a lone surrogate, which UTF-8 can't encode."""
     try:
         json.dumps(value, ensure_ascii=False).encode("utf-8")

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat
 
@@ -54,11 +54,11 @@ class ReadLog:
     """The log of reading: `rejected` rows as {where, why, row}, and `notes`, a sentence each."""
 
     options: ReadOptions = field(default_factory=lambda: DEFAULT_OPTIONS)
-    rejected: list[dict[str, Any]] = field(default_factory=list)
+    rejected: list[dict[str, str]] = field(default_factory=list)
     rejections: int = 0  # of which `rejected` holds the first `MAX_REJECTED`
     notes: list[str] = field(default_factory=list)
 
-    def reject(self, where: str, why: str, row: Any) -> None:
+    def reject(self, where: str, why: str, row: object) -> None:
         """Add a skipped row to the log."""
         self.rejections += 1
         if len(self.rejected) < MAX_REJECTED:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from adapt.errors import UserError, limit_problems, shorten_path
 from adapt.files.memory import Source
 from adapt.files.options import current_log, note
@@ -20,7 +18,7 @@ class BadRowCollector:
         self.found: dict[str, list[str]] = {}  # what is wrong → where
         self.count = 0
 
-    def add(self, where: str, why: str, row: Any) -> int:
+    def add(self, where: str, why: str, row: object) -> int:
         """Add a bad row; returns their number so far. Raises UserError where there are MAX_BAD_ROWS."""
         self.count += 1
         if self.log.options.on_bad_row == "skip":

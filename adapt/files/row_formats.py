@@ -126,7 +126,7 @@ OPTIONAL_COLUMNS = {
 KNOWN_COLUMNS = OPTIONAL_COLUMNS | {name for some in ROW_FORMATS.values() for form in some for name in form.uses} | set(NEGATIVE)
 
 
-def is_negative(name: Any, form: RowFormat) -> bool:
+def is_negative(name: object, form: RowFormat) -> bool:
     """Whether a column holds hard negatives that the format uses."""
     return form.read is parse_triplets and (str(name).startswith("negative") or name == "neg")
 

@@ -45,7 +45,7 @@ def text_in(row: Row, names: Sequence[str]) -> str:
     return require_text(row[name], name)
 
 
-def require_text(value: Any, name: str) -> str:
+def require_text(value: object, name: str) -> str:
     if value is None:
         raise RowError(f"column '{name}' is null")
     if not isinstance(value, str):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from adapt.records import Text
 from adapt.storage.atomic import atomic_file
 
 
-def to_row(record: Any) -> dict[str, Any]:
+def to_row(record: object) -> dict[str, Any]:
     """A record as {column: value}, in the columns that sentence-transformers uses, without empty optional fields.
 
     A text's title has its own column and `text` holds the body; `read` joins them again.
@@ -34,7 +34,7 @@ def to_row(record: Any) -> dict[str, Any]:
     return row
 
 
-def write(records: Collection[Any], target: str | Path) -> Path:
+def write(records: Collection[object], target: str | Path) -> Path:
     """Write records in the format of the suffix, atomically; returns the path. Raises UserError and OSError.
 
     `records` is iterated twice and never copied, so that a `LazySequence` takes no memory.
@@ -51,7 +51,7 @@ def write(records: Collection[Any], target: str | Path) -> Path:
     return path
 
 
-def _write_text(table: Iterator[dict[str, Any]], columns: Sequence[str], path: Path, suffix: str) -> None:
+def _write_text(table: Iterator[Mapping[str, object]], columns: Sequence[str], path: Path, suffix: str) -> None:
     opener: Callable[..., Any] = gzip.open if path.name.endswith(".gz") else open
     with opener(path, "wt", encoding="utf-8", newline="") as file:
         if suffix == ".jsonl":
@@ -69,7 +69,7 @@ def _write_text(table: Iterator[dict[str, Any]], columns: Sequence[str], path: P
                 (quoting if any("\r" in str(cell) for cell in cells.values()) else writer).writerow(cells)
 
 
-def _write_parquet(table: Iterator[dict[str, Any]], columns: Sequence[str], path: Path, chunk: int = 20_000) -> None:
+def _write_parquet(table: Iterator[Mapping[str, object]], columns: Sequence[str], path: Path, chunk: int = 20_000) -> None:
     import pyarrow as arrow
     import pyarrow.parquet as parquet
 

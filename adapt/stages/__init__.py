@@ -111,7 +111,7 @@ class Stage(Settings):
         return getattr(found, option.path[1]) if len(option.path) > 1 else found
 
     @classmethod
-    def from_options(cls, **values: Any) -> Self:
+    def from_options(cls, **values: object) -> Self:
         """The stage from its options by their flat names, `scale=30` for `loss.scale`; raises pydantic's ValidationError."""
         return cls.model_validate(nested(cls, values))
 
@@ -127,7 +127,7 @@ class Stage(Settings):
             found = getattr(found, part)
         return found.model_dump(exclude_unset=True) if isinstance(found, Settings) else found
 
-    def values_with(self, path: str, value: Any) -> dict[str, Any]:
+    def values_with(self, path: str, value: object) -> dict[str, Any]:
         """The settings that were given, with the one at `path` ("loss.scale") changed.
 
         A bare value of a group changes only the setting that it is short for: `loss: angle` keeps a scale.
@@ -143,7 +143,7 @@ class Stage(Settings):
             values[group] = value
         return values
 
-    def with_setting(self, path: str, value: Any) -> Stage:
+    def with_setting(self, path: str, value: object) -> Stage:
         """The same stage with one setting changed; raises pydantic's ValidationError for a bad value."""
         return type(self).model_validate(self.values_with(path, value))
 
@@ -196,7 +196,7 @@ class TrainingStage(Stage):
         )
 
 
-def nested(stage: type[Stage], values: Mapping[str, Any]) -> dict[str, Any]:
+def nested(stage: type[Stage], values: Mapping[str, object]) -> dict[str, Any]:
     """Settings by their flat names as a stage takes them: {"scale": 30} → {"loss": {"scale": 30}}; unknown names stay."""
     paths = {option.name: option.path for option in options(stage)}
     found: dict[str, Any] = {}
@@ -209,7 +209,7 @@ def nested(stage: type[Stage], values: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def too_long(max_length: int, config: Mapping[str, Any]) -> list[str]:
+def too_long(max_length: int, config: Mapping[str, object]) -> list[str]:
     """A problem where a model has fewer positions than `max_length` tokens need; none where its config.json has no number."""
     positions = config.get("max_position_embeddings")
     if type(positions) is not int or positions < 1:
@@ -221,7 +221,7 @@ def too_long(max_length: int, config: Mapping[str, Any]) -> list[str]:
     return [f"max_length {max_length} is more than the {positions} tokens that the model supports; set max_length: {positions}"]
 
 
-def _kinds(hint: Any) -> tuple[str, ...]:
+def _kinds(hint: object) -> tuple[str, ...]:
     if typing.get_origin(hint) is Annotated:
         return tuple(typing.get_args(hint)[1].split())
     for part in typing.get_args(hint):  # Optional[...]

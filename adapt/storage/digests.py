@@ -92,13 +92,13 @@ def find_model_damage(folder: Path) -> list[str]:
     return find_damage(folder.parent, files)
 
 
-def add_digest(value: Mapping[str, Any]) -> dict[str, Any]:
+def add_digest(value: Mapping[str, object]) -> dict[str, object]:
     """A JSON object with a digest of its own content."""
     content = {name: part for name, part in value.items() if name != DIGEST_KEY}
     return {**content, DIGEST_KEY: _value_digest(content)}
 
 
-def write_verified(path: Path, value: Mapping[str, Any], durable: bool = True) -> None:
+def write_verified(path: Path, value: Mapping[str, object], durable: bool = True) -> None:
     """Write a JSON object with its own digest, atomically; see `read_verified`. Raises OSError."""
     atomic.write_text(path, json.dumps(add_digest(value), indent=2, ensure_ascii=False) + "\n", durable)
 
@@ -120,6 +120,6 @@ def read_verified(path: Path) -> dict[str, Any] | None:
     return value if digest == _value_digest(value) else None
 
 
-def _value_digest(value: Mapping[str, Any]) -> str:
+def _value_digest(value: Mapping[str, object]) -> str:
     """A digest of a value after a round trip through JSON, which turns tuples into lists and keys into strings."""
     return text_digest(json.dumps(json.loads(json.dumps(value)), sort_keys=True))

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from adapt.errors import UserError
 from adapt.runtime.process_group import SINGLE_PROCESS, ProcessGroup
@@ -18,13 +18,16 @@ from adapt.storage import atomic, digests
 from adapt.storage.digests import RECEIPT
 from adapt.storage.disk_errors import attach_path, describe
 
+if TYPE_CHECKING:
+    from pydantic import JsonValue
 
-def cache_key(entry: Mapping[str, Any]) -> str:
+
+def cache_key(entry: Mapping[str, object]) -> str:
     """The key of an artifact: a hash of the canonical JSON of everything that it depends on, 16 hex digits."""
     return hashlib.sha256(json.dumps(entry, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:16]
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: object) -> None:
     """Write indented JSON atomically. Raises OSError."""
     atomic.write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
@@ -36,17 +39,17 @@ class Store:
         """`full`: verify the digests of an artifact's files, which reads every byte; otherwise only their presence and sizes."""
         self.root, self.process_group, self.full = root, process_group, full
 
-    def folder(self, name: str, entry: Mapping[str, Any]) -> Path:
+    def folder(self, name: str, entry: Mapping[str, object]) -> Path:
         """The folder of the artifact with this name and entry, which need not exist."""
         return self.root / f"{name}-{cache_key(entry)}"
 
-    def receipt(self, name: str, entry: Mapping[str, Any]) -> dict[str, Any] | None:
+    def receipt(self, name: str, entry: Mapping[str, object]) -> dict[str, Any] | None:
         """The artifact's receipt; None where there is no artifact or it is damaged."""
         folder = self.folder(name, entry)
         found = digests.read_verified(folder / RECEIPT)
         return None if found is None or digests.find_damage(folder, found["files"], self.full) else found
 
-    def damage(self, name: str, entry: Mapping[str, Any]) -> str:
+    def damage(self, name: str, entry: Mapping[str, object]) -> str:
         """What is damaged in an existing artifact, in words; "" where it is intact or does not exist."""
         folder = self.folder(name, entry)
         if not folder.exists():
@@ -56,18 +59,18 @@ class Store:
             return f"{RECEIPT} is missing, cut or changed"
         return "; ".join(digests.find_damage(folder, found["files"], self.full))
 
-    def latest_entry(self, name: str) -> Mapping[str, Any] | None:
+    def latest_entry(self, name: str) -> Mapping[str, JsonValue] | None:
         """The entry of the newest artifact of this name, whatever its key; None where there is none."""
         parent = self.root / name
         files = [f for f in parent.parent.glob(f"{parent.name}-*/{RECEIPT}") if len(f.parent.name) == len(parent.name) + 17]
         for file in sorted(files, key=lambda file: file.stat().st_mtime_ns, reverse=True):
             if found := digests.read_verified(file):
-                entry: Mapping[str, Any] = found["entry"]
+                entry: Mapping[str, JsonValue] = found["entry"]
                 return entry
         return None
 
     def get_or_make(
-        self, name: str, entry: Mapping[str, Any], work: Callable[[Path, Path], Mapping[str, Any]], fresh: bool = False
+        self, name: str, entry: Mapping[str, object], work: Callable[[Path, Path], Mapping[str, object]], fresh: bool = False
     ) -> dict[str, Any]:
         """The receipt of an artifact, which `work(out, scratch)` makes where it is missing or `fresh` is set.
 
@@ -108,7 +111,7 @@ class Store:
         return receipt
 
     def _take_part(
-        self, name: str, entry: Mapping[str, Any], work: Callable[[Path, Path], Mapping[str, Any]], fresh: bool
+        self, name: str, entry: Mapping[str, object], work: Callable[[Path, Path], Mapping[str, object]], fresh: bool
     ) -> dict[str, Any]:
         """Take part in work whose result the main process commits; what this process writes is deleted."""
         folder = self.folder(name, entry)
