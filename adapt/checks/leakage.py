@@ -71,7 +71,7 @@ class ProtectedTexts:
         found = {text: ("exact", self.normalised[name]) for text in others if (name := normalised(text)) in self.normalised}
         others = [text for text in others if text not in found]
         names = list(self.texts.values())
-        progress = job.progress("comparing with dev and test", len(others), "texts") if job else None
+        progress = job.progress("leakage check against dev and test data", len(others), "texts") if job else None
         for start in range(0, len(others), CHUNK):
             chunk = others[start : start + CHUNK]
             for i, j, _ in self.index.find(chunk):

@@ -85,9 +85,12 @@ def _order(word: str) -> tuple[int, str]:
 def cli() -> None:
     """Adapt text-embedding models to your domain.
 
+    A recipe is a YAML file with data, stages and checks. A run evaluates the model on dev data after each stage. A gate
+    blends, reverts or stops where a stage makes a metric worse. The report compares the base with the final model on test data.
+
     \b
-    adapt run medical-recipe      all stages, on the shipped corpus and model
-    adapt init mydomain --texts notes.jsonl --pairs pairs.jsonl
+    adapt run medical-recipe                                       run a recipe that ships with the package
+    adapt init mydomain --texts notes.jsonl --pairs pairs.jsonl    write a recipe for your own data
     """
 
 

@@ -7,24 +7,26 @@ from pathlib import Path
 import click
 
 from adapt.cli.output import SEED, print_line, progress_printer
-from adapt.cli.read_options import reads_data
+from adapt.cli.read_options import DataCommand, reads_data
 from adapt.errors import UserError
 
 
-@click.command("hold-out")
+@click.command("hold-out", cls=DataCommand)
 @click.option("--texts", required=True, help="raw texts of the domain")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="folder for the check and the remaining texts")
-@click.option("--queries", default=300, show_default=True, type=click.IntRange(1), help="queries for dev, and as many for test")
+@click.option(
+    "--queries", default=300, show_default=True, type=click.IntRange(1), help="number of dev queries, and of test queries"
+)
 @click.option(
     "--form",
     "forms",
     multiple=True,
     type=click.Choice(["title-body", "sentence-rest", "keyphrase-passage"]),
-    help="only queries of this form; may be repeated",
+    help="only queries of this form; repeatable",
 )
 @click.option("--seed", type=SEED, default=13, show_default=True, help="random seed")
 def hold_out_command(texts: str, out: Path, queries: int, forms: tuple[str, ...], seed: int) -> None:
-    """Hold out a synthetic retrieval check from raw texts without labels; train on the texts that remain.
+    """Make a synthetic retrieval check from texts without labels; the remaining texts are for training.
 
     \b
     adapt hold-out --texts passages.jsonl --out held-out
@@ -36,13 +38,13 @@ def hold_out_command(texts: str, out: Path, queries: int, forms: tuple[str, ...]
         print_line(line)
 
 
-@click.command("label")
+@click.command("label", cls=DataCommand)
 @click.option("--texts", help="raw texts to select pairs from")
-@click.option("--read", "sheet", type=click.Path(path_type=Path), help="a sheet with scores, complete or partial")
+@click.option("--read", "sheet", type=click.Path(path_type=Path), help="a scored sheet, complete or partial")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="the sheet (.csv); with --read, the scored pairs")
 @click.option("--model", default="all-MiniLM-L6-v2", show_default=True, help="embedding model that selects the pairs")
-@click.option("--gold", multiple=True, help="existing scored pairs, which are not selected again; may be repeated")
-@click.option("--recipe", help="exclude the dev and test data of this recipe")
+@click.option("--gold", multiple=True, help="existing scored pairs, which are not selected again; repeatable")
+@click.option("--recipe", help="exclude the texts of this recipe's dev and test data")
 @click.option("--pairs", default=100, show_default=True, type=click.IntRange(1), help="number of pairs in the sheet")
 @click.option(
     "--scale",
@@ -56,7 +58,7 @@ def label_command(
     texts: str | None, sheet: Path | None, out: Path, model: str, gold: tuple[str, ...], recipe: str | None, pairs: int,
     scale: str, seed: int,
 ) -> None:  # fmt: skip
-    """Write a sheet of selected pairs for a person to score, or turn a scored sheet into gold data.
+    """Select pairs for a person to score, in a CSV sheet; convert a scored sheet to gold data.
 
     \b
     adapt label --texts passages.jsonl --out sheet.csv

@@ -12,18 +12,18 @@ import click
 
 from adapt import checks
 from adapt.cli.output import print_line, progress_printer
-from adapt.cli.read_options import reads_data
+from adapt.cli.read_options import DataCommand, reads_data
 from adapt.errors import UserError
 
 DATA_HELP = {
-    "classification": "texts, each with a topic",
-    "clustering": "texts, each with a topic",
-    "pairs": "sentence1, sentence2, score (1 or 0: match or not)",
-    "reranking": "query, positive, negative (lists)",
-    "retrieval": "a BEIR folder",
-    "sts": "sentence1, sentence2, score",
+    "classification": "texts with labels: text, topic",
+    "clustering": "texts with labels: text, topic",
+    "pairs": "sentence pairs that match or not: sentence1, sentence2, score (1 or 0)",
+    "reranking": "queries with candidates: query, positive, negative (lists)",
+    "retrieval": "a BEIR folder: corpus.jsonl, queries.jsonl, qrels/",
+    "sts": "scored sentence pairs: sentence1, sentence2, score",
     "translation": "parallel sentences: source, target",
-    "triplets": "anchor, positive, negative",
+    "triplets": "triplets: anchor, positive, negative",
 }
 
 
@@ -31,8 +31,8 @@ def _data_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """An option for the data of every kind of check."""
     for kind in reversed(checks.names()):
         command = click.option(f"--{kind}", help=DATA_HELP.get(kind, f"data for the check '{kind}'"))(command)
-    command = click.option("--recipe", help="the checks of this recipe")(command)
-    command = click.option("--split", default="test", show_default=True, help="dev or test (recipes, BEIR folders)")(command)
+    command = click.option("--recipe", help="evaluate on the checks of this recipe")(command)
+    command = click.option("--split", default="test", show_default=True, help="dev or test, of a recipe or BEIR folder")(command)
     return click.option("--json", "as_json", is_flag=True, help="print JSON")(command)
 
 
@@ -53,17 +53,17 @@ def _checks(recipe: str | None, split: str, sources: dict[str, str | None], gold
     return found
 
 
-@click.command("check")
+@click.command("check", cls=DataCommand)
 @click.option("--model", required=True, help="folder or name of the model")
-@click.option("--mteb", type=click.Path(path_type=Path), help="write result files in MTEB's format to this folder")
+@click.option("--mteb", type=click.Path(path_type=Path), help="also write results in MTEB's format to this folder")
 @click.option(
-    "--task", "tasks", multiple=True, metavar="CHECK=NAME", help="MTEB task name of a check: sts=STSBenchmark; may be repeated"
+    "--task", "tasks", multiple=True, metavar="CHECK=NAME", help="with --mteb: task name of a check, sts=STSBenchmark; repeatable"
 )
 @_data_options
 def check_command(
     model: str, mteb: Path | None, tasks: tuple[str, ...], recipe: str | None, split: str, as_json: bool, **sources: str | None
 ) -> None:  # fmt: skip
-    """Evaluate a model.
+    """Evaluate a model on labelled data: STS, retrieval, classification, clustering and others.
 
     \b
     adapt check --model all-MiniLM-L6-v2 --sts sts-test.csv --retrieval test
@@ -99,18 +99,18 @@ def check_command(
         sys.exit(1)
 
 
-@click.command("compare")
-@click.option("--model", "pair", multiple=True, required=True, help="give twice: the baseline, then the candidate")
+@click.command("compare", cls=DataCommand)
+@click.option("--model", "pair", multiple=True, required=True, help="the two models: --model BASELINE --model CANDIDATE")
 @click.option(
     "--promote",
     is_flag=True,
-    help="decide by the golden checks if the candidate may replace the baseline; exit code 1 if not",
+    help="decide on the golden checks whether the candidate may replace the baseline; exit code 1 if not",
 )
 @_data_options
 def compare_command(
     pair: tuple[str, ...], promote: bool, recipe: str | None, split: str, as_json: bool, **sources: str | None
 ) -> None:  # fmt: skip
-    """Compare two models: differences, 95 % confidence intervals, verdicts.
+    """Compare two models on the same data: differences, 95 % confidence intervals, verdicts.
 
     \b
     adapt compare --model all-MiniLM-L6-v2 --model tuned --sts sts-test.csv

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from adapt.cli.output import OVERWRITE, print_line, progress_printer, refuse_existing
-from adapt.cli.read_options import reads_data
+from adapt.cli.read_options import DataCommand, reads_data
 from adapt.runtime.precision import PRECISIONS, InferencePrecision, set_default
 
 PRECISION = click.option(
@@ -18,13 +18,13 @@ PRECISION = click.option(
 )
 
 
-@click.command("embed")
+@click.command("embed", cls=DataCommand)
 @click.option("--model", required=True, help="folder or name of the model")
 @click.option("--texts", required=True, help="texts to embed")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help=".npy (vectors only) or .parquet (id, text, vector)")
 @PRECISION
 def embed_command(model: str, texts: str, out: Path, precision: InferencePrecision | None, overwrite: bool) -> None:
-    """Embed texts as unit vectors.
+    """Embed texts as unit vectors and write them to a file.
 
     \b
     adapt embed --model all-MiniLM-L6-v2 --texts passages.jsonl --out vectors.npy
@@ -37,14 +37,14 @@ def embed_command(model: str, texts: str, out: Path, precision: InferencePrecisi
     print_line(f"{out}: {count:,} vectors of {width} dimensions")
 
 
-@click.command("search")
+@click.command("search", cls=DataCommand)
 @click.option("--model", required=True, help="folder or name of the model")
 @click.option("--corpus", required=True, help="texts to search")
 @click.option("--top", default=5, show_default=True, type=click.IntRange(1), help="number of results")
 @PRECISION
 @click.argument("query")
 def search_command(model: str, corpus: str, top: int, precision: InferencePrecision, query: str) -> None:
-    """Search a corpus with a query.
+    """Search a corpus for the texts most similar to a query.
 
     \b
     adapt search --model all-MiniLM-L6-v2 --corpus passages.jsonl "can I drink wine with this antibiotic"

@@ -16,6 +16,28 @@ from adapt.files.options import ReadLog, ReadOptions, reading
 from adapt.recipe.values import validation_messages
 
 _FIELDS = ReadOptions.model_fields
+READING_HELP = "init"  # the command whose help describes the options of reading data files; the others name them
+
+
+class DataCommand(click.Command):
+    """A command whose help has a section of its own, the last, for the options of reading data files."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options of the command, then those of reading data files."""
+        reading = {option.opts[0] for option in read_options()}
+        records = {param.opts[0]: param.get_help_record(ctx) for param in self.get_params(ctx) if isinstance(param, click.Option)}
+        with formatter.section("Options"):
+            formatter.write_dl([record for name, record in records.items() if record and name not in reading])
+        if self.name == READING_HELP:
+            with formatter.section("Reading data files"):
+                formatter.write_dl([record for name, record in records.items() if record and name in reading])
+        else:
+            self.name_reading_options(formatter)
+
+    def name_reading_options(self, formatter: click.HelpFormatter) -> None:
+        """Write the names of the options of reading data files."""
+        with formatter.section(f"Reading data files (see adapt {READING_HELP} --help)"):
+            formatter.write_text("  ".join(option.opts[0] for option in read_options()))
 
 
 def read_options() -> list[click.Option]:
@@ -30,7 +52,7 @@ def read_options() -> list[click.Option]:
             ["--column", "columns"],
             multiple=True,
             metavar="OURS=THEIRS",
-            help="name of a column in the file: anchor=Frage; repeatable",
+            help="read column THEIRS as OURS: anchor=Frage; repeatable",
         )
     )
     return found

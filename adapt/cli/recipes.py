@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from adapt.cli.output import print_line
-from adapt.cli.read_options import reads_data
+from adapt.cli.read_options import DataCommand, reads_data
 from adapt.errors import WorkFailed
 from adapt.runtime import interruption
 
@@ -23,25 +23,29 @@ if TYPE_CHECKING:
 
 @click.command("run")
 @click.argument("recipe")
-@click.option("--out", type=click.Path(path_type=Path), help="run folder; runs/<name> where not given")
-@click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="change a setting: stages.finetune.epochs=2")
+@click.option("--out", type=click.Path(path_type=Path), help="run folder  [default: runs/NAME]")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="PATH=VALUE", help="change a setting: stages.finetune.epochs=2; repeatable"
+)
 @click.option("--until", metavar="STEP", help="stop after this step")
-@click.option("--fresh", multiple=True, metavar="STEP", help="run this step again, and what depends on it")
-@click.option("--dry-run", is_flag=True, help="print the plan and the disk space that it needs, and stop")
+@click.option("--fresh", multiple=True, metavar="STEP", help="rerun this step and those that depend on it; repeatable")
+@click.option("--dry-run", is_flag=True, help="only print the plan and the disk space that it needs")
 @click.option(
-    "--verify", is_flag=True, help="with --dry-run: read every byte of finished steps, as a run does, not only their files' sizes"
+    "--verify", is_flag=True, help="with --dry-run: check the contents of finished steps, as a run does, not only file sizes"
 )
 @click.option(
-    "--seeds", type=click.IntRange(1), default=1, metavar="N", help="run with N seeds; report mean and standard deviation"
+    "--seeds",
+    type=click.IntRange(1),
+    default=1,
+    metavar="N",
+    help="repeat the run with N seeds; report mean and standard deviation",
 )
-@click.option(
-    "--nproc", type=click.IntRange(1), default=1, show_default=True, help="processes that train one model, one for each GPU"
-)
+@click.option("--nproc", type=click.IntRange(1), default=1, show_default=True, help="processes for training, one for each GPU")
 def run_command(
     recipe: str, out: Path | None, overrides: tuple[str, ...], until: str | None, fresh: tuple[str, ...], dry_run: bool,
     verify: bool, seeds: int, nproc: int,
 ) -> None:  # fmt: skip
-    """Run a recipe: the name of one that ships, or a path.
+    """Run a recipe, given by name or path: its stages, checks, gate and report.
 
     \b
     adapt run medical-recipe
@@ -92,7 +96,7 @@ def _print_result(result: RunResult, printer: ProgressPrinter) -> None:
         printer.table("Sweep, decided on dev data:", console.sweep_table(result.sweep))
     printer.table("On dev data, after each step (change from the previous model, in points):", console.dev_table(result))
     if result.test:
-        printer.table("On test data, base against final:", console.test_table(result.test))
+        printer.table("On test data, base and final model:", console.test_table(result.test))
     if result.seeds:
         count = len(result.seeds[0].deltas)
         printer.table(f"Change on test data over {count} seeds:", console.seeds_table(result.seeds))
@@ -100,25 +104,23 @@ def _print_result(result: RunResult, printer: ProgressPrinter) -> None:
     printer.line(f"{result.verdict.outcome}: {result.verdict.sentence}")
     if speed := result.speed:
         printer.line(
-            f"speed of the final model: {speed.latency_ms_p50:.1f} ms a query (median), {speed.texts_per_second:.0f} texts/s"
+            f"speed of the final model: {speed.latency_ms_p50:.1f} ms per query (median), {speed.texts_per_second:.0f} texts/s"
         )
 
 
 @click.command("ablate")
 @click.argument("recipe")
+@click.option("--out", type=click.Path(path_type=Path), help="run folder, whose finished steps are reused  [default: runs/NAME]")
+@click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="change a setting: data.limit=500; repeatable")
+@click.option("--only", multiple=True, metavar="STEP", help="leave only this step out; repeatable")
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="run folder, where finished steps are found; runs/<name> where not given"
-)
-@click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="change a setting: data.limit=500")
-@click.option("--only", multiple=True, metavar="STEP", help="leave only this step out; may be given again")
-@click.option(
-    "--split", type=click.Choice(["dev", "test"]), default="dev", show_default=True, help="data that contributions are measured on"
+    "--split", type=click.Choice(["dev", "test"]), default="dev", show_default=True, help="data to measure the contributions on"
 )
 @click.option("--json", "as_json", is_flag=True, help="print JSON")
 def ablate_command(
     recipe: str, out: Path | None, overrides: tuple[str, ...], only: tuple[str, ...], split: Literal["dev", "test"], as_json: bool
 ) -> None:  # fmt: skip
-    """Leave each step of a recipe out in turn: its contribution, with intervals.
+    """Ablation: leave out each step of a recipe in turn and measure its contribution.
 
     \b
     adapt ablate medical-recipe
@@ -190,7 +192,7 @@ def _in_processes(count: int) -> int:
 
 @click.command("recipes")
 def recipes_command() -> None:
-    """List the recipes that ship.
+    """List the recipes that ship with the package.
 
     \b
     adapt recipes
@@ -201,14 +203,14 @@ def recipes_command() -> None:
         print_line(f"{name:<18} {description}")
 
 
-@click.command("init")
+@click.command("init", cls=DataCommand)
 @click.argument("name")
 @click.option("--texts", help="raw texts of the domain")
 @click.option("--pairs", help="questions and the passages that answer them: anchor, positive")
 @click.option("--gold", help="sentence pairs scored 0 to 1: sentence1, sentence2, score")
 @click.option("--model", default="all-MiniLM-L6-v2", show_default=True, help="the base model")
 def init_command(name: str, texts: str | None, pairs: str | None, gold: str | None, model: str) -> None:
-    """Write NAME/recipe.yaml, a commented recipe for your own files, with dev and test data set aside.
+    """Write NAME/recipe.yaml, a commented recipe for your own data, and set dev and test data aside.
 
     \b
     adapt init mydomain --texts notes.jsonl --pairs pairs.jsonl
@@ -222,7 +224,7 @@ def init_command(name: str, texts: str | None, pairs: str | None, gold: str | No
 @click.command("report")
 @click.argument("run", type=click.Path(path_type=Path))
 def report_command(run: Path) -> None:
-    """Write RUN/report.html again, from RUN/results.json.
+    """Rebuild the report of a run (report.html, report.md) from its results.json.
 
     \b
     adapt report runs/medical-recipe

@@ -14,17 +14,15 @@ from pydantic import ValidationError
 
 from adapt import aliases, stages
 from adapt.cli.output import OVERWRITE, SEED, print_line, progress_printer, refuse_existing
-from adapt.cli.read_options import read_options, reads_data
+from adapt.cli.read_options import DataCommand, reads_data
 from adapt.errors import UserError
 from adapt.recipe import yaml_lines
 from adapt.recipe.values import unknown_setting, validation_messages
 from adapt.settings import Option
 from adapt.stages import Stage, TrainingStage
 
-READING_HELP = "init"  # a command whose help describes the options of reading data files
 
-
-class StageCommand(click.Command):
+class StageCommand(DataCommand):
     """A command whose help shows its options in sections."""
 
     sections: Mapping[str, list[click.Parameter]] = {}
@@ -35,9 +33,7 @@ class StageCommand(click.Command):
             if options:
                 with formatter.section(heading):
                     formatter.write_dl([(option.opts[0], str(getattr(option, "help", ""))) for option in options], col_max=34)
-        reading = [option.opts[0] for option in read_options()]
-        with formatter.section(f"Reading data files (see adapt {READING_HELP} --help)"):
-            formatter.write_text("  ".join(reading))
+        self.name_reading_options(formatter)
 
 
 def stage_command(word: str) -> click.Command:
@@ -154,7 +150,7 @@ def _truth_option(name: str, help: str = "", hidden: bool = False) -> click.Opti
 
 def _section(stage: type[Stage], option: Option) -> str:
     if option.only or option.path[0] == "loss":
-        return "Loss (and its settings; in parentheses the losses that have them)"
+        return "Loss (in parentheses: the losses with that setting)"
     return "Training" if issubclass(stage, TrainingStage) and option.path[0] in TrainingStage.model_fields else "Settings"
 
 

@@ -35,15 +35,19 @@ class ReadOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     on_bad_row: Literal["error", "skip"] = Field(
         default="error",
-        description="error: refuse a file with a bad row; skip: leave such rows out, count them and write them to rejected.jsonl",
+        description="error: refuse a file with a bad row; skip: leave bad rows out and write them to rejected.jsonl",
     )
-    max_line_mb: Limit = Field(default=64.0, description="longest line of a file, in MB")
-    max_cell_mb: Limit = Field(default=16.0, description="longest text of one cell, in millions of characters")
-    max_expansion: Limit = Field(default=200.0, description="how many times its size a .gz file may unpack to (from 64 MB on)")
+    max_line_mb: Limit = Field(default=64.0, description="maximum length of a line, in MB")
+    max_cell_mb: Limit = Field(default=16.0, description="maximum length of a cell, in millions of characters")
+    max_expansion: Limit = Field(
+        default=200.0, description="maximum ratio of unpacked to packed size of a .gz file (from 64 MB on)"
+    )
     score_range: Annotated[tuple[FiniteFloat, FiniteFloat] | None, AfterValidator(_rising)] = Field(
-        default=None, description="lowest and highest possible score of the data, such as 0 and 5, rescaled to 0 to 1"
+        default=None, description="lowest and highest possible score, such as 0 and 5, rescaled to 0 to 1"
     )
-    columns: Mapping[str, str] = Field(default={}, description="which column of a file is which: {anchor: Frage}")
+    columns: Mapping[str, str] = Field(
+        default={}, description="column of the file for each of ours: {anchor: Frage} reads column Frage as anchor"
+    )
 
 
 DEFAULT_OPTIONS = ReadOptions()

@@ -36,17 +36,15 @@ class RankingLoss(LossSettings):
     """A loss that ranks documents for an anchor."""
 
     examples: ClassVar[tuple[str, ...]] = ("triplets",)
-    negatives: int = Field(1, ge=0, description="hard negatives per triplet and epoch")
+    negatives: int = Field(1, ge=0, description="hard negatives per anchor and epoch")
 
 
 class InBatchLoss(RankingLoss):
     """A ranking loss that can take negatives from the batch, in which a guide model can mask false negatives."""
 
-    positive_threshold: Share | None = Field(None, description="score from which a scored row is a positive")
-    guide_margin: NonNegativeFloat = Field(0.05, description="mask documents that the guide scores above positive - margin")
-    guide_margin_strategy: Literal["relative", "absolute"] = Field(
-        "relative", description="margin as fraction of the score, or cosine"
-    )
+    positive_threshold: Share | None = Field(None, description="lowest score of a positive")
+    guide_margin: NonNegativeFloat = Field(0.05, description="mask texts with guide score > positive - margin")
+    guide_margin_strategy: Literal["relative", "absolute"] = Field("relative", description="fraction of the score, or cosine")
 
     def threshold(self) -> float | None:
         return self.positive_threshold
@@ -59,7 +57,7 @@ class Mnrl(InBatchLoss):
     name: Literal["mnrl"] = "mnrl"
     scale: PositiveFloat = Field(20.0, description="inverse temperature of the similarities")
     symmetric: bool = Field(False, description="also rank the anchors of the batch for each positive")
-    batching: Literal["no_duplicates", "grouped"] = Field("no_duplicates", description="no text twice, or similar rows together")
+    batching: Literal["no_duplicates", "grouped"] = Field("no_duplicates", description="unique texts, or similar rows together")
 
     def takes_pairs(self) -> bool:
         return True
@@ -69,8 +67,8 @@ class Triplet(InBatchLoss):
     """The positive must be nearer than a hard negative, or one chosen in the batch, by a margin."""
 
     name: Literal["triplet"] = "triplet"
-    distance: Literal["squared", "euclidean", "cosine", "manhattan"] = Field("squared", description="of unit vectors")
-    margin: PositiveFloat | Literal["soft"] = Field(0.3, description="of distances, or soft; contrastive: 0.5")
+    distance: Literal["squared", "euclidean", "cosine", "manhattan"] = Field("squared", description="between unit vectors")
+    margin: PositiveFloat | Literal["soft"] = Field(0.3, description="margin of distances, or soft; contrastive: 0.5")
     in_batch: Literal["none", "batch-hard", "semi-hard", "all"] = Field("none", description="negatives from the batch")
 
     def takes_pairs(self) -> bool:
@@ -112,7 +110,7 @@ class Cosine(LossSettings):
 class ContrastiveLoss(LossSettings):
     """Reduces the distance of pairs of equal meaning; other pairs should differ by a margin."""
 
-    margin: PositiveFloat = Field(0.5, description="cosine distance by which pairs of different meaning should differ")
+    margin: PositiveFloat = Field(0.5, description="cosine distance that pairs of different meaning should have")
     positive_threshold: Share = Field(0.5, description="score from which the two texts mean the same")
 
     def margin_problems(self, dimension: int) -> list[str]:
@@ -163,8 +161,8 @@ class Matryoshka(Settings):
 
     shorthand: ClassVar[str] = "dims"
     prefix: ClassVar[str] = "matryoshka_"
-    dims: tuple[PositiveInt, ...] = Field((), description="shorter embedding dimensions at which the loss is also taken")
-    weights: tuple[PositiveFloat, ...] = Field((), description="weight of each of these dimensions; 1 unless given")
+    dims: tuple[PositiveInt, ...] = Field((), description="shorter embedding dimensions to train, too")
+    weights: tuple[PositiveFloat, ...] = Field((), description="weight of each of these dimensions; default: 1")
 
 
 def losses_with(setting: str) -> list[str]:

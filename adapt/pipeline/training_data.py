@@ -52,7 +52,7 @@ def read(recipe: Recipe, name: str, protected: leakage.ProtectedTexts, job: Job)
     job.counts.update(read=len(rows), repeats=repeats)
     own = [numbers[leakage.sides(record)] for record in records]
     kept, leaks = without_leaks(records, protected, recipe.leaks, str(source), job, own)
-    job.note(f"{name}: {len(rows):,} rows read, {len(kept):,} kept; {repeats:,} repeats")
+    job.note(f"{name}: {len(rows):,} rows read, {len(kept):,} kept; {repeats:,} duplicates")
     if not kept:
         raise UserError(f"{source}: every row is in dev or test data too; give other rows to train on")
     return TrainingData(kept, log.notes, log.rejections, leaks)

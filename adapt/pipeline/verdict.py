@@ -92,11 +92,11 @@ def warnings(
         found.append("The recipe has no gate: a step that harms the model is kept.")
     elif not {"retrieval", "reranking"} & guards:
         found.append(
-            "The gate has no retrieval guard: a similarity score alone does not show what is forgotten. Add a retrieval check of "
-            "another field with role guard."
+            "The gate has no retrieval guard: STS alone does not show what the model forgets. Add a retrieval check of another "
+            "domain with role guard."
         )
     elif not {"sts", "pairs"} & guards:
-        found.append("The gate has no similarity guard: add an sts check of general sentences with role guard.")
+        found.append("The gate has no STS guard: add an sts check of general sentences with role guard.")
     found += [
         f"Check '{name}' is synthetic: its queries are sentences of the texts, no person asked them."
         for name, check in info.items()

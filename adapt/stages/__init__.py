@@ -44,7 +44,7 @@ OFFSET_BY_PADDING = (
 # Of every stage that trains an encoder: see `adapt.losses.retention`.
 Retain = Annotated[
     NonNegativeFloat,
-    Field(description="weight of distillation towards the initial model's embeddings"),
+    Field(description="weight of distillation from the initial model's embeddings"),
 ]
 __all__ = [
     "Input", "Length", "NonNegativeFloat", "PairLength", "PositiveFloat", "PositiveInt", "Retain", "Share", "Stage",
@@ -182,10 +182,10 @@ class TrainingStage(Stage):
     batch_size: PositiveInt = Field(32, description="rows per step")
     learning_rate: PositiveFloat = Field(5e-5, description="peak learning rate")
     optimizer: OptimizerSettings = Field(default_factory=OptimizerSettings, description="AdamW and its learning-rate schedule")
-    dropout: Share = Field(0.0, description="dropout; 0 is 25 % faster on a CPU")
-    max_length: Length = Field(192, description="tokens per text; the rest is cut")
-    precision: Precision = Field("auto", description="auto is bf16 where the hardware has it")
-    gradient_checkpointing: bool = Field(False, description="less memory for about a third more time")
+    dropout: Share = Field(0.0, description="dropout probability; 0 is 25 % faster on a CPU")
+    max_length: Length = Field(192, description="maximum tokens per text; the rest is cut")
+    precision: Precision = Field("auto", description="auto is bf16 where the hardware supports it")
+    gradient_checkpointing: bool = Field(False, description="less memory, about a third more time")
 
     def training(self) -> TrainingSettings:
         """These settings as `adapt.training.objective.train` takes them."""

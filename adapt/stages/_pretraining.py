@@ -32,20 +32,22 @@ class PretrainingStage(TrainingStage):
 
     default_inputs: ClassVar[Mapping[str, tuple[str, ...]]] = {"texts": ("corpus",)}
 
-    unit: Literal["sentence", "text"] = Field("sentence", description="what is trained on")
+    unit: Literal["sentence", "text"] = Field("sentence", description="train on sentences or on whole texts")
     base_type: Literal["auto", "language-model", "embedding-model"] = Field(
-        "auto", description="type of the base, which auto detects"
+        "auto", description="type of the base model; auto detects it"
     )
     pooling: Literal["base", "cls", "mean", "max"] = Field(
-        "base", description="pooling; base: as the base, CLS for a language model"
+        "base", description="base keeps the base's pooling, CLS for a language model"
     )
     learning_rate: PositiveFloat | None = Field(  # type: ignore[assignment]
         None, description="peak learning rate (language model 3e-5, embedding model 1e-5)"
     )
-    retain: NonNegativeFloat | None = Field(None, description="weight of distillation towards the base (embedding model 1, else 0)")
-    min_words: PositiveInt = Field(5, description="shorter sentences or texts are left out")
-    max_words: PositiveInt = Field(100, description="longer sentences are left out")
-    max_length: Length = Field(128, description="tokens per sentence or text; the rest is cut")
+    retain: NonNegativeFloat | None = Field(
+        None, description="weight of distillation from the base (default: 1 for an embedding model, else 0)"
+    )
+    min_words: PositiveInt = Field(5, description="leave shorter sentences or texts out")
+    max_words: PositiveInt = Field(100, description="leave longer sentences out")
+    max_length: Length = Field(128, description="maximum tokens per sentence or text; the rest is cut")
 
     def problems(self, kinds: Mapping[str, str]) -> list[str]:
         found = []
@@ -93,7 +95,7 @@ class PretrainingStage(TrainingStage):
         self._check_dimensions(encoder, model)
         rows = self._training_texts(texts, job)
         base_type = "embedding-model" if is_embedder else "language-model"
-        job.note(f"{self.name()}: {len(rows):,} {self.unit}s; the base is treated as {base_type.replace('-', ' ')}")
+        job.note(f"{self.name()}: {len(rows):,} {self.unit}s; base type: {base_type}")
         early_stopping: EarlyStoppingSettings | None = getattr(self, "early_stopping", None)
         setup = PretrainingSetup(
             self.name(), f"{self.unit}s", model.path, encoder, tokenize(encoder, rows, self.max_length), job.seed,

@@ -14,12 +14,12 @@ from adapt.stages import Retain, TrainingStage
 
 
 class Align(TrainingStage):
-    """Teach an encoder another language by distillation: both sentences of a parallel pair to a teacher's embeddings.
+    """Extend an encoder to another language: train it on parallel sentences to match a teacher's embeddings.
 
-    Multilingual distillation (Reimers & Gurevych 2020, https://arxiv.org/abs/2004.09813): mean squared error of the student's
-    embeddings of a sentence and of its translation to the teacher's embedding of the sentence, and an in-batch contrastive term in
-    both directions. The teacher is the initial model, unless another is named. A base that was not pretrained on the other language
-    learns no more of it than the parallel sentences show.
+    Multilingual distillation (Reimers & Gurevych 2020, https://arxiv.org/abs/2004.09813): the loss is the mean squared error of
+    the student's embeddings of a sentence and of its translation against the teacher's embedding of the sentence, plus an in-batch
+    contrastive term in both directions. The teacher is the initial model, unless another is given. Use a base that was pretrained
+    on the other language: any other learns only what the parallel sentences contain.
     """
 
     version: ClassVar[int] = 5
@@ -30,7 +30,7 @@ class Align(TrainingStage):
     epochs: PositiveInt = Field(3, description="passes over the sentences")
     batch_size: PositiveInt = Field(64, description="parallel sentences per step; for the contrastive term also its negatives")
     learning_rate: PositiveFloat = Field(1e-4, description="peak learning rate")
-    max_length: Length = Field(128, description="tokens per sentence; the rest is cut")
+    max_length: Length = Field(128, description="maximum tokens per sentence; the rest is cut")
     mse_weight: NonNegativeFloat = Field(1.0, description="weight of the squared error, summed over the embedding's dimensions")
     contrastive_weight: NonNegativeFloat = Field(1.0, description="weight of the in-batch contrastive term")
     scale: PositiveFloat = Field(20.0, description="inverse temperature of the contrastive term's cosines")

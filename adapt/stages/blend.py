@@ -13,17 +13,17 @@ from adapt.stages import Share, Stage
 
 
 class Blend(Stage):
-    """Interpolate the weights of two models of one architecture.
+    """Interpolate between the weights of two models of the same architecture.
 
-    `other + alpha · (model - other)`, WiSE-FT (Wortsman et al. 2022, https://arxiv.org/abs/2109.01903): the weights before
-    a chain of steps restore what the steps made the model forget, at some cost on the target.
+    The result is `other + alpha · (model - other)`, as in WiSE-FT (Wortsman et al. 2022, https://arxiv.org/abs/2109.01903).
+    Blending a tuned model with its base reduces forgetting, at some cost in the target domain.
     """
 
     output_name: ClassVar[str] = "blended"
     default_inputs: ClassVar[Mapping[str, tuple[str, ...]]] = {"other": ("base",)}
     example: ClassVar[str] = "adapt blend --model tuned --other all-MiniLM-L6-v2 --alpha 0.5 --out blended"
 
-    alpha: Share = Field(0.5, description="fraction of the way from the other model to the model: 0 is the other, 1 the model")
+    alpha: Share = Field(0.5, description="weight of the model: 0 gives the other model, 1 the model")
 
     def run(self, model: EncoderFolder, other: EncoderFolder, job: Job) -> EncoderFolder:
         """The blended encoder, in `job.out / "model"`. Raises UserError where the two have other weights by name or shape."""

@@ -1,4 +1,4 @@
-"""Train a cross-encoder on gold pairs, to label others with."""
+"""Train a cross-encoder on gold pairs; it can then label other pairs."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ FITTED = "fitted.json"  # beside a labeller that is done
 
 
 class CrossEncoderStage(TrainingStage):
-    """Train a cross-encoder on gold pairs, to label others with.
+    """Train a cross-encoder on gold pairs; it can then label other pairs.
 
-    The labeller of Augmented SBERT (Thakur et al. 2021, https://arxiv.org/abs/2010.08240): both texts are read at once, binary
-    cross-entropy on the score. A share of the pairs is held out: on it the labeller's agreement with gold is measured and its
-    scores are calibrated; both stand in `calibration.json` beside the weights. Gold of the domain is best; gold from elsewhere
-    (named `scored` in a recipe, so that `silver` does not take it for the domain's own) makes a labeller for the domain's texts.
+    The labeller of Augmented SBERT (Thakur et al. 2021, https://arxiv.org/abs/2010.08240): both texts are one input; the loss is
+    binary cross-entropy on the score. A fraction of the pairs is held out to measure the agreement with gold and to calibrate the
+    scores; `calibration.json` beside the weights holds both. Gold of the domain is best. Gold of another domain works, too: name it
+    `scored` in a recipe, so that `silver` does not use it as gold of the domain.
     """
 
     version: ClassVar[int] = 6
@@ -41,13 +41,13 @@ class CrossEncoderStage(TrainingStage):
     head_learning_rate: PositiveFloat = Field(1e-3, description="peak learning rate of the classification head")
     held_out: Share = Field(0.1, description="fraction of the pairs held out for evaluation and calibration")
     patience: PositiveInt | None = Field(
-        None, description="early stopping: half epochs without a lower held-out loss; null disables it"
+        None, description="half epochs without a lower held-out loss before stopping; null disables early stopping"
     )
     seeds: PositiveInt = Field(
-        1, description="models to train, of which the best on held-out pairs is kept: reduces variance on small gold sets"
+        1, description="train this many models and keep the best on held-out pairs: less variance with little gold"
     )
     calibration: Literal["auto", "none", "isotonic", "platt"] = Field(
-        "auto", description="auto: isotonic from 1,000 held-out pairs, platt below, none under 10"
+        "auto", description="auto is isotonic from 1,000 held-out pairs, platt from 10, else none"
     )
     max_length: PairLength = Field(192, description="tokens per pair")
     dropout: Share = Field(0.1, description="dropout while training")

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 class EmbeddingDenoising(PretrainingStage):
-    """Reconstruct the embedding of a text from its corrupted copy, by a linear denoiser that is distilled.
+    """Distil a linear denoiser, which maps the embedding of a corrupted text to that of the clean text.
 
     For a base that is an embedding model. A linear map from the base's embeddings of corrupted texts to those of the clean texts is
-    fitted in closed form (after the marginalised denoising auto-encoder, Chen et al. 2012, https://arxiv.org/abs/1206.4683); the
-    encoder is trained to give for a corrupted text what base and map together give. The architecture does not change.
+    fitted in closed form (after the marginalised denoising auto-encoder, Chen et al. 2012, https://arxiv.org/abs/1206.4683). The
+    encoder is then trained to give, for a corrupted text, the base's embedding after the map. The architecture does not change.
     """
 
     version: ClassVar[int] = 1
@@ -31,12 +31,12 @@ class EmbeddingDenoising(PretrainingStage):
         "adapt embedding-denoising --model all-MiniLM-L6-v2 --texts passages.jsonl --out denoised-medical --max-steps 20"
     )
 
-    unit: Literal["sentence", "text"] = Field("text", description="what is trained on")
+    unit: Literal["sentence", "text"] = Field("text", description="train on sentences or on whole texts")
     learning_rate: PositiveFloat = Field(1e-4, description="peak learning rate")
-    retain: NonNegativeFloat = Field(0.0, description="weight of distillation towards the base's embeddings")
+    retain: NonNegativeFloat = Field(0.0, description="weight of distillation from the base's embeddings")
     deletion_ratio: Share = Field(0.6, description="fraction of the words deleted from each text")
     ridge: PositiveFloat = Field(
-        1.0, description="ridge penalty of the map's distance to the identity, in mean variances of the embeddings"
+        1.0, description="ridge penalty that pulls the map to the identity, in mean variances of the embeddings"
     )
     early_stopping: EarlyStoppingSettings = Field(default_factory=EarlyStoppingSettings, description="early stopping")
 

@@ -1,4 +1,4 @@
-"""Train the bi-encoder on pairs, triplets, scored or labelled pairs."""
+"""Train the bi-encoder on pairs, triplets, scored pairs or labelled pairs."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from adapt.training.settings import EarlyStoppingSettings
 
 
 class Finetune(TrainingStage):
-    """Train the bi-encoder on pairs, triplets, scored or labelled pairs.
+    """Train the bi-encoder on pairs, triplets, scored pairs or labelled pairs.
 
-    A loss for pairs: mnrl; triplets: mnrl, triplet, margin-mse; scored pairs: cosent, angle, cosine, contrastive,
-    online-contrastive; labelled pairs: softmax. In a recipe a loss and its settings are one value, `loss: {name: mnrl, scale: 30}`,
-    or `loss: mnrl`. Sources of examples may have shares, `examples: {pairs: 0.5, pseudo: 0.5}`: an epoch takes all rows of the
-    scarcest and samples the others. What the data give for an anchor is never its negative.
+    Losses for pairs: mnrl; triplets: mnrl, triplet, margin-mse; scored pairs: cosent, angle, cosine, contrastive,
+    online-contrastive; labelled pairs: softmax. In a recipe: `loss: mnrl`, or `loss: {name: mnrl, scale: 30}`. With shares,
+    `examples: {pairs: 0.5, pseudo: 0.5}`, an epoch takes all rows of the scarcest source and samples the others. A text that the
+    data pair with an anchor is never its negative.
     """
 
     version: ClassVar[int] = 6
@@ -34,14 +34,14 @@ class Finetune(TrainingStage):
         "adapt finetune --model all-MiniLM-L6-v2 --examples triplets.jsonl --loss mnrl --out tuned --max-steps 5"
     )
 
-    loss: Loss = Field(default_factory=Mnrl, description="what is minimised")
+    loss: Loss = Field(default_factory=Mnrl, description="the loss")
     batch_size: PositiveInt = Field(64, description="examples per step; for mnrl also in-batch negatives")
-    matryoshka: Matryoshka = Field(default_factory=Matryoshka, description="shorter embeddings, at which the loss is taken too")
-    token_budget: PositiveInt | None = Field(None, description="padded tokens in memory at once (gradient caching)")
+    matryoshka: Matryoshka = Field(default_factory=Matryoshka, description="shorter embeddings to train, too")
+    token_budget: PositiveInt | None = Field(None, description="maximum padded tokens in memory at once (gradient caching)")
     retain: Retain = 0.0
-    lora_rank: int = Field(0, ge=0, description="rank of attention adapters, which are merged; 0 trains all weights")
+    lora_rank: int = Field(0, ge=0, description="LoRA rank of attention, merged after training; 0 trains all weights")
     shares: tuple[PositiveFloat, ...] = Field((), description="fraction of an epoch for each source of examples")
-    mixing: Literal["mixed", "separate"] = Field("mixed", description="batches of all sources, or of one source each")
+    mixing: Literal["mixed", "separate"] = Field("mixed", description="mix the sources within a batch, or keep them separate")
     early_stopping: EarlyStoppingSettings = Field(
         default_factory=EarlyStoppingSettings, description="early stopping, by ten evaluations"
     )

@@ -30,7 +30,7 @@ class Mine(Stage):
     of these, passages of the same group or document. Positive-aware filter as in NV-Retriever
     (https://arxiv.org/abs/2407.15831, TopK-PercPos): a hit that scores above (1 - `relative_margin`) · the positive's score may be
     an unlabelled positive and is skipped; a cross_encoder applies the same bounds, on calibrated scores, to the remaining hits.
-    A `miner` replaces the model in search and filter. Pairs without negatives get a random one. Beside the triplets:
+    A `miner` replaces the model in search and filter. Pairs without negatives get a random one. Written beside the triplets:
     suspected.csv (hits to review), analysis.json and hardest.csv.
     """
 
@@ -41,28 +41,34 @@ class Mine(Stage):
     explicit_inputs: ClassVar[tuple[str, ...]] = ("cross_encoder", "miner")
     example: ClassVar[str] = "adapt mine --pairs pairs.jsonl --corpus passages.jsonl --model all-MiniLM-L6-v2 --out triplets.jsonl"
 
-    retrievers: tuple[Retriever, ...] = Field(("bm25", "dense"), min_length=1, description="how hits are searched for: bm25, dense")
-    fusion: Literal["rrf", "quota"] = Field("rrf", description="of the retrievers: by reciprocal rank, or a quota each")
+    retrievers: tuple[Retriever, ...] = Field(("bm25", "dense"), min_length=1, description="retrievers of the hits: bm25, dense")
+    fusion: Literal["rrf", "quota"] = Field("rrf", description="combine retrievers by reciprocal rank, or by a quota for each")
     quotas: tuple[PositiveInt, ...] = Field((), description="fusion quota: negatives of each retriever; equal where not set")
     negatives: PositiveInt = Field(4, description="hard negatives for each pair")
     range_min: int = Field(0, ge=0, description="skip the best hits of each retriever, before any filter")
     range_max: PositiveInt = Field(50, description="depth of each retriever's search, before any filter")
     relative_margin: Share | None = Field(
-        0.05, description="skip hits above (1 - margin) of the positive's similarity; null keeps all"
+        0.05, description="skip hits above (1 - margin) · the positive's similarity; null keeps all"
     )
-    absolute_margin: NonNegativeFloat | None = Field(None, description="skip hits above the positive's similarity less this margin")
-    max_score: float | None = Field(None, description="skip hits of a higher cosine")
-    min_score: float | None = Field(None, description="skip hits of a lower cosine: too easy")
+    absolute_margin: NonNegativeFloat | None = Field(
+        None, description="skip hits above the positive's similarity minus this margin"
+    )
+    max_score: float | None = Field(None, description="skip hits with a higher cosine similarity")
+    min_score: float | None = Field(None, description="skip hits with a lower cosine similarity (too easy)")
     max_cross_encoder_score: Share | None = Field(
-        0.5, description="skip hits that the cross_encoder scores higher, as likely positives; null disables it"
+        0.5, description="skip hits with a higher cross-encoder score (likely positives); null keeps all"
     )
-    within_group: bool = Field(False, description="allow negatives of the pair's own group: each question has one right passage")
-    sampling_strategy: Literal["top", "random"] = Field("top", description="the best of the remaining hits, or a random sample")
+    within_group: bool = Field(
+        False, description="allow negatives of the pair's own group (where each query has one relevant passage)"
+    )
+    sampling_strategy: Literal["top", "random"] = Field(
+        "top", description="take the best of the remaining hits, or a random sample"
+    )
     precision: InferencePrecision = Field(
         "auto",
-        description="of encoding; int8 is 2 to 3 times faster on a CPU (extra int8)",
+        description="precision of encoding; int8 is 2 to 3 times faster on a CPU (extra int8)",
     )
-    language: Language = Field("english", description="whose word endings bm25 removes")
+    language: Language = Field("english", description="language of the bm25 stemmer")
 
     def problems(self, kinds: Mapping[str, str]) -> list[str]:
         found = []
@@ -129,7 +135,7 @@ class Mine(Stage):
         )  # fmt: skip
         job.note(
             f"mine: {len(triplets):,} triplets from a pool of {len(hits.pool):,}; {len(suspects):,} hits skipped as possible "
-            f"positives (see suspected.csv), {short:,} pairs got fewer than {self.negatives}, {random:,} a random negative"
+            f"positives (see suspected.csv); {short:,} pairs have fewer than {self.negatives} negatives, {random:,} a random one"
         )
         return triplets
 
@@ -146,7 +152,7 @@ class Mine(Stage):
         pool = list({normalised(text): text for text in [*(t.text for t in corpus), *(p.positive for p in pairs)]}.values())
         anchors = {text: row for row, text in enumerate(dict.fromkeys(pair.anchor for pair in pairs))}
         exclusions = Exclusions(pairs, corpus, pool, self.within_group)
-        vectors = embed(miner.path, pool, job, role="document", label="mining pool", precision=self.precision)
+        vectors = embed(miner.path, pool, job, role="document", label="encoding the mining pool", precision=self.precision)
         queries = embed(miner.path, list(anchors), job, role="query", label="mining queries", precision=self.precision)
         job.note(f"mine: searching {len(pool):,} passages for {len(anchors):,} queries with {' and '.join(self.retrievers)}")
         ranked: dict[str, np.ndarray] = {}

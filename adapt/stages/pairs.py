@@ -1,4 +1,4 @@
-"""Make pairs from raw text: title and body, heading and section, a sentence and the rest of its passage."""
+"""Make training pairs from raw text: title and body, heading and section, a sentence and the rest of its passage."""
 
 from __future__ import annotations
 
@@ -30,13 +30,12 @@ class _Document:
 
 
 class PairsFromText(Stage):
-    """Make pairs from raw text: title and body, heading and section, a sentence and the rest of its passage.
+    """Make training pairs from raw text: title and body, heading and section, a sentence and the rest of its passage.
 
-    Weak supervision for a domain without queries. A sentence and the
-    rest of its passage is the inverse cloze task (Lee, Chang & Toutanova 2019, https://arxiv.org/abs/1906.00300). A text
-    without a column `title` has its title found: on a line of its own, before the first section, or run into the first
-    sentence. Near-duplicates are dropped, and each anchor is used once. In a recipe the texts are already without those of
-    dev or test data.
+    Weak supervision for a domain without queries. A sentence and the rest of its passage is the inverse cloze task (Lee, Chang &
+    Toutanova 2019, https://arxiv.org/abs/1906.00300). Without a column `title`, titles are detected: on a line of their own, before
+    the first section, or joined to the first sentence. Near-duplicates are dropped, and each anchor is used once. A recipe
+    removes the texts of dev and test data first.
     """
 
     output_name: ClassVar[str] = "pseudo"
@@ -46,14 +45,14 @@ class PairsFromText(Stage):
     forms: tuple[Form, ...] = Field(
         ("title-body", "heading-section", "sentence-rest"),
         min_length=1,
-        description="what is paired; where a text gives more pairs than max_per_document, the forms named first come first",
+        description="kinds of pairs, preferred first where a text gives more than max_per_document",
     )
     pairs: PositiveInt | None = Field(None, description="maximum number of pairs, sampled at random; default: all")
     max_per_document: PositiveInt = Field(1, description="maximum pairs per text")
-    min_words: PositiveInt = Field(3, description="fewest words of a title, heading or sentence")
-    max_words: PositiveInt = Field(40, description="most words of a title, heading or sentence; longer ones are left out")
-    min_passage_words: PositiveInt = Field(20, description="fewest words of a body, section or rest")
-    max_passage_words: PositiveInt = Field(200, description="a passage ends with the sentence before it would get longer")
+    min_words: PositiveInt = Field(3, description="minimum words of a title, heading or sentence")
+    max_words: PositiveInt = Field(40, description="maximum words of a title, heading or sentence")
+    min_passage_words: PositiveInt = Field(20, description="minimum words of a body, section or rest")
+    max_passage_words: PositiveInt = Field(200, description="maximum words of a passage, which is cut after a sentence")
     keep_sentence: Share = Field(0.1, description="fraction of the passages that keep their query sentence")
 
     def problems(self, kinds: Mapping[str, str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Find candidate pairs among texts and have a cross-encoder score them."""
+"""Find candidate pairs among texts and score them with a cross-encoder."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ Correlation = Annotated[float, Field(ge=-1, le=1)]
 
 
 class Silver(Stage):
-    """Find candidate pairs among texts and have a cross-encoder score them.
+    """Find candidate pairs among texts and score them with a cross-encoder.
 
-    Augmented SBERT's silver data (Thakur et al. 2021, https://arxiv.org/abs/2010.08240). Three uses: a labeller trained on the
-    domain's own gold; one trained on gold from elsewhere, for the domain's texts alone; or, without any gold, a published
-    cross-encoder, by name or path. Pairs of gold, in either order, are left out, and so are repeats; every row says
-    which sampler found it, at which rank, and the labeller's score before and after calibration. `summary.json` beside the
-    pairs holds the histogram of their scores. A run that was killed resumes with the first part that is not scored yet.
+    Augmented SBERT's silver data (Thakur et al. 2021, https://arxiv.org/abs/2010.08240). The labeller is a
+    cross-encoder trained on gold of the domain, on gold of another domain, or, without any gold, a published one, by name or path.
+    Gold pairs, in either order, and repeats are left out. Every row holds its sampler, its rank there, and the labeller's score
+    before and after calibration; `summary.json` beside the pairs holds the histogram of the scores. A killed run resumes after
+    the last scored shard.
     """
 
     version: ClassVar[int] = 4
@@ -44,30 +44,30 @@ class Silver(Stage):
 
     sampling: tuple[Sampler, ...] = Field(
         ("bm25", "dense"),
-        description="how candidates are found; kde: so that scores follow gold's",
+        description="samplers of the candidates; kde matches the scores to the distribution of gold",
     )
     shares: tuple[PositiveFloat, ...] = Field((), description="fraction of the pairs for each sampler; equal where not set")
-    pairs: PositiveInt = Field(2_000, description="silver pairs to make")
-    top_k: PositiveInt = Field(5, description="nearest neighbours of each text that are candidates")
-    max_per_text: PositiveInt | None = Field(20, description="most pairs of one text; null is no limit")
-    target_distribution: Literal["none", "gold", "uniform"] = Field("none", description="distribution of the scores")
+    pairs: PositiveInt = Field(2_000, description="number of silver pairs")
+    top_k: PositiveInt = Field(5, description="nearest neighbours of each text to take as candidates")
+    max_per_text: PositiveInt | None = Field(20, description="maximum pairs per text; null is no limit")
+    target_distribution: Literal["none", "gold", "uniform"] = Field("none", description="match the scores to this distribution")
     oversample: PositiveInt = Field(4, description="scored candidates per pair, for kde and target_distribution")
-    calibrate: bool = Field(True, description="map scores to gold's scale, by the labeller's calibration or gold")
+    calibrate: bool = Field(True, description="calibrate scores, by the labeller's own calibration or by gold")
     min_spearman: Correlation | None = Field(
-        None, description="stop where the labeller's Spearman with held-out gold is lower; null disables the check"
+        None, description="stop if the labeller's Spearman on held-out gold is lower; null: never"
     )
-    target_form: Literal["scored", "binary"] = Field("scored", description="scores from 0 to 1, or 0 and 1")
-    threshold: Share = Field(0.5, description="score from which a binary pair is 1")
-    unit: Literal["sentence", "text"] = Field("sentence", description="what is paired")
-    min_words: PositiveInt = Field(5, description="shorter sentences are left out")
-    max_words: PositiveInt = Field(60, description="longer sentences are left out")
-    language: Language = Field("english", description="whose word endings bm25 removes")
+    target_form: Literal["scored", "binary"] = Field("scored", description="scores from 0 to 1, or labels 0 and 1")
+    threshold: Share = Field(0.5, description="score from which a binary label is 1")
+    unit: Literal["sentence", "text"] = Field("sentence", description="pair sentences or whole texts")
+    min_words: PositiveInt = Field(5, description="leave shorter sentences out")
+    max_words: PositiveInt = Field(60, description="leave longer sentences out")
+    language: Language = Field("english", description="language of the bm25 stemmer")
     max_length: PairLength = Field(192, description="tokens per pair for the cross-encoder")
     precision: InferencePrecision = Field(
         "auto",
-        description="of scoring and encoding; int8 is 2 to 3 times faster on a CPU (extra int8)",
+        description="precision of scoring and encoding; int8 is 2 to 3 times faster on a CPU (extra int8)",
     )
-    shard_size: PositiveInt = Field(10_000, description="pairs scored at a time; a killed run resumes after the last")
+    shard_size: PositiveInt = Field(10_000, description="pairs per shard; a killed run resumes after the last finished one")
 
     def problems(self, kinds: Mapping[str, str]) -> list[str]:
         found = []
@@ -287,13 +287,14 @@ class Silver(Stage):
             before, after = (distance(shown[name], target) for name in ("candidates", "silver"))
             about["distance"] = {"to": to, "before": before, "after": after}
             job.counts.update(distance_before=before, distance_after=after)
-            sentence = f"; total variation to {to}: candidates {before:.3f}, silver {after:.3f}"
+            sentence = f"; total variation distance to {to}: candidates {before:.3f}, silver {after:.3f}"
         summary = SilverSummary.model_validate({
             "pairs": len(rows), "asked": self.pairs, **job.counts, **about, "mean": float(np.mean(scores[rows])),
             "histogram": {name: counts.tolist() for name, counts in shown.items()},
         })  # fmt: skip
         (job.out / "summary.json").write_text(summary.model_dump_json(indent=2, exclude_none=True) + "\n", encoding="utf-8")
-        job.note(f"silver: {len(rows):,} pairs of {len(scores):,} scored{sentence}\n{drawn(shown)}")
+        for line in (f"silver: {len(rows):,} pairs of {len(scores):,} scored{sentence}", *drawn(shown).splitlines()):
+            job.note(line)  # a line each: the terminal shows a note without its line breaks
         if len(rows) < self.pairs:
             job.note(
                 f"silver: {self.pairs:,} were requested; for more, give more texts, or raise top_k, max_per_text or oversample"

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class SimCse(PretrainingStage):
-    """Unsupervised SimCSE: recognise each text under another dropout mask among the texts of a batch.
+    """Unsupervised SimCSE: two embeddings of a text under different dropout masks are a positive pair.
 
-    Gao, Yao & Chen 2021, https://arxiv.org/abs/2104.08821. Works with every transformer. There is no early stopping: without
-    dropout both embeddings of a text are equal, and the loss of held-out texts says nothing.
+    Gao, Yao & Chen 2021, https://arxiv.org/abs/2104.08821. The negatives are the other texts of the batch. Works with every
+    transformer. There is no early stopping: without dropout both embeddings of a text are equal, so a held-out loss is meaningless.
     """
 
     version: ClassVar[int] = 1
@@ -27,7 +27,7 @@ class SimCse(PretrainingStage):
     example: ClassVar[str] = "adapt simcse --model all-MiniLM-L6-v2 --texts passages.jsonl --out simcse-medical --max-steps 20"
 
     scale: PositiveFloat = Field(20.0, description="inverse temperature of the cosines")
-    dropout: Share = Field(0.1, gt=0, description="dropout during training, in which the two embeddings of a text differ")
+    dropout: Share = Field(0.1, gt=0, description="dropout during training, which makes the two embeddings of a text differ")
 
     def objective(self, setup: PretrainingSetup, job: Job) -> PretrainingObjective:
         from adapt.losses.pretraining import ContrastiveDropout

@@ -21,19 +21,19 @@ class DecoderSettings(Settings):
     """The decoder, which is discarded after training."""
 
     prefix: ClassVar[str] = "decoder_"
-    tied: bool | None = Field(None, description="share the encoder's weights; default: only for a language model")
+    tied: bool | None = Field(None, description="share the encoder's weights; default: for a language model only")
     layers: PositiveInt | None = Field(None, description="layers of an untied decoder; default: all")
     learning_rate: PositiveFloat = Field(2e-4, description="peak learning rate of an untied decoder")
 
 
 class Tsdae(PretrainingStage):
-    """Denoising auto-encoder: reconstruct a sentence from the embedding of its corrupted copy (TSDAE).
+    """Denoising auto-encoder (TSDAE): reconstruct a text from the embedding of its corrupted copy.
 
     A plain language model is trained as in Wang, Reimers & Gurevych (2021, https://arxiv.org/abs/2104.06979): encoder and decoder
     tied, CLS pooling. An embedding model would lose quality that way: it gets an untied decoder, which is trained alone first;
-    then both are trained, the encoder with a low learning rate and distillation towards the base's embeddings.
+    then both are trained, the encoder with a low learning rate and distillation from the base's embeddings.
 
-    Architectures without a decoder: use mlm or simcse. An embedding model and many texts: embedding-denoising.
+    For architectures without a decoder use mlm or simcse; for an embedding model and many texts, embedding-denoising.
     """
 
     version: ClassVar[int] = 6

@@ -13,9 +13,9 @@ from adapt.settings import NonNegativeFloat, PositiveInt, Settings, Share
 class OptimizerSettings(Settings):
     """AdamW and its learning-rate schedule."""
 
-    warmup_ratio: Share = Field(0.1, description="fraction of the steps in which the learning rate rises")
+    warmup_ratio: Share = Field(0.1, description="fraction of the steps with a rising learning rate")
     lr_scheduler: Literal["linear", "cosine", "constant"] = Field("linear", description="learning rate after the warm-up")
-    weight_decay: NonNegativeFloat = Field(0.01, description="AdamW's weight decay, of matrices")
+    weight_decay: NonNegativeFloat = Field(0.01, description="weight decay of AdamW, for matrices only")
 
 
 class EarlyStoppingSettings(Settings):
