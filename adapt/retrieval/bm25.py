@@ -12,32 +12,32 @@ import numpy as np
 from adapt.retrieval import topk
 from adapt.text.stems import stems
 
-BLOCK = 200_000  # scores that a thread holds at once, 800 kB
+BLOCK = 200_000  # scores in memory per thread, 800 kB
 
 
 def top(corpus: Sequence[str], queries: Sequence[str], k: int, language: str = "english") -> tuple[np.ndarray, np.ndarray]:
     """The k best documents of each query: (indices [q, k], scores [q, k]), best first; ties (to six digits) by index.
 
-    k is cut to the size of the corpus. A query without a known word gets documents of score 0. `language`: see
-    `adapt.text.stems`. With numba installed, large searches run compiled, to the same bits.
+    k is cut to the size of the corpus. A query without a word of the corpus gets documents of score 0. `language`: see
+    `adapt.text.stems`. With numba installed, large searches run compiled code, with bitwise equal results.
     """
     return Index(corpus, language).top([stems(query, language) for query in queries], k)
 
 
 class Index:
-    """What is known of a corpus: how much each token gives to each document that holds it."""
+    """The BM25 index of a corpus: the score of each token for each document that contains it."""
 
     def __init__(self, corpus: Sequence[str], language: str = "english"):
         import bm25s
 
         self.size = len(corpus)
-        self.index = bm25s.BM25(backend="numpy")  # the index alone: numba's own takes longer to compile than to build
+        self.index = bm25s.BM25(backend="numpy")  # without bm25s' numba backend, whose compilation takes longer than indexing
         self.index.index([stems(text, language) or [""] for text in corpus], show_progress=False)
 
     def top(self, queries: Sequence[Sequence[str]], k: int) -> tuple[np.ndarray, np.ndarray]:
-        """As the function `top`, of queries that are tokens already."""
-        k, known = min(k, self.size), self.index.vocab_dict
-        tokens = [[place for place in map(known.get, query) if place is not None] for query in queries]
+        """As the function `top`, for tokenized queries."""
+        k, vocabulary = min(k, self.size), self.index.vocab_dict
+        tokens = [[token for token in map(vocabulary.get, query) if token is not None] for query in queries]
         if topk.pays(len(queries), self.size) and (add := _adder()):
             return self._compiled(tokens, k, add)
         indices = np.empty((len(queries), k), dtype=np.int64)
@@ -49,11 +49,11 @@ class Index:
         return indices, scores
 
     def _compiled(self, tokens: Sequence[Sequence[int]], k: int, add: Callable[..., None]) -> tuple[np.ndarray, np.ndarray]:
-        """Each thread adds up scores of a few queries, and looks through them while they are in the cache."""
+        """Each thread sums the scores of a few queries and selects the best while they are in the processor's cache."""
         starts = np.cumsum([0, *map(len, tokens)])
         flat = np.array(list(chain.from_iterable(tokens)), dtype=np.int64)
         data, pointers = self.index.scores["data"], self.index.scores["indptr"]
-        documents = self.index.scores["indices"].astype(np.uint32, copy=False)  # no sign: nothing to look at before it is an index
+        documents = self.index.scores["indices"].astype(np.uint32, copy=False)  # unsigned: no check for negative indices
         held = topk.Held(len(tokens), k)
         size = max(1, BLOCK // max(1, self.size))
 
@@ -85,7 +85,7 @@ def _add(
 ) -> None:
     """Write the scores of all documents for queries `starts[i] : starts[i + 1]` into scores[i].
 
-    The index is by column: token t gives `data[pointers[t] : pointers[t + 1]]` to `documents[...]`.
+    The index is a CSC matrix: token t adds `data[pointers[t] : pointers[t + 1]]` to the scores of `documents[...]`.
     """
     for row in range(len(starts) - 1):
         own = scores[row]

@@ -1,4 +1,4 @@
-"""What mining found, for people to look at: suspected positives, score histograms, the hardest negatives."""
+"""Write the mining report: suspected positives, score histograms, the hardest negatives."""
 
 from __future__ import annotations
 
@@ -13,42 +13,42 @@ from adapt.retrieval.cosine_histogram import histogram, overlap_coefficient
 from adapt.retrieval.hits import Hits
 from adapt.run_details import MiningReport
 
-SUSPECTED, HARDEST, SAMPLED = 1_000, 50, 10_000  # rows of the two tables; random passages that are compared
+SUSPECTED, HARDEST, SAMPLED = 1_000, 50, 10_000  # rows of the two tables; random pairs in the histogram
 
 
 class SuspectedPositives:
-    """Hits passed over because they scored too near to their positive, or above it: perhaps positives that nobody labelled."""
+    """Hits that were skipped because their score is close to the positive's or above it: possibly unlabelled positives."""
 
     def __init__(self) -> None:
         self.parts: list[tuple[int, np.ndarray, np.ndarray, float, str]] = []
 
-    def add(self, pair: int, places: np.ndarray, scores: np.ndarray, positive: float, judge: str) -> None:
-        """Hits `places` [n] of a pair with `scores` [n], the positive's score, and who gave them."""
-        if len(places):
-            self.parts.append((pair, places, scores, positive, judge))
+    def add(self, pair: int, indices: np.ndarray, scores: np.ndarray, positive: float, judge: str) -> None:
+        """Add hits `indices` [n] of a pair with `scores` [n] and the positive's score; `judge`: cosine or cross-encoder."""
+        if len(indices):
+            self.parts.append((pair, indices, scores, positive, judge))
 
     def __len__(self) -> int:
-        return sum(len(places) for _, places, _, _, _ in self.parts)
+        return sum(len(indices) for _, indices, _, _, _ in self.parts)
 
     def worst(self, rows: Sequence[int], most: int) -> list[tuple[int, int, float, float, str]]:
-        """(pair, place, score, the positive's score, judge), those furthest above the positive first, `most` at the most.
+        """Up to `most` (pair, index, score, the positive's score, judge), the largest excess over the positive's score first.
 
-        `rows[pair]` is the pair's query: a place is named once for each query.
+        `rows[pair]` is the pair's query; a hit is listed once per query.
         """
-        sizes = [len(places) for _, places, _, _, _ in self.parts]
+        sizes = [len(indices) for _, indices, _, _, _ in self.parts]
         part = np.repeat(np.arange(len(sizes)), sizes)
         if not len(part):
             return []
-        places = np.concatenate([part[1] for part in self.parts])
+        indices = np.concatenate([part[1] for part in self.parts])
         scores = np.concatenate([part[2] for part in self.parts])
         excess = scores - np.repeat([part[3] for part in self.parts], sizes)
-        found: dict[tuple[int, int], tuple[int, int, float, float, str]] = {}
+        suspects: dict[tuple[int, int], tuple[int, int, float, float, str]] = {}
         for i in np.argsort(-np.round(excess, 6), kind="stable"):
             pair, _, _, positive, judge = self.parts[part[i]]
-            found.setdefault((rows[pair], int(places[i])), (pair, int(places[i]), float(scores[i]), positive, judge))
-            if len(found) == most:
+            suspects.setdefault((rows[pair], int(indices[i])), (pair, int(indices[i]), float(scores[i]), positive, judge))
+            if len(suspects) == most:
                 break
-        return list(found.values())
+        return list(suspects.values())
 
 
 def write(
@@ -57,13 +57,13 @@ def write(
     chosen: Sequence[Sequence[int]],
     origins: Sequence[Sequence[str]],
     suspects: SuspectedPositives,
-    judged: Mapping[tuple[int, int], float],
+    scored: Mapping[tuple[int, int], float],
     seed: int,
 ) -> MiningReport:
-    """Write suspected.csv, hardest.csv and analysis.json in `folder`; return what analysis.json holds.
+    """Write suspected.csv, hardest.csv and analysis.json in `folder`; return the content of analysis.json.
 
-    `chosen[pair]` are the places of its negatives, `origins[pair]` who found them; `judged` are the cross-encoder's scores of
-    (query, place), empty without one.
+    `chosen[pair]` are the indices of its negatives, `origins[pair]` their retrievers; `scored`: {(query, index): the
+    cross-encoder's score}, empty without a cross-encoder.
     """
     cosines = {pair: hits.cosines(pair, [hits.positive(pair), *own]) for pair, own in enumerate(chosen)}
     positives = np.array([own[0] for own in cosines.values()])
@@ -74,12 +74,12 @@ def write(
     series = {"positives": positives, "negatives": negatives, "random": random}
     others = ("negatives", "random")
     rates: dict[str, float] = {}
-    if judged:
-        own = {(hits.rows[pair], place) for pair, places in enumerate(chosen) for place in places}
+    if scored:
+        own = {(hits.rows[pair], index) for pair, indices in enumerate(chosen) for index in indices}
         rates = {
-            "positives": _positive_rate(judged, {(hits.rows[pair], hits.positive(pair)) for pair in range(len(chosen))}),
-            "negatives": _positive_rate(judged, own),
-            "candidates_scored": _positive_rate(judged, judged),
+            "positives": _positive_rate(scored, {(hits.rows[pair], hits.positive(pair)) for pair in range(len(chosen))}),
+            "negatives": _positive_rate(scored, own),
+            "candidates_scored": _positive_rate(scored, scored),
         }
     report = MiningReport(
         histograms={name: tuple(histogram(values)) for name, values in series.items()},
@@ -91,38 +91,38 @@ def write(
         folder / "suspected.csv",
         ("anchor", "positive", "suspect", "score", "positive_score", "judge", "found"),
         (
-            (*_sides(hits, pair), hits.pool[place], score, positive, judge, hits.origin(pair, place))
-            for pair, place, score, positive, judge in suspects.worst(hits.rows, SUSPECTED)
+            (*_pair_texts(hits, pair), hits.pool[index], score, positive, judge, hits.origin(pair, index))
+            for pair, index, score, positive, judge in suspects.worst(hits.rows, SUSPECTED)
         ),
     )
     hardest = sorted(
-        (round(float(own[0] - cosine), 6), pair, place, origin, float(cosine), float(own[0]))
+        (round(float(own[0] - cosine), 6), pair, index, origin, float(cosine), float(own[0]))
         for pair, own in cosines.items()
-        for place, origin, cosine in zip(chosen[pair], origins[pair], own[1:], strict=True)
+        for index, origin, cosine in zip(chosen[pair], origins[pair], own[1:], strict=True)
     )
     _table(
         folder / "hardest.csv",
         ("anchor", "positive", "negative", "score", "positive_score", "found"),
         (
-            (*_sides(hits, pair), hits.pool[place], cosine, positive, origin)
-            for _, pair, place, origin, cosine, positive in hardest[:HARDEST]
+            (*_pair_texts(hits, pair), hits.pool[index], cosine, positive, origin)
+            for _, pair, index, origin, cosine, positive in hardest[:HARDEST]
         ),
     )
     return report
 
 
-def _positive_rate(judged: Mapping[tuple[int, int], float], keys: Iterable[tuple[int, int]]) -> float:
-    """The share with a cross-encoder score of 0.5 or above, of the keys that it scored; 0 where it scored none."""
-    scores = [judged[key] for key in keys if key in judged]
+def _positive_rate(scored: Mapping[tuple[int, int], float], keys: Iterable[tuple[int, int]]) -> float:
+    """The fraction with a cross-encoder score of 0.5 or above among the keys with a score; 0 if there are none."""
+    scores = [scored[key] for key in keys if key in scored]
     return round(sum(score >= 0.5 for score in scores) / len(scores), 4) if scores else 0.0
 
 
-def _sides(hits: Hits, pair: int) -> tuple[str, str]:
+def _pair_texts(hits: Hits, pair: int) -> tuple[str, str]:
     return hits.pairs[pair].anchor, hits.pairs[pair].positive
 
 
 def _table(file: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A CSV file for people, who open it in a spreadsheet; numbers with four digits."""
+    """Write a CSV file for a spreadsheet; numbers have four digits."""
     with open(file, "w", newline="", encoding="utf-8") as opened:
         writer = csv.writer(opened)
         writer.writerow(columns)

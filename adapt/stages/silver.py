@@ -274,7 +274,7 @@ class Silver(Stage):
         """Counts, `summary.json`, and a note with the histogram of candidates, silver and gold."""
         import numpy as np
 
-        from adapt.retrieval.matching import distance, drawn, histogram
+        from adapt.retrieval.matching import distance, format_histograms, histogram
 
         shown = {"candidates": histogram(scores), "silver": histogram(scores[rows])}
         if len(gold):
@@ -293,7 +293,7 @@ class Silver(Stage):
             "histogram": {name: counts.tolist() for name, counts in shown.items()},
         })  # fmt: skip
         (job.out / "summary.json").write_text(summary.model_dump_json(indent=2, exclude_none=True) + "\n", encoding="utf-8")
-        for line in (f"silver: {len(rows):,} pairs of {len(scores):,} scored{sentence}", *drawn(shown).splitlines()):
+        for line in (f"silver: {len(rows):,} pairs of {len(scores):,} scored{sentence}", *format_histograms(shown).splitlines()):
             job.note(line)  # a line each: the terminal shows a note without its line breaks
         if len(rows) < self.pairs:
             job.note(

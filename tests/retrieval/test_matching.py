@@ -3,7 +3,17 @@ import itertools
 import numpy as np
 import pytest
 
-from adapt.retrieval.matching import allotted, by_density, by_histogram, density, distance, drawn, histogram, inclusion, systematic
+from adapt.retrieval.matching import (
+    allocate,
+    by_density,
+    by_histogram,
+    density,
+    distance,
+    format_histograms,
+    histogram,
+    inclusion,
+    systematic,
+)
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -11,7 +21,7 @@ def test_no_other_choice_of_as_many_is_nearer_to_the_target(seed):
     rng = np.random.default_rng(seed)
     available, target = rng.integers(0, 7, 4), rng.integers(0, 5, 4) + (np.arange(4) == 0)
     total = int(rng.integers(1, 12))
-    chosen = allotted(available, target, total)
+    chosen = allocate(available, target, total)
     wanted = min(total, available.sum())
     assert chosen.sum() == wanted and (chosen <= available).all() and (chosen >= 0).all()
     if wanted:
@@ -20,7 +30,7 @@ def test_no_other_choice_of_as_many_is_nearer_to_the_target(seed):
 
 
 def test_what_a_bin_lacks_is_spread_in_the_targets_proportions():
-    assert allotted(np.array([0, 900, 900]), np.array([1, 2, 1]), 120).tolist() == [0, 80, 40]
+    assert allocate(np.array([0, 900, 900]), np.array([1, 2, 1]), 120).tolist() == [0, 80, 40]
 
 
 def test_matching_lowers_the_distance_to_gold():
@@ -95,6 +105,6 @@ def test_a_systematic_draw_keeps_every_rows_own_probability():
 
 
 def test_a_drawn_histogram_has_a_line_for_each_tenth():
-    lines = drawn({"candidates": np.arange(10) * 1_000, "silver": np.arange(10)}).splitlines()
+    lines = format_histograms({"candidates": np.arange(10) * 1_000, "silver": np.arange(10)}).splitlines()
     assert len(lines) == 11 and lines[0].split() == ["score", "candidates", "silver"]
     assert lines[1].split() == ["0.0–0.1", "0", "0"] and lines[10].split() == ["0.9–1.0", "█" * 24, "9,000", "9"]

@@ -14,7 +14,7 @@ from adapt.models.calibration import Calibration
 from adapt.models.lookup import weights_digest
 from adapt.pipeline import single_stage
 from adapt.records import Encoder, ScoredPair, SilverPair, Text, record_kind
-from adapt.retrieval.matching import allotted, distance, histogram
+from adapt.retrieval.matching import allocate, distance, histogram
 
 from ..conftest import sentence
 from .conftest import known
@@ -93,7 +93,7 @@ def test_a_target_brings_the_scores_as_near_as_any_choice_could(labeller, many, 
     available = np.array(summary["histogram"]["candidates"])
     assert len(made) == 100 and available.sum() == job.counts["candidates"] > 400
     silver = histogram(np.array([p.score for p in made]))
-    assert silver.tolist() == summary["histogram"]["silver"] == allotted(available, wanted, 100).tolist()
+    assert silver.tolist() == summary["histogram"]["silver"] == allocate(available, wanted, 100).tolist()
     before, after = job.counts["distance_before"], job.counts["distance_after"]
     assert after < 0.8 * before and after == pytest.approx(distance(silver, wanted)) == summary["distance"]["after"]
     # The nearest that any hundred of these candidates can come: what the bins lack, no choice makes up for.
