@@ -1,4 +1,4 @@
-"""Which column of a source is which: as its user says, by name whatever the case, and what becomes of the others."""
+"""Map the columns of a source to expected names: by the user's `columns`, or by name in any case; note unused columns."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from adapt.files import row_formats
 from adapt.files.memory import MemoryRows, Source
 from adapt.files.options import current_log, note
 
-MAX_NAMES = 8  # columns that a message names
-MAX_NAME_CHARACTERS = 40  # characters of a column's name that it shows
-# Columns that decide what a row means; one that the kind wanted does not use changes the meaning of the others.
+MAX_NAMES = 8  # columns in a message
+MAX_NAME_CHARACTERS = 40  # characters of a column's name in a message
+# Label columns; one that the requested kind does not use changes the meaning of the other columns.
 LABEL_COLUMNS = ("score", "label", "gold_label")
 
 
 class ColumnError(UserError):
-    """Columns of which no record of the wanted kinds can be made."""
+    """The columns give no record of the requested kinds."""
 
 
 class Columns:
-    """The columns of one source, as its first row has them; `form` says what its rows become."""
+    """The columns of a source, by its first row; `form` is the row format."""
 
     def __init__(self, source: Source, row: Mapping[str, object], kinds: Sequence[str], where: str):
-        """`where`: the place of the row, which messages name. Raises Misfit where its columns make no record, and UserError."""
+        """`where`: the row's place in messages. Raises ColumnError if the columns give no record, UserError for wrong `columns`."""
         self.shown = shorten_path(source)
         place = (
             where if ".jsonl" in self.shown or isinstance(source, MemoryRows) else self.shown
@@ -32,9 +32,7 @@ class Columns:
         self.names: dict[Any, str] = {}
         known = row_formats.columns_used(kinds) | row_formats.OPTIONAL_COLUMNS
         if unknown := [ours for ours in current_log().options.columns if ours not in row_formats.KNOWN_COLUMNS]:
-            raise UserError(
-                f"columns: '{unknown[0]}' is no column that is read.{did_you_mean(unknown[0], row_formats.KNOWN_COLUMNS)}"
-            )
+            raise UserError(f"columns: '{unknown[0]}' is not a known column.{did_you_mean(unknown[0], row_formats.KNOWN_COLUMNS)}")
         chosen = {ours: theirs for ours, theirs in current_log().options.columns.items() if ours in known}
         if missing := [theirs for theirs in chosen.values() if theirs not in row]:
             raise ColumnError(f"{place}: has no column '{missing[0]}', which `columns` names; columns are {join_names(row)}")

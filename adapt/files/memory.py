@@ -1,4 +1,4 @@
-"""Rows of Python data in place of a file: what `adapt.inputs` makes of lists, tables and datasets."""
+"""Rows of Python data instead of a file: lists, tables and datasets, converted by `adapt.inputs`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Place = int | str  # an item's position in a list, or its key in a mapping
 
 @dataclass(frozen=True, eq=False)
 class MemoryRows:
-    """Rows under a name that messages show: `texts[3]: column 'text' is empty`.
+    """Rows with a name for messages: `texts[3]: column 'text' is empty`.
 
-    `items` gives (place, {column: value}) anew with every call, a `BadRow` for what can't be a row.
+    `items()` returns a new iterable of (place, {column: value}), with a `BadRow` for an item that is not a row.
     """
 
     name: str

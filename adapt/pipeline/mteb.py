@@ -1,6 +1,6 @@
-"""Write what checks measured as result files that MTEB's tools read (Muennighoff et al. 2023, https://arxiv.org/abs/2210.07316).
+"""Write the metrics of checks as result files in MTEB's format (Muennighoff et al. 2023, https://arxiv.org/abs/2210.07316).
 
-A model of ours is an ordinary sentence-transformers folder, and `mteb.evaluate(SentenceTransformer(folder), tasks)` runs it.
+A model of this project is a sentence-transformers folder, so that `mteb.evaluate(SentenceTransformer(folder), tasks)` runs it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from adapt.models import lookup
 from adapt.pipeline.plan import source_digest
 from adapt.storage.store import cache_key, write_json
 
-# Public sets that a check may stand for, by the kind whose metrics are computed as MTEB computes them.
+# MTEB tasks whose data a check may have, by the kind of check with the same metrics.
 TASKS = {
     "retrieval": (
         "ArguAna", "ClimateFEVER", "CUREv1", "DBPedia", "FEVER", "FiQA2018", "HotpotQA", "MedicalQARetrieval", "MSMARCO",
@@ -36,7 +36,7 @@ COSINE = {
 def write(
     folder: Path,
     model: str,
-    wanted: Mapping[str, tuple[str, Source]],
+    requested: Mapping[str, tuple[str, Source]],
     measured: Mapping[str, Measurement],
     split: str = "test",
     tasks: Mapping[str, str] | None = None,
@@ -44,13 +44,13 @@ def write(
 ) -> list[Path]:
     """Result files of a model for each check, laid out so that `mteb.ResultCache(folder).load_results()` finds them.
 
-    `wanted`: {check: (kind, source)}; `measured`: {check: what was found}; `tasks`: {check: the MTEB task that its data are}, else
-    a check goes by its own name. `dataset_revision` is a hash of the data that were read, the model's revision one of its weights.
-    `mteb_version` is null: MTEB computed none of it. Raises UserError for a task that is of another kind, or nearly a known one.
+    `requested`: {check: (kind, source)}; `measured`: {check: its measurement}; `tasks`: {check: the MTEB task of its data}, by
+    default the check's own name. `dataset_revision` is a hash of the data, the model's revision a hash of its weights.
+    `mteb_version` is null, since MTEB computed nothing. Raises UserError for a task of another kind or a misspelt one.
     """
     tasks = tasks or {}
-    problems = [f"task {name}={task}: there is no check '{name}'" for name, task in tasks.items() if name not in wanted]
-    problems += [p for name, task in tasks.items() if name in wanted and (p := _problem(name, task, wanted[name][0]))]
+    problems = [f"task {name}={task}: there is no check '{name}'" for name, task in tasks.items() if name not in requested]
+    problems += [p for name, task in tasks.items() if name in requested and (p := _problem(name, task, requested[name][0]))]
     if problems:
         raise UserError(problems)
     place = lookup.find_model(model)
@@ -60,15 +60,16 @@ def write(
     meta = {"name": name, "revision": revision, "framework": ["Sentence Transformers", "PyTorch"], "loader": None}
     write_json(target / "model_meta.json", meta | {"n_parameters": size.get("parameters"), "open_weights": True})
     written = []
-    for check, found in measured.items():
-        kind, source = wanted[check]
+    for check, measurement in measured.items():
+        kind, source = requested[check]
         task = tasks.get(check, check)
-        row = {"hf_subset": "default", "languages": list(languages), "main_score": found.metrics[checks.find(kind).main_metric]}
+        main_score = measurement.metrics[checks.find(kind).main_metric]
+        row = {"hf_subset": "default", "languages": list(languages), "main_score": main_score}
         result = {
             "dataset_revision": cache_key({"split": split, "data": source_digest(source)}),
             "task_name": task,
             "mteb_version": None,
-            "scores": {split: [row | scores(found.metrics)]},
+            "scores": {split: [row | scores(measurement.metrics)]},
             "evaluation_time": None,
             "kg_co2_emissions": None,
         }
@@ -83,7 +84,7 @@ def scores(metrics: Mapping[str, float]) -> dict[str, float]:
 
 
 def model_name(model: str) -> str:
-    """A model's name as MTEB has it, owner/name: that of the hub, or local/ and the folder's (the run's, for a run's `model`)."""
+    """A model's name in MTEB's form owner/name: the hub's, or local/ and the folder's (the run's, for a run's `model`)."""
     path = Path(model).expanduser()
     if not path.is_dir():
         return model if "/" in model else f"sentence-transformers/{model}"
@@ -92,11 +93,11 @@ def model_name(model: str) -> str:
 
 
 def _problem(check: str, task: str, kind: str) -> str | None:
-    """What is wrong with giving a task's name to a check of that kind, if anything."""
-    known = {name: of for of, names in TASKS.items() for name in names}
+    """The problem with a task's name for a check of this kind; None if there is none."""
+    known = {name: task_kind for task_kind, names in TASKS.items() for name in names}
     if not re.fullmatch(r"[\w.-]+", task):
         return f"task {check}={task}: a task's name has letters, digits, '.', '-' and '_' only"
     if task in known:
         return None if known[task] == kind else f"task {check}={task}: is a task of kind {known[task]}, the check is of kind {kind}"
     near = did_you_mean(task, known, list_all=False)
-    return f"task {check}={task}: is no known task.{near}" if near else None
+    return f"task {check}={task}: is not a known task.{near}" if near else None

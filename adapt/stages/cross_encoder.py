@@ -19,7 +19,7 @@ from adapt.storage import atomic, digests
 if TYPE_CHECKING:
     from adapt.models.calibration import Agreement
 
-FITTED = "fitted.json"  # beside a labeller that is done
+FITTED = "fitted.json"  # written beside a trained labeller
 
 
 class CrossEncoderStage(TrainingStage):
@@ -56,7 +56,7 @@ class CrossEncoderStage(TrainingStage):
         if self.held_out == 1:
             return ["held_out 1 leaves no pair to train on; the default is 0.1"]
         if self.held_out == 0 and (self.seeds > 1 or self.patience):
-            return ["seeds and patience are decided by the held-out pairs, and held_out is 0; try held_out 0.1"]
+            return ["seeds and patience need held-out pairs, and held_out is 0; try held_out 0.1"]
         return []
 
     def model_problems(self, config: Mapping[str, Any], is_embedder: bool) -> list[str]:
@@ -70,37 +70,37 @@ class CrossEncoderStage(TrainingStage):
         from adapt.inference.scoring import Truncation, predict
         from adapt.models import calibration
 
-        train, held = _split(pairs, self.held_out, job.seed)
-        asked, gold = [(p.sentence1, p.sentence2) for p in held], [p.score for p in held]
-        tried = []
+        train, held_out = _split(pairs, self.held_out, job.seed)
+        text_pairs, gold = [(p.sentence1, p.sentence2) for p in held_out], [p.score for p in held_out]
+        trained = []
         for seed in range(job.seed, job.seed + self.seeds):
             place = job.work / f"seed-{seed}"
-            if not _finished(place):  # one that is was made before the run was killed
-                self._train(model.path, train, held, seed, place, job)
+            if not _finished(place):  # finished before an interruption otherwise
+                self._train(model.path, train, held_out, seed, place, job)
             truncation = Truncation()  # of the held-out pairs, the same for every seed
-            found = np.zeros(0)
-            if held:
-                found = predict(place / "model", asked, job, self.max_length, label="held-out gold", truncation=truncation)
-            tried.append((seed, place, found, calibration.agreement(found, gold, job.seed)))
+            scores = np.zeros(0)
+            if held_out:
+                scores = predict(place / "model", text_pairs, job, self.max_length, label="held-out gold", truncation=truncation)
+            trained.append((seed, place, scores, calibration.agreement(scores, gold, job.seed)))
         # The best of several models is biased upwards on the held-out pairs; the standard deviation shows by how much.
-        seed, place, found, agreed = max(tried, key=lambda one: one[3].get("spearman", -1.0))
+        seed, place, scores, agreed = max(trained, key=lambda one: one[3].get("spearman", -1.0))
         folder = job.out / "model"
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(place / "model", folder)
         shutil.copy(place / "training.json", job.out)
-        curve = calibration.fit(found, gold, self.calibration)
+        curve = calibration.fit(scores, gold, self.calibration)
         calibration.save(folder, curve, agreed)
-        job.counts.update(pairs=len(train), held_out=len(held), calibration=curve.kind)
+        job.counts.update(pairs=len(train), held_out=len(held_out), calibration=curve.kind)
         job.counts.update((digests.read_verified(place / FITTED) or {})["counts"])
         truncation.report(job, "cross-encoder, held-out pairs")
         job.counts.update({f"held_out_{name}": value for name, value in agreed.items() if name != "rows"})
         if self.seeds > 1:
-            each = [one[3].get("spearman", float("nan")) for one in tried]
+            each = [one[3].get("spearman", float("nan")) for one in trained]
             job.counts.update(kept_seed=seed, spearman_by_seed=each, spearman_sd=float(np.std(each, ddof=1)))
             shown = ", ".join(f"{value:.3f}" for value in each)
             job.note(f"cross-encoder: Spearman by seed {shown}; seed {seed} is kept")
         if agreed:
-            job.note(f"cross-encoder: {_sentence(agreed)} on {len(held)} gold pairs held out; calibration: {curve.kind}")
+            job.note(f"cross-encoder: {_sentence(agreed)} on {len(held_out)} gold pairs held out; calibration: {curve.kind}")
         return CrossEncoder(folder)
 
     def _train(self, base: Path, train: Sequence[ScoredPair], held: Sequence[ScoredPair], seed: int, place: Path, job: Job) -> None:
@@ -132,24 +132,24 @@ class CrossEncoderStage(TrainingStage):
 
 
 def _finished(place: Path) -> bool:
-    """Whether a labeller was trained in `place`, and its files are as they were written."""
+    """Whether `place` has a trained labeller with unchanged files."""
     found = digests.read_verified(place / FITTED)
     return found is not None and not digests.find_damage(place, found["files"])
 
 
 def _split(pairs: Sequence[ScoredPair], share: float, seed: int) -> tuple[list[ScoredPair], list[ScoredPair]]:
-    """(to train on, held out): drawn at random; the two orders of one pair, and its repeats, stay on one side."""
+    """(training pairs, held-out pairs), at random; a pair, its reverse and its duplicates are in the same part."""
     import numpy as np
 
     from adapt.text.clean import normalised
 
-    same: dict[frozenset[str], list[ScoredPair]] = {}
+    by_texts: dict[frozenset[str], list[ScoredPair]] = {}
     for pair in pairs:
-        same.setdefault(frozenset((normalised(pair.sentence1), normalised(pair.sentence2))), []).append(pair)
-    groups = list(same.values())
+        by_texts.setdefault(frozenset((normalised(pair.sentence1), normalised(pair.sentence2))), []).append(pair)
+    groups = list(by_texts.values())
     order = np.random.default_rng(seed).permutation(len(groups))
-    aside = round(share * len(groups))
-    return [p for i in order[aside:] for p in groups[i]], [p for i in order[:aside] for p in groups[i]]
+    count = round(share * len(groups))
+    return [p for i in order[count:] for p in groups[i]], [p for i in order[:count] for p in groups[i]]
 
 
 def _sentence(agreed: Agreement) -> str:

@@ -77,7 +77,7 @@ class Mine(Stage):
         if self.min_score is not None and self.max_score is not None and self.min_score > self.max_score:
             found.append(f"min_score {self.min_score:g} is more than max_score {self.max_score:g}; no hit would be left")
         if len(set(self.retrievers)) < len(self.retrievers):
-            found.append("retrievers names one twice")
+            found.append("retrievers has duplicates; name each once")
         if self.quotas and self.fusion != "quota":
             found.append("quotas are for fusion 'quota'; with 'rrf' leave them out")
         elif self.quotas and (len(self.quotas) != len(self.retrievers) or sum(self.quotas) != self.negatives):
@@ -92,7 +92,7 @@ class Mine(Stage):
             and self.relative_margin is None
             and self.absolute_margin is None
         ):
-            found.append("cross_encoder has no bound to judge by; set max_cross_encoder_score, relative_margin or absolute_margin")
+            found.append("cross_encoder has no score bound; set max_cross_encoder_score, relative_margin or absolute_margin")
         return found
 
     def run(
@@ -112,23 +112,23 @@ class Mine(Stage):
         if wrong:
             raise UserError(wrong)
         hits, suspects = self._search(pairs, corpus, miner or model, job), mining_report.SuspectedPositives()
-        lists = [self._fair(hits, pair, suspects, job.seed) for pair in range(len(pairs))]
-        chosen, judged = self._chosen(hits, lists, cross_encoder, suspects, job)
-        origins = [[hits.origin(pair, place) for place in own] for pair, own in enumerate(chosen)]
+        lists = [self._within_bounds(hits, pair, suspects, job.seed) for pair in range(len(pairs))]
+        chosen, scored = self._chosen(hits, lists, cross_encoder, suspects, job)
+        origins = [[hits.origin(pair, index) for index in own] for pair, own in enumerate(chosen)]
         short, random = sum(0 < len(own) < self.negatives for own in chosen), 0
         for pair, own in enumerate(chosen):
             if not own:
-                own += self._random(hits, pair, judged, job)
+                own += self._random(hits, pair, scored, job)
                 origins[pair] += ["random"] * len(own)
                 random += len(own)
         triplets = [
-            Triplet(pair.anchor, pair.positive, tuple(hits.pool[place] for place in own), " ".join(found))
+            Triplet(pair.anchor, pair.positive, tuple(hits.pool[index] for index in own), " ".join(found))
             for pair, own, found in zip(pairs, chosen, origins, strict=True)
             if own
         ]
         if not triplets:
-            raise UserError(f"mine: all {len(hits.pool)} passages belong with every query; give a corpus with other passages")
-        report = mining_report.write(job.out, hits, chosen, origins, suspects, judged, job.seed)
+            raise UserError(f"mine: all {len(hits.pool)} passages are excluded for every query; give a corpus with other passages")
+        report = mining_report.write(job.out, hits, chosen, origins, suspects, scored, job.seed)
         job.counts.update(
             pairs=len(pairs), pool=len(hits.pool), near_copies=hits.exclusions.near_copies, suspected_positives=len(suspects),
             short=short, random=random, left_out=len(pairs) - len(triplets), overlap=report.overlap_with_positives["negatives"],
@@ -140,7 +140,7 @@ class Mine(Stage):
         return triplets
 
     def _search(self, pairs: Pairs, corpus: Texts, miner: Encoder, job: Job) -> Hits:
-        """What each retriever found, up to rank `range_max`. The pool is the corpus and all positives, each text once."""
+        """The hits of each retriever up to rank `range_max`. The pool is the corpus and all positives, without duplicates."""
         import numpy as np
 
         from adapt.inference.encoding import embed
@@ -160,17 +160,17 @@ class Mine(Stage):
             if retriever == "dense":
                 ranked[retriever] = dense.top(queries, vectors, self.range_max)[0]
             else:
-                found, scores = bm25.top(pool, list(anchors), self.range_max, self.language)
-                ranked[retriever] = np.where(scores > 0, found, -1)  # a hit shares a word
+                neighbours, scores = bm25.top(pool, list(anchors), self.range_max, self.language)
+                ranked[retriever] = np.where(scores > 0, neighbours, -1)  # a hit has a word of the query
         return Hits(pairs, pool, exclusions, [anchors[pair.anchor] for pair in pairs], queries, vectors, ranked, self.range_min)
 
     def _bound(self, positive: float, most: float | None) -> float:
-        """The highest score that a negative may have beside this positive, `most` at the most; right below zero, too."""
+        """The maximum score of a negative for a positive of this score, at most `most`; valid for negative scores, too."""
         relative = float("inf") if self.relative_margin is None else positive - self.relative_margin * abs(positive)
         absolute = float("inf") if self.absolute_margin is None else positive - self.absolute_margin
         return min(relative, absolute, float("inf") if most is None else most)
 
-    def _fair(self, hits: Hits, pair: int, suspects: SuspectedPositives, seed: int) -> list[np.ndarray]:
+    def _within_bounds(self, hits: Hits, pair: int, suspects: SuspectedPositives, seed: int) -> list[np.ndarray]:
         """The hits whose cosine is within bounds, in the order of choice: one list for each quota."""
         import numpy as np
 
@@ -179,16 +179,16 @@ class Mine(Stage):
         positive = float(hits.cosines(pair, [hits.positive(pair)])[0])
         highest = self._bound(positive, self.max_score)
         lowest = -float("inf") if self.min_score is None else self.min_score
-        found: list[tuple[np.ndarray, np.ndarray]] = []
+        ranked: list[tuple[np.ndarray, np.ndarray]] = []
         high: dict[int, float] = {}
         for retriever in self.retrievers:
-            places, ranks = hits.candidates(pair, retriever)
-            cosines = hits.cosines(pair, places)
-            high.update(zip(places[cosines > highest].tolist(), cosines[cosines > highest].tolist(), strict=True))
+            indices, ranks = hits.candidates(pair, retriever)
+            cosines = hits.cosines(pair, indices)
+            high.update(zip(indices[cosines > highest].tolist(), cosines[cosines > highest].tolist(), strict=True))
             within = (cosines <= highest) & (cosines >= lowest)
-            found.append((places[within], ranks[within]))
+            ranked.append((indices[within], ranks[within]))
         suspects.add(pair, np.array(list(high)), np.array(list(high.values())), positive, "cosine")
-        lists = [reciprocal_rank(found)] if self.fusion == "rrf" else [own for own, _ in found]
+        lists = [reciprocal_rank(ranked)] if self.fusion == "rrf" else [own for own, _ in ranked]
         if self.sampling_strategy == "random":
             lists = [own[np.random.default_rng([seed, pair, i]).permutation(len(own))] for i, own in enumerate(lists)]
         return lists
@@ -215,13 +215,13 @@ class Mine(Stage):
         truncation.report(job, "mining filter")
         return found
 
-    def _random(self, hits: Hits, pair: int, judged: dict[tuple[int, int], float], job: Job) -> list[int]:
-        """A passage drawn for a pair that has no hit, one that nobody passed over if possible; none where all belong with it."""
+    def _random(self, hits: Hits, pair: int, scored: dict[tuple[int, int], float], job: Job) -> list[int]:
+        """A random passage for a pair without hits, if possible one that no filter has skipped; [] if none is eligible."""
         import numpy as np
 
         eligible = hits.eligible(pair)
         bound = self._bound(float(hits.cosines(pair, [hits.positive(pair)])[0]), self.max_score)
-        fair = eligible[hits.cosines(pair, eligible) <= bound]
-        fair = fair[[(hits.rows[pair], place) not in judged for place in fair.tolist()]]
-        drawn = fair if len(fair) else eligible
-        return [int(np.random.default_rng([job.seed, pair]).choice(drawn))] if len(drawn) else []
+        within = eligible[hits.cosines(pair, eligible) <= bound]
+        within = within[[(hits.rows[pair], index) not in scored for index in within.tolist()]]
+        choices = within if len(within) else eligible
+        return [int(np.random.default_rng([job.seed, pair]).choice(choices))] if len(choices) else []

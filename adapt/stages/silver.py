@@ -101,8 +101,8 @@ class Silver(Stage):
     ) -> Scored:
         """Scored pairs, created on access: only the texts and a few numbers per pair are in memory.
 
-        Raises UserError where the texts give no pair or `min_spearman` can't be asked, WorkFailed for a labeller below it (the
-        input may be in order: it is the labeller's training that fell short).
+        Raises UserError if the texts give no pair or the Spearman of `min_spearman` can't be measured, and WorkFailed for a
+        labeller below it (the input may be valid, but the labeller is not accurate enough).
         """
         import numpy as np
 
@@ -120,11 +120,11 @@ class Silver(Stage):
             )
         raw = self._scored(cross_encoder.path, units, pool, job)
         scores = np.round(curve(raw), 6)  # as they are written
-        wanted = np.array([pair.score for pair in gold or ()])
-        rows = self._kept(pool, scores, wanted, job.seed)
+        gold_scores = np.array([pair.score for pair in gold or ()])
+        rows = self._selected(pool, scores, gold_scores, job.seed)
         chosen, hash_ = pool.take(rows), weights_digest(cross_encoder.path)[:16]
         job.counts.update(units=len(units), candidates=len(pool), **counts(chosen, self.sampling))
-        self._report(scores, rows, wanted, {"labeller": hash_, "calibration": curve.kind, "agreement": agreed}, job)
+        self._report(scores, rows, gold_scores, {"labeller": hash_, "calibration": curve.kind, "agreement": agreed}, job)
 
         def make(row: int) -> SilverPair:
             score, sampler, rank = float(scores[rows[row]]), self.sampling[chosen.sampler[row]], int(chosen.rank[row])
@@ -142,25 +142,25 @@ class Silver(Stage):
 
         return LazySequence(len(rows), make)
 
-    # ------------------------------------------------------------------------------------------ the labeller
+    # ------------------------------------------------------------------------------------------ labeller
 
     def _labeller(self, folder: Path, gold: Scored, job: Job) -> tuple[Calibration, Agreement]:
-        """(its calibration, its agreement with gold): as training here saved them, or measured on gold that it never saw."""
+        """(calibration, agreement with gold) of the labeller: loaded from its folder, or measured on `gold`."""
         from adapt.errors import UserError, WorkFailed
         from adapt.inference.scoring import predict
         from adapt.models import calibration
 
         saved = calibration.load(folder)
         curve, agreed = saved or (calibration.Calibration(), {})
-        asked = self.calibrate or self.min_spearman is not None
-        if saved is None and asked and len(gold) >= calibration.MIN_ROWS:
-            found = predict(folder, [(p.sentence1, p.sentence2) for p in gold], job, self.max_length, label="labeller on gold")
-            wanted = [p.score for p in gold]
-            curve, agreed = calibration.fit(found, wanted), calibration.agreement(found, wanted, job.seed)
+        needed = self.calibrate or self.min_spearman is not None
+        if saved is None and needed and len(gold) >= calibration.MIN_ROWS:
+            scores = predict(folder, [(p.sentence1, p.sentence2) for p in gold], job, self.max_length, label="labeller on gold")
+            gold_scores = [p.score for p in gold]
+            curve, agreed = calibration.fit(scores, gold_scores), calibration.agreement(scores, gold_scores, job.seed)
         if self.min_spearman is not None:
             if "spearman" not in agreed:
                 raise UserError(
-                    "silver: min_spearman is set, but the labeller's agreement with gold is not known; train it with "
+                    "silver: min_spearman is set, but the labeller's agreement with gold is unknown; train it with "
                     f"adapt cross-encoder and {calibration.MIN_ROWS} held-out pairs or more, or give a pre-trained one and gold"
                 )
             if agreed["spearman"] < self.min_spearman:
@@ -172,14 +172,14 @@ class Silver(Stage):
         return curve if self.calibrate else calibration.Calibration(), agreed
 
     def _scored(self, folder: Path, units: Sequence[str], pool: Any, job: Job) -> Any:
-        """Raw scores of the pool, [n]; parts that an earlier, killed run has scored are read from `job.work`."""
+        """Raw scores of the pool, [n]; parts that an interrupted run has scored are loaded from `job.work`."""
         import numpy as np
 
         from adapt.inference.scoring import Truncation, predict
 
         parts: list[np.ndarray] = []
-        whole = Truncation()
-        small = lru_cache(lambda: self._in_int8(folder, units, pool, job))  # only where a part is still to be scored
+        total = Truncation()
+        quantized = lru_cache(lambda: self._quantized(folder, units, pool, job))  # created only if a part is not scored yet
         for start in range(0, len(pool), self.shard_size):
             number, shards = start // self.shard_size + 1, -(-len(pool) // self.shard_size)
             file = job.work / f"scores-{number:06d}.npz"
@@ -187,27 +187,27 @@ class Silver(Stage):
             scores, truncated = saved.get("scores"), saved.get("truncated")
             if scores is None or truncated is None or len(scores) != min(self.shard_size, len(pool) - start):
                 part = pool.take(np.arange(start, min(start + self.shard_size, len(pool))))
-                asked = [(units[i], units[j]) for i, j in zip(part.first.tolist(), part.second.tolist(), strict=True)]
+                text_pairs = [(units[i], units[j]) for i, j in zip(part.first.tolist(), part.second.tolist(), strict=True)]
                 label = "silver" if shards == 1 else f"silver, part {number} of {shards}"
-                part_of = Truncation()
+                truncation = Truncation()
                 scores = predict(
                     folder,
-                    asked,
+                    text_pairs,
                     job,
                     self.max_length,
                     label=label,
-                    quantized=small(),
+                    quantized=quantized(),
                     precision=self.precision,
-                    truncation=part_of,
+                    truncation=truncation,
                 )  # fmt: skip
-                truncated = np.array([part_of.truncated, part_of.limit])
+                truncated = np.array([truncation.truncated, truncation.limit])
                 arrays.save(file, scores=scores, truncated=truncated)
             parts.append(scores)
-            whole.add(len(scores), *truncated.tolist())
-        whole.report(job, "silver")
+            total.add(len(scores), *truncated.tolist())
+        total.report(job, "silver")
         return np.concatenate(parts)
 
-    def _in_int8(self, folder: Path, units: Sequence[str], pool: Any, job: Job) -> Any:
+    def _quantized(self, folder: Path, units: Sequence[str], pool: Any, job: Job) -> Any:
         """The labeller in int8, validated on pairs of the pool; None for fp32."""
         import numpy as np
 
@@ -215,15 +215,15 @@ class Silver(Stage):
 
         if self.precision != "int8":
             return None
-        drawn = np.random.default_rng([job.seed, 3]).permutation(len(pool))[: int8.CALIBRATION_TEXTS + int8.VALIDATION_TEXTS]
-        some = pool.take(drawn)
-        sample = [(units[i], units[j]) for i, j in zip(some.first.tolist(), some.second.tolist(), strict=True)]
+        sampled = np.random.default_rng([job.seed, 3]).permutation(len(pool))[: int8.CALIBRATION_TEXTS + int8.VALIDATION_TEXTS]
+        part = pool.take(sampled)
+        sample = [(units[i], units[j]) for i, j in zip(part.first.tolist(), part.second.tolist(), strict=True)]
         return quantize_cross_encoder(folder, sample, len(pool), job, self.max_length)
 
     # ------------------------------------------------------------------------------------------ candidates
 
     def _pool(self, units: Sequence[str], gold: Scored, model: Encoder | None, job: Job) -> Any:
-        """The candidates to score, each sampler's share of them."""
+        """The candidates to score, in the samplers' shares."""
         from adapt.retrieval import sampling
 
         sizes: dict[str, int] = {
@@ -244,15 +244,15 @@ class Silver(Stage):
         return quotas(self.pairs, self.shares or [1.0] * len(self.sampling))
 
     def _target(self, gold: Any) -> Any:
-        """The histogram that the scores are to have, or are compared with; None where there is neither target nor gold."""
+        """The target histogram of the scores, or gold's for comparison; None without a target and gold."""
         import numpy as np
 
         from adapt.retrieval.matching import BINS, histogram
 
         return np.ones(BINS) if self.target_distribution == "uniform" else histogram(gold) if len(gold) else None
 
-    def _kept(self, pool: Any, scores: Any, gold: Any, seed: int) -> Any:
-        """Which candidates stay, by row number, in order."""
+    def _selected(self, pool: Any, scores: Any, gold: Any, seed: int) -> Any:
+        """The rows of the selected candidates, sorted."""
         import numpy as np
 
         from adapt.retrieval.matching import by_density, by_histogram

@@ -30,7 +30,7 @@ def test_options_that_can_not_be_right_are_refused(domain, embedder, tmp_path):
     wanted = ("embed", "--model", embedder, "--texts", domain / "texts.jsonl", "--out", tmp_path / "v.npy")
     for more, words in [
         (("--column", "text"), "--column text: write OURS=THEIRS"), (("--max-line-mb", "nan"), "--max-line-mb: "),
-        (("--score-range", "5", "0"), "--score-range: "), (("--column", "txet=Satz"), "'txet' is no column that is read"),
+        (("--score-range", "5", "0"), "--score-range: "), (("--column", "txet=Satz"), "'txet' is not a known column"),
     ]:  # fmt: skip
         assert words in str(run(*wanted, *more).exception)
 

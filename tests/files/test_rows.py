@@ -139,7 +139,7 @@ def test_columns_are_found_in_capitals_or_by_what_the_user_says(tmp_path):
     with reading(ReadOptions(columns={"anchor": "Frage", "positive": "Antwort"})):
         assert read(german, "pairs") == [Pair("a", "b")]
     assert "has no column 'Fragen'" in refused(german, "pairs", columns={"anchor": "Fragen"})[0]
-    assert "'ancor' is no column that is read. Did you mean 'anchor'?" in refused(german, "pairs", columns={"ancor": "Frage"})[0]
+    assert "'ancor' is not a known column. Did you mean 'anchor'?" in refused(german, "pairs", columns={"ancor": "Frage"})[0]
 
 
 def test_a_label_or_score_beside_a_pair_decides(tmp_path):

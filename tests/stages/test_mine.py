@@ -188,8 +188,8 @@ def test_a_bm25_hit_shares_a_word_with_the_query(monkeypatch):
         ({"quotas": (2, 2)}, "quotas are for fusion 'quota'"),
         ({"quotas": (2, 3), "fusion": "quota"}, "one for each of 2 retrievers, 4 in all"),
         ({"quotas": (4,), "fusion": "quota"}, "one for each of 2 retrievers, 4 in all"),
-        ({"retrievers": ("bm25", "bm25")}, "retrievers names one twice"),
-        ({"max_cross_encoder_score": None, "relative_margin": None}, "cross_encoder has no bound"),
+        ({"retrievers": ("bm25", "bm25")}, "retrievers has duplicates"),
+        ({"max_cross_encoder_score": None, "relative_margin": None}, "cross_encoder has no score bound"),
     ],
 )
 def test_settings_that_do_not_fit_are_told(settings, sentence):

@@ -170,10 +170,10 @@ def test_a_real_classifier_off_the_shelf_labels_texts_alone(language_model, many
 
 def test_a_labeller_below_the_bound_is_refused(labeller, many, gold):
     ask = Silver(sampling=("bm25",), pairs=20, min_spearman=0.4)
-    with pytest.raises(UserError, match="agreement with gold is not known"):
+    with pytest.raises(UserError, match="agreement with gold is unknown"):
         ask.run(many, labeller, Job(1))
     calibration.save(labeller.path, Calibration(), {})  # trained here, without held-out pairs
-    with pytest.raises(UserError, match="agreement with gold is not known"):
+    with pytest.raises(UserError, match="agreement with gold is unknown"):
         ask.run(many, labeller, Job(1), gold=gold)
     calibration.save(labeller.path, Calibration(), {"rows": 40, "spearman": 0.39})
     with pytest.raises(WorkFailed, match=r"Spearman with gold is 0\.390 on 40 pairs, below min_spearman 0\.4"):
