@@ -89,6 +89,19 @@ WORDS = {
     r"\bhere alone\b": "only here",
     r"\bbelow which .* says\b": "fewer than",
     r"\bgone through\b": "processed",
+    r"worth scoring": "to be scored",
+    r"nobody labelled": "unlabelled",
+    r"\bwho gave\b|looked through\b": "the scorer, searched",
+    r"\bwould teach\b|can't teach": "too noisy, can't be learnt from",
+    r"\bas they stand\b|\btaken for one\b": "unchanged, counts as",
+    r"words do not tell|bytes tell": "is not clearly detected, is the length of",
+    r"\b(is|are) believed\b": "is used",
+    r"\b(it|that) never saw\b": "held-out",
+    r"\bnames one twice\b": "has duplicates",
+    r"is no column|is no known": "is not a known column",
+    r"\bwhatever the case\b|which is which": "in any case",
+    r"\ballotted\b|\bin its turn\b": "allocate, interleaved",
+    r"belong with every": "are excluded for every",
 }
 
 
