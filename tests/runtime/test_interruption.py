@@ -96,7 +96,7 @@ def test_of_two_checkpoints_the_last_whole_one_is_used(embedder, tmp_path, monke
     (tmp_path / NAME).write_bytes(data[: len(data) // 2])
     notes = []
     assert Checkpoints(tmp_path).load(notes.append)["step"] == 4
-    assert "checkpoint.pt: is damaged" in notes[0] and "the one before it is used" in notes[0]
+    assert "checkpoint.pt: is corrupt" in notes[0] and "the one before it is used" in notes[0]
     again, steps = trained(embedder, tmp_path)
     assert steps[0] == 4 and torch.equal(again, whole)
     (tmp_path / BEFORE).write_bytes(b"")
