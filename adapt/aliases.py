@@ -36,14 +36,12 @@ class Alias:
     default: object = NO_DEFAULT
 
     def convert(self, value: object) -> object:
-        """The value of today; DROP where that is the default."""
         if isinstance(value, str):
             value = self.values.get(value, value)
         return self.function(value) if self.function else value
 
 
 def _relative_margin(share: object) -> object:
-    """1 - share, where it is a number."""
     return round(1 - share, 12) if isinstance(share, (int, float)) and not isinstance(share, bool) else share
 
 
@@ -57,18 +55,15 @@ TRAINING_STAGES = ("tsdae", "mlm", "simcse", "embedding-denoising", "cross-encod
 # `tsdae: {objective: ...}` → the stage of today.
 OBJECTIVES = {"denoise": "tsdae", "mlm": "mlm", "simcse": "simcse", "vectors": "embedding-denoising"}
 TRAINING = {
-    "warmup": Alias("optimizer.warmup_ratio"),
-    "scheduler": Alias("optimizer.lr_scheduler"),
+    "warmup": Alias("optimizer.warmup_ratio"), "scheduler": Alias("optimizer.lr_scheduler"),
     "weight_decay": Alias("optimizer.weight_decay"),
-}
+}  # fmt: skip
 _EARLY_STOPPING = {"held_out": Alias("early_stopping.held_out"), "patience": Alias("early_stopping.patience")}
 _START = {"start": Alias("base_type", values={"raw": "language-model", "tuned": "embedding-model"})}
 _DECODER = {
-    "tied": Alias("decoder.tied"),
-    "decoder_layers": Alias("decoder.layers"),
-    "decoder_learning_rate": Alias("decoder.learning_rate"),
-    "frozen": Alias("freeze_encoder_ratio"),
-}
+    "tied": Alias("decoder.tied"), "decoder_layers": Alias("decoder.layers"),
+    "decoder_learning_rate": Alias("decoder.learning_rate"), "frozen": Alias("freeze_encoder_ratio"),
+}  # fmt: skip
 SETTINGS: Mapping[str, Mapping[str, Alias]] = {
     "tsdae": {**_START, **_DECODER, **_EARLY_STOPPING},
     "mlm": {
@@ -236,12 +231,12 @@ def _rename_objective(found: Renamed) -> None:
         return
     del found.settings["objective"]
     stage = OBJECTIVES[objective]
-    if stage != found.stage:
-        found.settings.setdefault("id", found.stage)
-        found.notes.append(f"'{found.stage}: {{objective: {objective}}}' is now the stage '{stage}'; the old form still works")
-        found.stage = stage
-    else:
+    if stage == found.stage:
         found.notes.append(f"'objective: {objective}' is what stage '{stage}' does; leave it out")
+        return
+    found.settings.setdefault("id", found.stage)
+    found.notes.append(f"'{found.stage}: {{objective: {objective}}}' is now the stage '{stage}'; the old form still works")
+    found.stage = stage
 
 
 def _move(found: Renamed, key: str, alias: Alias, overridden: Callable[[Keys], bool]) -> None:
@@ -293,10 +288,8 @@ def _rename_swept(
     notes, table = [], of_stage(stage)
     for key, tried in list(swept.items()):
         alias = table.get(str(key).replace("-", "_"))
-        if alias is None:
-            continue
         renamed = [rename_value(stage, key, value) for value in tried] if isinstance(tried, list) else tried
-        if alias.new == key and renamed == tried:
+        if alias is None or (alias.new == key and renamed == tried):
             continue
         del swept[key]
         swept[alias.new] = renamed

@@ -17,8 +17,7 @@ A `listener` is called with every `adapt.job.Event`. Progress as a bar:
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -26,7 +25,7 @@ from pydantic import ValidationError
 
 from adapt import aliases, checks, files, stages
 from adapt.errors import UserError, WorkFailed, did_you_mean
-from adapt.inputs import Data, Model, check_source, model_name, sources
+from adapt.inputs import Data, Model, check_source, model_name, notes_on_data, sources
 from adapt.job import Event, Listener, ignore_events, temporary_folder
 from adapt.outputs import DataResult, Evaluation, ModelComparison, ModelResult
 from adapt.recipe import Recipe, loading
@@ -127,7 +126,7 @@ def run_stage(
     if target is not None and not overwrite and (target.exists() or target.is_symlink()):
         raise UserError(f"{target}: already exists; choose another out, or replace it with overwrite=True")
     listener = listener or ignore_events
-    with _notes_on_data(listener) as noted:
+    with notes_on_data(listener) as noted:
         done = single_stage.run_stage(stage, data, target, seed, listener)
     made, notes = done.made, [*noted, *done.notes]
     if isinstance(made, (Encoder, CrossEncoder)):
@@ -289,17 +288,6 @@ def _measure(
             notes.append(event.text)
         (listener or ignore_events)(event)
 
-    with _notes_on_data(listener or ignore_events) as noted:
+    with notes_on_data(listener or ignore_events) as noted:
         found = measure_each([_model(model) for model in models], wanted, split, listen)
     return found, [*noted, *notes]
-
-
-@contextmanager
-def _notes_on_data(listener: Listener) -> Iterator[list[str]]:
-    """The notes that reading data leaves, each of which is an event at the end."""
-    with files.reading() as log:
-        try:
-            yield log.notes
-        finally:
-            for text in log.notes:
-                listener(Event("note", text))

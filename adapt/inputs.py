@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Protocol, TypeAlias, runtime_checkable
 
+from adapt import files
 from adapt.checks import Source as CheckSource
 from adapt.errors import UserError, did_you_mean
 from adapt.files import BadRow, MemoryRows, Source, to_row
 from adapt.files.memory import Place
+from adapt.job import Event, Listener
 from adapt.records import KINDS
 
 PathLike: TypeAlias = "str | os.PathLike[str]"
@@ -228,3 +231,14 @@ def _columns_of(item: Sequence[object], kinds: Sequence[str]) -> tuple[str, ...]
             return COLUMNS["labelled"]
         return COLUMNS["scored"]
     return None
+
+
+@contextmanager
+def notes_on_data(listener: Listener) -> Iterator[list[str]]:
+    """The notes that reading data leaves, each of which is an event at the end."""
+    with files.reading() as log:
+        try:
+            yield log.notes
+        finally:
+            for text in log.notes:
+                listener(Event("note", text))

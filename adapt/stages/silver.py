@@ -43,8 +43,7 @@ class Silver(Stage):
     )
 
     sampling: tuple[Sampler, ...] = Field(
-        ("bm25", "dense"),
-        description="samplers of the candidates; kde matches the scores to the distribution of gold",
+        ("bm25", "dense"), description="samplers of the candidates; kde matches the scores to the distribution of gold"
     )
     shares: tuple[PositiveFloat, ...] = Field((), description="fraction of the pairs for each sampler; equal where not set")
     pairs: PositiveInt = Field(2_000, description="number of silver pairs")
