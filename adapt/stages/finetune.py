@@ -133,7 +133,8 @@ class Finetune(TrainingStage):
                 "rows that they could share a batch with; use batching grouped, or hard negatives (mine)"
             )
         report = train(objective, self.training(), job)
-        lora.merge(encoder)
+        if self.lora_rank:
+            lora.merge(encoder)
         job.counts.update(
             examples=len(objective.examples), held_out=len(objective.held_out), rows_an_epoch=objective.rows_per_epoch(),
             **vars(report),

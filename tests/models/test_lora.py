@@ -1,12 +1,17 @@
 """Low-rank adapters: what trains, what merging leaves, and the error without peft."""
 
+import sys
+
 import pytest
 import torch
 
+from adapt import stages
 from adapt.errors import UserError
 from adapt.inference.encoding import forward
+from adapt.job import Job
 from adapt.models import lora
 from adapt.models.bi_encoder import load_encoder, save_encoder, token_ids
+from adapt.records import Encoder, Pair
 
 from ..conftest import assert_alike
 
@@ -75,3 +80,12 @@ def test_without_peft_the_error_names_the_extra(monkeypatch):
 def test_a_model_without_attention_is_refused():
     with pytest.raises(UserError, match="no linear layers in its attention"):
         lora.attach(torch.nn.Sequential(torch.nn.Linear(3, 3)), 2, 1)
+
+
+def test_fine_tuning_all_weights_needs_no_optional_package(embedder, monkeypatch):
+    absent = ("peft", "openvino", "nncf", "matplotlib")
+    for module in {*absent, *(name for name in sys.modules if name.startswith(tuple(f"{package}." for package in absent)))}:
+        monkeypatch.setitem(sys.modules, module, None)  # an import raises ImportError, as where it is not installed
+    pairs = [Pair(text, f"{text} at night") for text in TEXTS]
+    made = stages.find("finetune")(batch_size=2, max_steps=1).run(Encoder(embedder), pairs, Job(1))
+    assert (made.path / "model.safetensors").is_file()
